@@ -1,0 +1,1 @@
+"""Models of everything the control plane touches, written on the Runtime port. Only ``runtime`` knows SimPy."""
