@@ -1,0 +1,39 @@
+"""The table of what is stored, and in which shapes it may be found.
+
+A shape not declared here is an error, not a slow scan (``ports.store``). Indexed fields are never None and of one type.
+"""
+
+from __future__ import annotations
+
+from ave.model.cluster import Handler, JobQueue, Lock, Role
+from ave.model.group import Group
+from ave.model.host import Host, Zone
+from ave.model.network import Network
+from ave.model.vm import VM
+from ave.model.volume import Volume
+from ave.model.work import Work
+from ave.ports.store import Index, Kind
+
+KINDS = (
+    Kind("host", Host, (Index(), Index(("state",)))),
+    Kind("zone", Zone, (Index(),)),
+    Kind("vm", VM, (Index(), Index(("host",)))),
+    Kind("volume", Volume, (Index(),)),
+    Kind("network", Network, (Index(),)),
+    Kind("group", Group, (Index(),)),
+    Kind(
+        "work",
+        Work,
+        (
+            Index(("lane", "state"), ("rank",)),  # claim
+            Index(("handler", "state")),  # what a worker holds
+            Index(("job", "state")),  # a Job's tasks
+            Index(("flag", "state"), ("rank",)),  # a Job Queue
+            Index(("state",), ("submitted",)),  # recovery
+        ),
+    ),
+    Kind("role", Role, (Index(),)),
+    Kind("handler", Handler, (Index(),), shown=False),
+    Kind("lock", Lock, (Index(("job",)),), shown=False),
+    Kind("queue", JobQueue, (Index(),), shown=False),
+)

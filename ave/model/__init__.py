@@ -1,0 +1,1 @@
+"""Frozen values and their states: what the cluster is made of, free of time, chance and I/O."""

@@ -1,0 +1,51 @@
+"""A placement group: a rule about where its VMs may be."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from ave.model.states import Table
+
+
+class GroupState(StrEnum):
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+
+
+G = GroupState
+GROUP = Table(
+    noun="placement group",
+    start=(G.DISABLED, G.ENABLED),
+    phrases={G.DISABLED: "defined, but binds nobody", G.ENABLED: "binds every placement of its VMs"},
+    moves={G.DISABLED: (G.ENABLED,), G.ENABLED: (G.DISABLED,)},
+)
+
+
+class Rule(StrEnum):
+    MUST_HOSTS = "must-hosts"
+    MUST_NOT_HOSTS = "must-not-hosts"
+    PREFER_HOSTS = "prefer-hosts"
+    PREFER_NOT_HOSTS = "prefer-not-hosts"
+    MUST_SAME_HOST = "must-same-host"
+    MUST_DIFFERENT_HOSTS = "must-different-hosts"
+    PREFER_SAME_HOST = "prefer-same-host"
+    PREFER_DIFFERENT_HOSTS = "prefer-different-hosts"
+    MUST_ZONE = "must-zone"
+    PREFER_ZONE = "prefer-zone"
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int = 0
+    state: GroupState = GroupState.DISABLED
+    story: tuple[str, ...] = ()
+    rule: Rule
+    vms: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # hosts or a zone, never both
+    zone: str = ""
+
+    @property
+    def table(self) -> Table:
+        return GROUP

@@ -1,0 +1,90 @@
+"""A host: one physical machine of the cluster, and the zone it stands in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from ave.model.states import Table
+
+
+class HostState(StrEnum):
+    JOINING = "joining"
+    ONLINE = "online"
+    SUSPECT = "suspect"
+    FENCED = "fenced"
+    RECOVERED = "recovered"
+    ENTERING_MAINTENANCE = "entering-maintenance"
+    MAINTENANCE = "maintenance"
+
+
+H = HostState
+HOST = Table(
+    noun="host",
+    start=(H.JOINING,),
+    phrases={
+        H.JOINING: "known, but not yet cleared to run VMs",
+        H.ONLINE: "renews its storage lease and accepts VMs",
+        H.SUSPECT: "silent, but not for long enough to judge; accepts no new VM",
+        H.FENCED: "judged dead, its lease revoked; its VMs are being rescued",
+        H.RECOVERED: "judged dead, nothing of it is left to rescue; may come back",
+        H.ENTERING_MAINTENANCE: "its VMs are being moved away",
+        H.MAINTENANCE: "runs no VM until an operator ends maintenance",
+    },
+    moves={
+        H.JOINING: (H.ONLINE, H.FENCED),
+        H.ONLINE: (H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
+        H.SUSPECT: (H.ONLINE, H.FENCED, H.JOINING),
+        H.FENCED: (H.RECOVERED, H.JOINING),
+        H.RECOVERED: (H.JOINING,),
+        H.ENTERING_MAINTENANCE: (H.MAINTENANCE, H.ONLINE, H.FENCED),
+        H.MAINTENANCE: (H.JOINING, H.FENCED),
+    },
+)
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int = 0
+    state: HostState = HostState.JOINING
+    story: tuple[str, ...] = ()
+    zone: str = ""
+    master: bool = False  # may vote, and may hold the roles
+    cpus: int  # logical CPUs
+    memory_mib: int
+    reserve_mib: int = 0  # kept for the host itself
+    cpu_model: str = "any"
+    networks: tuple[str, ...] = ()
+    boot: str = ""  # the boot id it joined with
+    epoch: int = 0  # grows each time it joins; what an older epoch started runs no more
+
+    @property
+    def table(self) -> Table:
+        return HOST
+
+
+class ZoneState(StrEnum):
+    AVAILABLE = "available"
+    LOST = "lost"
+
+
+Z = ZoneState
+ZONE = Table(
+    noun="zone",
+    start=(Z.AVAILABLE,),
+    phrases={Z.AVAILABLE: "at least one of its hosts is online", Z.LOST: "none of its hosts is online"},
+    moves={Z.AVAILABLE: (Z.LOST,), Z.LOST: (Z.AVAILABLE,)},
+)
+
+
+class Zone(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int = 0
+    state: ZoneState = ZoneState.AVAILABLE
+    story: tuple[str, ...] = ()
+    primary: bool = False
+
+    @property
+    def table(self) -> Table:
+        return ZONE

@@ -1,0 +1,147 @@
+"""Jobs and tasks: one kind of work item, because one queue and one claim serve both.
+
+A Job is the work item whose function is ``lead``: its Leader task runs once to split it and once to close it. Its
+Follower tasks are work items of their own, submitted as the Job's DAG allows.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ave.model.states import Table
+
+LEAD = "lead"
+
+
+class WorkState(StrEnum):
+    QUEUED = "queued"
+    READY = "ready"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+W = WorkState
+ENDED = (W.DONE, W.FAILED, W.CANCELLED)
+JOB = Table(
+    noun="Job",
+    start=(W.QUEUED, W.READY),
+    phrases={
+        W.QUEUED: "waits for its turn in its Job Queue, or for a lock",
+        W.READY: "waits for a worker to lead it",
+        W.RUNNING: "its Leader task is being executed",
+        W.WAITING: "its Follower tasks are at work",
+        W.DONE: "every task of it succeeded",
+        W.FAILED: "at least one task of it failed",
+        W.CANCELLED: "was withdrawn before it began",
+    },
+    moves={
+        W.QUEUED: (W.READY, W.CANCELLED),
+        W.READY: (W.RUNNING, W.CANCELLED),
+        W.RUNNING: (W.WAITING, W.QUEUED, W.READY, W.DONE, W.FAILED, W.CANCELLED),
+        W.WAITING: (W.READY,),
+        W.DONE: (),
+        W.FAILED: (),
+        W.CANCELLED: (),
+    },
+)
+TASK = Table(
+    noun="task",
+    start=(W.READY,),
+    phrases={
+        W.READY: "waits for a worker of its host or role",
+        W.RUNNING: "a worker executes it",
+        W.DONE: "its effect is in place",
+        W.FAILED: "gave up; its dependants are failed with it",
+        W.CANCELLED: "was withdrawn before it began",
+    },
+    moves={
+        W.READY: (W.RUNNING, W.FAILED, W.CANCELLED),
+        W.RUNNING: (W.READY, W.DONE, W.FAILED),
+        W.DONE: (),
+        W.FAILED: (),
+        W.CANCELLED: (),
+    },
+)
+
+
+class OnConflict(StrEnum):
+    """What a Job does when one of its resources is locked by another."""
+
+    QUEUE = "queue"  # waits behind the holder
+    FAIL = "fail"  # fails at once and names the holder
+    SKIP = "skip"  # leaves that resource out and does the rest
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What an earlier task found out for a later one: a host, or why there is none."""
+
+    host: str = ""
+    refusal: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A Follower task to come: one function, where it must run, and which steps must have succeeded before."""
+
+    function: str
+    resource: str = ""  # the id of the VM or volume whose result it counts for
+    host: str = ""  # bound to this host …
+    role: str = ""  # … or to whoever holds this role …
+    fact: str = ""  # … or to the host that an earlier step found; none of the three: any idle host
+    arguments: dict[str, Any] = {}
+    needs: tuple[str, ...] = ()  # names of steps
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How the Job ended for one resource."""
+
+    ok: bool
+    why: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a Job's DAG that is not over, and what is known so far."""
+
+    steps: dict[str, Step]  # by name; a step leaves when its task ends
+    submitted: tuple[str, ...]  # those whose tasks exist
+    facts: dict[str, Fact] = {}
+    results: dict[str, Result] = {}
+    tokens: dict[str, int] = {}
+    total: int = 0
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int = 0
+    job: str  # the Job's id; of a Job its own
+    function: str
+    lane: str  # the host or role whose workers may claim it
+    bound: bool = False  # only that host can do it: it fails with its host instead of moving to another
+    state: WorkState = WorkState.READY
+    story: tuple[str, ...] = ()
+    rank: float = 0.0  # order within the lane: lower first
+    handler: str = ""  # the worker start that claimed it
+    attempt: int = 0
+    arguments: dict[str, Any] = {}
+    operation: str = ""  # Jobs only, as all below: what the user asked for
+    flag: str = ""  # the Job Queue it belongs to
+    waits: str = ""  # the lock it waits for
+    on_conflict: OnConflict = OnConflict.QUEUE
+    plan: Plan | None = None
+    facts: dict[str, Fact] = {}
+    results: dict[str, Result] = {}
+    resource: str = ""  # a task's resource
+    step: str = ""  # a task's name within its Job
+    tokens: dict[str, int] = {}
+    submitted: float = 0.0  # store time, for people and retention
+    assigned: float = 0.0
+    finished: float = 0.0
+
+    @property
+    def table(self) -> Table:
+        return JOB if self.function == LEAD else TASK

@@ -1,0 +1,1 @@
+"""What the control plane asks of the outside, in its own words."""

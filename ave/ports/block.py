@@ -1,0 +1,63 @@
+"""The BlockStorage port: volumes that obey one owner, and the storage lease by which a host is known to be alive.
+
+A volume accepts writes of exactly one (owner, epoch). ``attach`` fences every older epoch before it answers, durably: no
+write of an older epoch is acknowledged afterwards, not even one that was in flight.
+
+The lease is a counter kept by the storage's meta quorum. A host renews it by a round trip; whoever leads the VM Monitor
+watches the counters on its own clock. ``revoke`` is atomic with renewal: it succeeds only if the counter still is the one
+that was watched, and from then on that lease cannot be renewed, only joined anew.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from ave.ports.hypervisor import Stamp
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """The answer to a renewal: who leads the storage's meta service, and since which term."""
+
+    leader: str
+    term: int
+
+
+class Lease(msgspec.Struct, frozen=True):
+    host: str
+    counter: int
+    revoked: bool
+
+
+class BlockStorage(Protocol):
+    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None: ...
+    async def delete(self, volume: str, stamp: Stamp) -> None: ...
+
+    async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
+        """Give the volume to this host under the stamp's epoch; Refused if a newer epoch holds it."""
+        ...
+
+    async def detach(self, volume: str, stamp: Stamp) -> None:
+        """Nobody may write any more."""
+        ...
+
+    async def owner(self, volume: str) -> tuple[str, int]:
+        """(host, epoch); host "" when nobody may write."""
+        ...
+
+    async def join(self, host: str, boot: str) -> None:
+        """Ask for a lease for this boot of the host. Only after nothing of an older one can run here any more."""
+        ...
+
+    async def renew(self, host: str, boot: str) -> Grant:
+        """Refused once the lease was revoked or belongs to another boot; Unavailable without a round trip."""
+        ...
+
+    async def leases(self) -> tuple[Lease, ...]:
+        """Every host's lease, from the meta leader itself; Unavailable on any other host."""
+        ...
+
+    async def revoke(self, host: str, counter: int) -> None:
+        """Refused when the lease was renewed since that counter was seen."""
+        ...

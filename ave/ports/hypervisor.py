@@ -1,0 +1,88 @@
+"""The Hypervisor port: one host's VMs, in domain objects, never in XML.
+
+Every method is one intent with a deadline of its own and is safe to repeat. Mutations carry a ``Stamp``; the driver keeps
+the newest stamp per VM durably and refuses an older one. ``Unavailable`` from ``list`` is never "nothing runs".
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from ave.model.vm import VM
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose behalf an effect happens, and how new that right is."""
+
+    job: str = ""
+    task: str = ""
+    attempt: int = 0
+    token: int = 0  # of the VM's lock
+    epoch: int = 0  # of the VM
+
+
+class DomainState(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    INCOMING = "incoming"  # holds a migrated memory, not yet given the right to run
+
+
+class Domain(msgspec.Struct, frozen=True, kw_only=True):
+    """One VM's process on this host."""
+
+    vm: str
+    state: DomainState
+    epoch: int
+    memory_mib: int = 0
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A domain ended by itself: its guest shut down, or its process died."""
+
+    vm: str
+    epoch: int
+    by_guest: bool
+
+
+class Hypervisor(Protocol):
+    async def list(self) -> tuple[Domain, ...]: ...
+
+    async def start(self, vm: VM, stamp: Stamp) -> None:
+        """Running when it returns; one that runs already with this epoch is left alone."""
+        ...
+
+    async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
+        """Ask the guest; Refused when it is still up after so long. Gone already is success."""
+        ...
+
+    async def destroy(self, vm: str, stamp: Stamp) -> None:
+        """Force it off. Gone already is success."""
+        ...
+
+    async def pause(self, vm: str) -> None:
+        """Stop its vCPUs within milliseconds. For the lease's end: needs no right, takes none."""
+        ...
+
+    async def resume(self, vm: str, epoch: int) -> None:
+        """Let its vCPUs run, if it is of this epoch; Refused otherwise."""
+        ...
+
+    async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
+        """Copy its memory to the target host; when it returns both copies are paused and the target's is current.
+        An error leaves the VM as it was on this host."""
+        ...
+
+    async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        """The target may run: let it, with the stamp's epoch, and remove the copy here."""
+        ...
+
+    async def abort_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        """Remove the target's copy and let the one here run on."""
+        ...
+
+    async def ended(self) -> Ended:
+        """The next domain that ends by itself."""
+        ...

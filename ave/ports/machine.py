@@ -1,0 +1,36 @@
+"""The Machine port: the host itself, as its own processes see it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What this host is made of; ``boot`` is new after every start of the machine."""
+
+    host: str
+    boot: str
+    cpus: int
+    memory_mib: int
+    reserve_mib: int
+    zone: str
+    primary: bool
+    master: bool
+    cpu_model: str
+    networks: tuple[str, ...]
+
+
+class Machine(Protocol):
+    async def facts(self) -> Facts: ...
+
+    def hold_until(self, moment: float) -> None:
+        """Tell the guard until when, on this host's clock, VMs may run. Survives the death of who said it."""
+        ...
+
+    def held_until(self) -> float: ...
+
+    async def freeze(self) -> int:
+        """Stop every VM's process without the hypervisor's help; returns how many were still running."""
+        ...
