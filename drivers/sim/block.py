@@ -1,0 +1,229 @@
+"""Simulated block storage: volumes that obey one (owner, epoch), a meta service that elects, and storage leases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ave.errors import Refused, Unavailable
+from ave.ports.block import Grant, Lease
+from ave.ports.hypervisor import Stamp
+from drivers.sim import physics
+from drivers.sim.facts import Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.network import Network, Plane
+from drivers.sim.runtime import SimRuntime, World
+
+RENEW_SECONDS = 2.0  # an initiator's deadline for one request that nobody answers
+
+
+class Write(msgspec.Struct, frozen=True):
+    volume: str
+    vm: str
+    instance: int
+    epoch: int
+
+
+class _Volume:
+    __slots__ = ("epoch", "owner", "size_gib", "token")
+
+    def __init__(self, size_gib: int) -> None:
+        self.size_gib, self.owner, self.epoch, self.token = size_gib, "", 0, 0
+
+
+class _Lease:
+    __slots__ = ("boot", "counter", "renewed_at", "revoked")
+
+    def __init__(self, boot: str, now: float) -> None:
+        self.boot, self.counter, self.revoked = boot, 0, False
+        self.renewed_at = now  # true time, for the oracle alone
+
+
+class Storage:
+    """The cluster's storage as one thing: what its meta quorum and its targets durably know."""
+
+    def __init__(self, world: World, network: Network, members: Sequence[str], witness: Witness) -> None:
+        self.members = tuple(members)
+        self.leader: str | None = members[0]
+        self.term = 1
+        self.volumes: dict[str, _Volume] = {}
+        self.leases: dict[str, _Lease] = {}
+        self.witness = witness
+        self._world, self._network = world, network
+        self._runtime = SimRuntime(world, "storage")
+        self._electing = False
+        network.on_change(self._look)
+
+    def grant(self, host: str, boot: str) -> None:
+        """A lease that exists before the story begins."""
+        self.leases[host] = _Lease(boot, self._world.now)
+
+    def place(self, volume: str, size_gib: int, owner: str, epoch: int) -> None:
+        """A volume that exists, attached, before the story begins."""
+        known = self.volumes[volume] = _Volume(size_gib)
+        known.owner, known.epoch = owner, epoch
+
+    def reached_by(self, host: str) -> bool:
+        """Can this host do I/O? It can while it is on the side of a majority of the members."""
+        seen = sum(self._network.reaches(host, member, Plane.STORAGE) for member in self.members)
+        return 2 * seen > len(self.members)
+
+    def led_for(self, host: str) -> bool:
+        leader = self.leader
+        return leader is not None and self._network.reaches(host, leader, Plane.STORAGE)
+
+    def step_down(self) -> None:
+        """Lose the meta leader's process; the members elect again. I/O goes on meanwhile."""
+        self._depose()
+
+    def accept(self, host: str, writes: Sequence[Write]) -> None:
+        """The targets' check, at the moment the writes arrive."""
+        acknowledged = []
+        for write in writes:
+            volume = self.volumes.get(write.volume)
+            if volume is not None and volume.owner == host and volume.epoch == write.epoch:
+                acknowledged.append((write.volume, write.vm, write.instance, write.epoch))
+            else:
+                self.witness(Refusing(host, write.volume, write.instance, write.epoch))
+        if acknowledged:
+            self.witness(Wrote(host, tuple(acknowledged)))
+
+    def _look(self) -> None:
+        if self.leader is not None and not self.reached_by(self.leader):
+            self._depose()
+        elif self.leader is None and not self._electing:
+            self._call_election()
+
+    def _depose(self) -> None:
+        self._world.tell("storage", "meta leader lost", {"host": self.leader})
+        self.leader = None
+        self._call_election()
+
+    def _call_election(self) -> None:
+        self._electing = True
+        self._runtime.spawn(self._elect(), name="election")
+
+    async def _elect(self) -> None:
+        low, high = physics.META_ELECTION_SECONDS
+        await self._runtime.sleep(low + (high - low) * self._runtime.random.random())
+        self._electing = False
+        able = [member for member in self.members if self._network.up(member) and self.reached_by(member)]
+        if able and self.leader is None:
+            self.term += 1
+            self.leader = able[int(self._runtime.random.random() * len(able))]
+            self._world.tell("storage", "meta leader elected", {"host": self.leader, "term": self.term})
+            self.witness(Elected(self.leader, self.term))
+
+
+class SimBlock:
+    """One process's access to the storage."""
+
+    def __init__(self, storage: Storage, runtime: SimRuntime, host: str) -> None:
+        self._storage, self._runtime, self._host = storage, runtime, host
+        self._random = runtime.world.random_for(f"{runtime.name}/block").random
+
+    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await self._io(physics.VOLUME_CREATE_SECONDS)
+        known = self._storage.volumes.get(volume)
+        if known is None:
+            known = self._storage.volumes[volume] = _Volume(size_gib)
+        self._accept(volume, known, stamp, "create")
+
+    async def delete(self, volume: str, stamp: Stamp) -> None:
+        await self._io(physics.VOLUME_DELETE_SECONDS)
+        known = self._storage.volumes.get(volume)
+        if known is not None:
+            self._accept(volume, known, stamp, "delete")
+            del self._storage.volumes[volume]
+
+    async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
+        await self._io(physics.ATTACH_SECONDS)
+        known = self._known(volume)
+        if stamp.epoch < known.epoch or (stamp.epoch == known.epoch and known.owner not in ("", owner)):
+            raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
+        self._accept(volume, known, stamp, "attach")
+        known.owner, known.epoch = owner, stamp.epoch
+        self._storage.witness(Owned(volume, owner, stamp.epoch))
+
+    async def detach(self, volume: str, stamp: Stamp) -> None:
+        await self._io(physics.ATTACH_SECONDS)
+        known = self._storage.volumes.get(volume)
+        if known is None or stamp.epoch < known.epoch:
+            return  # gone, or a newer owner has it: nothing of ours is attached
+        self._accept(volume, known, stamp, "detach")
+        known.owner = ""
+
+    async def owner(self, volume: str) -> tuple[str, int]:
+        await self._io(0.0)
+        known = self._known(volume)
+        return known.owner, known.epoch
+
+    async def join(self, host: str, boot: str) -> None:
+        await self._meta()
+        lease = self._storage.leases.get(host)
+        if lease is None or lease.boot != boot or lease.revoked:
+            counter = lease.counter + 1 if lease else 0
+            lease = self._storage.leases[host] = _Lease(boot, self._runtime.world.now)
+            lease.counter = counter  # never goes back, or a watcher would take a new lease for an old silence
+            self._storage.witness(Joined(host, boot))
+        await self._answer()
+
+    async def renew(self, host: str, boot: str) -> Grant:
+        await self._meta()
+        lease = self._storage.leases.get(host)
+        held = lease is not None and lease.boot == boot and not lease.revoked
+        grant = Grant(self._storage.leader or "", self._storage.term)
+        if held and lease is not None:
+            lease.counter += 1
+            lease.renewed_at = self._runtime.world.now
+        await self._answer()
+        if not held:
+            raise Refused(f"the storage lease of {host} was revoked")
+        return grant
+
+    async def leases(self) -> tuple[Lease, ...]:
+        await self._meta()
+        if self._storage.leader != self._host:
+            raise Unavailable("this host does not lead the storage's meta service")
+        return tuple(Lease(host, lease.counter, lease.revoked) for host, lease in self._storage.leases.items())
+
+    async def revoke(self, host: str, counter: int) -> None:
+        await self._meta()
+        lease = self._storage.leases.get(host)
+        if lease is not None and not lease.revoked:
+            if lease.counter != counter:
+                raise Refused(f"{host} renewed its storage lease meanwhile")
+            lease.revoked = True
+            self._storage.witness(Revoked(host))
+        await self._answer()
+
+    async def _io(self, work: float) -> None:
+        await self._runtime.sleep(physics.HOP_SECONDS * (1.0 + self._random()) + work)
+        if not self._storage.reached_by(self._host):
+            await self._runtime.sleep(RENEW_SECONDS)
+            raise Unavailable("the storage cannot be reached")
+
+    async def _meta(self) -> None:
+        await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()))
+        await self._led()
+
+    async def _answer(self) -> None:
+        await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()))
+        await self._led()
+
+    async def _led(self) -> None:
+        if not self._storage.led_for(self._host):
+            await self._runtime.sleep(RENEW_SECONDS)
+            raise Unavailable("the storage's meta leader cannot be reached")
+
+    def _known(self, volume: str) -> _Volume:
+        known = self._storage.volumes.get(volume)
+        if known is None:
+            raise Refused(f"there is no volume {volume}")
+        return known
+
+    def _accept(self, name: str, volume: _Volume, stamp: Stamp, what: str) -> None:
+        if stamp.token < volume.token:
+            raise Refused(f"volume {name}: a newer Job holds its VM's lock")
+        volume.token = stamp.token
+        self._storage.witness(Effect(f"volume/{name}", stamp, what))

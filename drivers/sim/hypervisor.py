@@ -1,0 +1,161 @@
+"""Simulated libvirt: one host's domains, with boot times, and live migration by memory, dirty rate and bandwidth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ave.errors import Refused, Unavailable
+from ave.model.vm import VM
+from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from drivers.sim import physics
+from drivers.sim.facts import Effect
+from drivers.sim.machine import Guest, Machine
+from drivers.sim.network import Plane
+from drivers.sim.runtime import SimRuntime
+
+
+class SimHypervisor:
+    def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
+        self._machine, self._runtime, self._machines = machine, runtime, machines
+        self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
+        self._something_ended = runtime.signal()
+        machine.on_ended = self._something_ended.set
+
+    async def list(self) -> tuple[Domain, ...]:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        return tuple(
+            Domain(vm=g.vm, state=g.state, epoch=g.epoch, memory_mib=g.memory_mib)
+            for g in self._machine.guests.values()
+        )
+
+    async def start(self, vm: VM, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        self._accept(vm.id, stamp, "start")
+        known = self._machine.guests.get(vm.id)
+        if known is not None:
+            if known.epoch == stamp.epoch and known.state is DomainState.RUNNING:
+                return
+            raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
+        for name in vm.volumes:
+            volume = self._machine.storage.volumes.get(name)
+            if volume is None or (volume.owner, volume.epoch) != (self._machine.name, stamp.epoch):
+                raise Refused(f"{vm.id} cannot open volume {name}: {self._machine.name} is not its owner")
+        self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
+        await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
+
+    async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        self._accept(vm, stamp, "shutdown")
+        guest = self._machine.guests.get(vm)
+        if guest is None:
+            return
+        needed = self._between(physics.SHUTDOWN_SECONDS)
+        await self._runtime.sleep(min(needed, seconds))
+        if needed > seconds or guest.state is not DomainState.RUNNING:
+            raise Refused(f"{vm} did not shut down within {seconds:g} s; force it off with poweroff")
+        self._machine.remove(guest)
+
+    async def destroy(self, vm: str, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.DESTROY_SECONDS)
+        self._accept(vm, stamp, "destroy")
+        if guest := self._machine.guests.get(vm):
+            self._machine.remove(guest)
+
+    async def pause(self, vm: str) -> None:
+        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        if guest := self._machine.guests.get(vm):
+            self._machine.pause(guest)
+
+    async def resume(self, vm: str, epoch: int) -> None:
+        await self._runtime.sleep(physics.RESUME_SECONDS)
+        guest = self._machine.guests.get(vm)
+        if guest is None or guest.epoch != epoch:
+            raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
+        self._machine.resume(guest, epoch)
+
+    async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        self._accept(vm.id, stamp, "migrate")
+        source, machine = self._here(vm.id), self._peer(target)
+        if vm.id in machine.guests:
+            raise Refused(f"{vm.id} already has a domain on {target}")
+        copy = machine.add(vm, stamp.epoch, incoming=True, job=stamp.job)
+        self._machine.migrations += 1
+        try:
+            await self._copy(source, target)
+        except BaseException:
+            machine.remove(copy)
+            self._machine.resume(source, source.epoch)
+            raise
+        finally:
+            self._machine.migrations -= 1
+
+    async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.HOP_SECONDS)
+        machine = self._peer(target)
+        copy = machine.guests.get(vm)
+        if copy is None or copy.epoch != stamp.epoch:
+            raise Refused(f"{vm} has no copy of epoch {stamp.epoch} on {target}")
+        machine.stamps[vm] = stamp
+        machine.resume(copy, stamp.epoch)
+        if source := self._machine.guests.get(vm):
+            self._machine.remove(source)
+
+    async def abort_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.HOP_SECONDS)
+        copy = self._machines[target].guests.get(vm)
+        if copy is not None and copy.state is DomainState.INCOMING and self._reaches(target):
+            self._machines[target].remove(copy)
+        if source := self._machine.guests.get(vm):
+            self._machine.resume(source, source.epoch)
+
+    async def ended(self) -> Ended:
+        while not self._machine.ended:
+            self._something_ended.clear()
+            await self._something_ended.wait()
+        return self._machine.ended.pop(0)
+
+    async def _copy(self, source: Guest, target: str) -> None:
+        """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
+        bandwidth = physics.MIGRATION_MIB_PER_SECOND / self._machine.migrations
+        dirty = physics.DIRTY_MIB_PER_SECOND * (0.5 + self._random())
+        left, seconds = float(source.memory_mib), 0.0
+        for _ in range(physics.MIGRATION_ROUNDS):
+            seconds += left / bandwidth
+            left = min(source.memory_mib, dirty * left / bandwidth)
+            if left / bandwidth <= physics.DOWNTIME_SECONDS:
+                break
+        else:
+            raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
+        await self._runtime.sleep(seconds)
+        self._peer(target)
+        self._machine.pause(source)
+        await self._runtime.sleep(left / bandwidth)
+        if not self._reaches(target):
+            raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
+
+    def _here(self, vm: str) -> Guest:
+        guest = self._machine.guests.get(vm)
+        if guest is None or guest.state is not DomainState.RUNNING:
+            raise Refused(f"{vm} does not run on {self._machine.name}")
+        return guest
+
+    def _peer(self, target: str) -> Machine:
+        if not self._reaches(target):
+            raise Unavailable(f"{target} cannot be reached from {self._machine.name}")
+        return self._machines[target]
+
+    def _reaches(self, target: str) -> bool:
+        return self._machine.network.reaches(self._machine.name, target, Plane.MANAGEMENT)
+
+    def _accept(self, vm: str, stamp: Stamp, what: str) -> None:
+        """Refuse a right older than the newest seen: a slow worker that wakes changes nothing."""
+        newest = self._machine.stamps.get(vm)
+        if newest is not None and (stamp.epoch, stamp.token) < (newest.epoch, newest.token):
+            raise Refused(f"{vm}: {what} by {stamp.job or 'nobody'} is outdated; {newest.job} came after it")
+        self._machine.stamps[vm] = stamp
+        self._machine.witness(Effect(f"vm/{vm}", stamp, what))
+
+    def _between(self, bounds: tuple[float, float]) -> float:
+        low, high = bounds
+        return low + (high - low) * self._random()

@@ -1,0 +1,230 @@
+"""A simulated server: its power, clock, processes, domains, initiator and local disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import msgspec
+
+from ave.model.vm import VM
+from ave.ports.hypervisor import DomainState, Ended, Stamp
+from ave.ports.machine import Facts
+from drivers.sim import physics
+from drivers.sim.block import Storage, Write
+from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Witness
+from drivers.sim.network import Network
+from drivers.sim.runtime import HostClock, SimRuntime, World
+
+
+class Guest:
+    """One domain: a QEMU process with its memory."""
+
+    __slots__ = ("epoch", "instance", "memory_mib", "state", "vm", "volumes")
+
+    def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
+        self.vm, self.volumes, self.memory_mib = vm.id, vm.volumes, vm.memory_mib
+        self.instance, self.epoch, self.state = instance, epoch, state
+
+
+class Instances:
+    """Numbers every domain that ever starts in a world, so that of two the later one is known."""
+
+    def __init__(self) -> None:
+        self._next = count(1)
+
+    def take(self) -> int:
+        return next(self._next)
+
+
+class Machine:
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        storage: Storage,
+        witness: Witness,
+        instances: Instances,
+        facts: Facts,
+        processes: dict[str, Callable[[Machine, SimRuntime], None]],
+    ) -> None:
+        self.world, self.network, self.storage = world, network, storage
+        self.witness, self.instances = witness, instances
+        self.name = facts.host
+        self.facts = facts
+        self.clock = HostClock(world, self.name)
+        self.guests: dict[str, Guest] = {}
+        self.stamps: dict[str, Stamp] = {}  # on the local disk: the newest accepted per VM
+        self.ended: list[Ended] = []
+        self.on_ended: Callable[[], None] = lambda: None
+        self.held_until = 0.0
+        self.disk_factor = 1.0
+        self.migrations = 0
+        self.powered = False
+        self.running: dict[str, SimRuntime] = {}
+        self._processes = processes
+        self._boots = 0
+        self._launches = 0
+        self._unsent: list[tuple[float, tuple[Write, ...]]] = []
+        self._physical = SimRuntime(world, f"{self.name}/machine", self.clock)
+        network.on_change(self._resend)
+
+    # Power and processes
+
+    def power_on(self) -> None:
+        """The machine has booted: a new boot id, no guests, fresh processes."""
+        if self.powered:
+            return
+        self._boots += 1
+        self.powered = True
+        self.held_until = self.clock.now()
+        self.facts = msgspec.structs.replace(self.facts, boot=f"{self.name}/boot-{self._boots}")
+        self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
+        self.network.set_power(self.name, on=True)
+        self.witness(Powered(self.name, True))
+        self._physical.spawn(self._write(), name="guest writes")
+        for process in self._processes:
+            self._launch(process)
+
+    def power_off(self) -> None:
+        """Nothing of it runs any more; what its initiator had queued is gone, what was on its wires may arrive."""
+        if not self.powered:
+            return
+        self.powered = False
+        self.witness(Powered(self.name, False))
+        for runtime in self.running.values():
+            runtime.kill()
+        self._physical.kill()
+        self.running.clear()
+        self._unsent.clear()
+        self.ended.clear()
+        self.migrations = 0
+        for guest in list(self.guests.values()):
+            self.remove(guest)
+        self.network.set_power(self.name, on=False)
+
+    def restart(self, seconds: float) -> None:
+        """Power on again after this long, plus the time a machine takes to boot."""
+        low, high = physics.MACHINE_BOOT_SECONDS
+        wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
+
+        async def boot() -> None:
+            await wait.sleep(seconds + low + (high - low) * wait.random.random())
+            self.power_on()
+
+        wait.spawn(boot(), name="boot")
+
+    def kill(self, process: str) -> None:
+        """``kill -9``; its supervisor starts it again within seconds."""
+        self.running.pop(process).kill()
+        low, high = physics.PROCESS_RESTART_SECONDS
+
+        async def supervise() -> None:
+            await self._physical.sleep(low + (high - low) * self._physical.random.random())
+            self._launch(process)
+
+        self._physical.spawn(supervise(), name=f"restart {process}")
+
+    def stall(self) -> None:
+        """The whole host stands still: its guests too."""
+        for runtime in (*self.running.values(), self._physical):
+            runtime.halt()
+
+    def unstall(self) -> None:
+        for runtime in (*self.running.values(), self._physical):
+            runtime.resume()
+
+    def _launch(self, process: str) -> None:
+        name = f"{self.name}/{process}"
+        runtime = SimRuntime(self.world, name, self.clock)
+        self._launches += 1  # each start draws from a stream of its own, or it would repeat the last one's ids
+        runtime.random = self.world.random_for(f"{name}/{self._launches}")
+        self.running[process] = runtime
+        self._processes[process](self, runtime)
+
+    # Guests
+
+    def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
+        state = DomainState.INCOMING if incoming else DomainState.RUNNING
+        guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
+        return guest
+
+    def remove(self, guest: Guest) -> None:
+        if self.guests.get(guest.vm) is guest:
+            del self.guests[guest.vm]
+            self.witness(Gone(guest.vm, self.name, guest.instance))
+
+    def pause(self, guest: Guest) -> None:
+        if guest.state is DomainState.RUNNING:
+            guest.state = DomainState.PAUSED
+            self.witness(Paused(guest.vm, self.name, guest.instance))
+
+    def resume(self, guest: Guest, epoch: int) -> None:
+        guest.epoch = epoch
+        if guest.state is not DomainState.RUNNING:
+            guest.state = DomainState.RUNNING
+            self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
+
+    def end(self, guest: Guest, *, by_guest: bool) -> None:
+        """The domain ends by itself, and the hypervisor says so."""
+        if self.guests.get(guest.vm) is guest:
+            self.remove(guest)
+            self.ended.append(Ended(guest.vm, guest.epoch, by_guest))
+            self.on_ended()
+
+    # The initiator
+
+    async def _write(self) -> None:
+        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival."""
+        runtime = self._physical
+        await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
+        while True:
+            batch = tuple(
+                Write(volume, guest.vm, guest.instance, guest.epoch)
+                for guest in self.guests.values()
+                if guest.state is DomainState.RUNNING
+                for volume in guest.volumes
+            )
+            if batch:
+                await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * self.disk_factor)
+                self._send(self.world.now, batch)
+            await runtime.sleep(physics.GUEST_WRITE_SECONDS)
+
+    def _send(self, since: float, batch: tuple[Write, ...]) -> None:
+        if self.storage.reached_by(self.name):
+            self.storage.accept(self.name, batch)
+        else:
+            self._unsent.append((since, batch))
+
+    def _resend(self) -> None:
+        """The network changed: what was queued for a lost session is sent again, unless it is too old."""
+        if self._unsent and self.powered and self.storage.reached_by(self.name):
+            unsent, self._unsent = self._unsent, []
+            for since, batch in unsent:
+                if self.world.now - since <= physics.REPLACEMENT_SECONDS:
+                    self.storage.accept(self.name, batch)
+
+
+class SimMachine:
+    """The Machine port of one process on that server."""
+
+    def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
+        self._machine, self._runtime = machine, runtime
+
+    async def facts(self) -> Facts:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        return self._machine.facts
+
+    def hold_until(self, moment: float) -> None:
+        self._machine.held_until = moment
+
+    def held_until(self) -> float:
+        return self._machine.held_until
+
+    async def freeze(self) -> int:
+        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        running = [g for g in self._machine.guests.values() if g.state is DomainState.RUNNING]
+        for guest in running:
+            self._machine.pause(guest)
+        return len(running)

@@ -1,0 +1,38 @@
+"""The constants of the simulated world, each with its source.
+
+"bed" is our measurement of the real stack on one machine (libvirt 9, QEMU 7.2 under emulation, tgt); "spec" is the
+hardware's or protocol's own figure; "guess" is a round figure that nothing yet depends on and that measurements will replace.
+"""
+
+# Network and store
+HOP_SECONDS = 0.0002  # one way, mean, within a rack: spec, 10 GbE with two switches
+JOURNAL_SECONDS = 0.002  # a majority commit with journal on SSDs: bed, mongod 0.8-2 ms
+FIND_SECONDS_PER_DOCUMENT = 2e-6  # bed: 1,000 small documents decode in about 2 ms
+SELECT_SECONDS = 5.0  # how long a client looks for a primary before it gives up: the driver's setting
+ANSWER_SECONDS = 5.0  # how long it waits for an answer: the driver's setting
+ELECTION_SECONDS = (2.0, 8.0)  # bed: 1-6 s on one machine; spec: default election timeout 10 s
+CHANGES_KEPT = 50_000  # commits that a watch can resume over: an oplog's size
+
+# Block storage
+META_ELECTION_SECONDS = (3.0, 10.0)  # guess: the storage's meta service elects as fast as a replica set
+WRITE_SECONDS = 0.0008  # one replicated 4 KiB write on SSDs: spec
+GUEST_WRITE_SECONDS = 5.0  # each host's guests write at least this often: a journal's commit interval (ext4: 5 s)
+REPLACEMENT_SECONDS = 30.0  # how long an initiator keeps writes of a lost session: our setting, below a host's lease
+VOLUME_CREATE_SECONDS = 0.05  # bed: a sparse LUN and its target, 20-60 ms
+VOLUME_DELETE_SECONDS = 0.03  # bed
+ATTACH_SECONDS = 0.015  # bed: unbind, drop the connection, bind took 15 ms
+DISK_SECONDS = 0.0005  # local SSD, one synchronous write: spec
+
+# Virtual machines
+DEFINE_SECONDS = 0.05  # bed: libvirt define and start until the process exists 40-80 ms
+BOOT_SECONDS = (0.6, 1.2)  # until QEMU runs its vCPUs, under KVM: spec, q35 with OVMF
+PAUSE_SECONDS = 0.017  # bed: QMP stop
+RESUME_SECONDS = 0.017  # bed
+DESTROY_SECONDS = 0.1  # bed: SIGKILL until reaped, 60-150 ms
+SHUTDOWN_SECONDS = (2.0, 12.0)  # a guest's own shutdown: spec, systemd without slow units
+MIGRATION_MIB_PER_SECOND = 1100.0  # one stream on 10 GbE: spec
+DIRTY_MIB_PER_SECOND = 90.0  # a busy guest rewrites: spec, Clark et al., NSDI 2005, 3,000-4,000 pages a second, scaled
+MIGRATION_ROUNDS = 30  # then it gives up: QEMU's auto-converge is not modelled yet
+DOWNTIME_SECONDS = 0.3  # QEMU's default downtime limit
+MACHINE_BOOT_SECONDS = (40.0, 90.0)  # firmware and system of a server: guess
+PROCESS_RESTART_SECONDS = (1.0, 3.0)  # systemd, RestartSec=1
