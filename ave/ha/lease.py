@@ -1,0 +1,188 @@
+"""A host's side of the storage lease: renew it, stop the VMs when it ends, and come back the way the verdict allows.
+
+Losing the store touches no VM. Losing the lease pauses them, in milliseconds. If the lease comes back unrevoked, they go on;
+if it was revoked, they may have been started elsewhere, so every copy here is destroyed before this host joins anew.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.ha.timing import RENEW_SECONDS, Timing
+from ave.model.host import Host, HostState, Zone
+from ave.model.states import move
+from ave.ports.block import Grant
+from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.machine import Facts
+from ave.ports.store import Conflict, Insert, Replace, Write
+from ave.ports.together import Ports
+from ave.scheduler.role import Leadership
+from ave.sync import gather, together
+
+RETRY_SECONDS = 1.0
+NEWEST = 2**62  # the token of a host that clears itself
+
+
+class LeaseKeeper:
+    def __init__(self, ports: Ports, timing: Timing, leadership: Leadership) -> None:
+        self._ports, self._timing, self._leadership = ports, timing, leadership
+        self._boot = ""
+        self._ends = 0.0  # when, on this host's clock, VMs must stand still
+        self._held = ports.runtime.signal()
+        self._paused: dict[str, int] = {}  # VM -> epoch: those that this keeper paused
+
+    async def run(self) -> None:
+        facts = await self._ports.machine.facts()
+        self._boot = facts.boot
+        self._ends = self._ports.machine.held_until()
+        await self._enter(facts)
+        await together(self._ports.runtime, {"renew": self._renew_for_ever(facts), "end": self._stop_at_the_end()})
+
+    # Joining
+
+    async def _enter(self, facts: Facts) -> None:
+        """Go on under the lease that this boot holds, or clear this host and join."""
+        while True:
+            try:
+                await self._renew()
+            except Refused:
+                await self._join(facts)
+                return
+            except Unavailable:
+                await self._ports.runtime.sleep(RETRY_SECONDS)
+                continue
+            await self._register(facts, joined=False)
+            return
+
+    async def _join(self, facts: Facts) -> None:
+        """Nothing of an older right may run here when the new lease is asked for."""
+        runtime = self._ports.runtime
+        while True:
+            try:
+                stale = await self._ports.hypervisor.list()
+                await gather(runtime, *(self._destroy(domain) for domain in stale), name="destroy")
+                self._paused.clear()
+                await self._ports.block.join(self._ports.host, self._boot)
+                await self._renew()
+                await self._register(facts, joined=True)
+                return
+            except (Unavailable, Refused):
+                await runtime.sleep(RETRY_SECONDS)
+
+    async def _destroy(self, domain: Domain) -> None:
+        await self._ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch, token=NEWEST))
+        self._ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
+
+    async def _register(self, facts: Facts, *, joined: bool) -> None:
+        """Say in the store that this host is here; a new lease is a new epoch of the host."""
+        store = self._ports.store
+        while True:
+            try:
+                known = await store.get(Host, facts.host)
+                if known is not None and not joined and known.boot == facts.boot:
+                    return
+                await store.commit(*await self._registration(known, facts))
+                self._ports.runtime.log("host joins", boot=facts.boot)
+                return
+            except (Conflict, UnknownOutcome):
+                continue
+            except Unavailable:
+                await self._ports.runtime.sleep(RETRY_SECONDS)
+                await self._keep_renewing()
+
+    async def _registration(self, known: Host | None, facts: Facts) -> list[Write]:
+        if known is None:
+            host = Host(
+                id=facts.host,
+                zone=facts.zone,
+                master=facts.master,
+                cpus=facts.cpus,
+                memory_mib=facts.memory_mib,
+                reserve_mib=facts.reserve_mib,
+                cpu_model=facts.cpu_model,
+                networks=facts.networks,
+                boot=facts.boot,
+                epoch=1,
+            )
+            writes: list[Write] = [Insert(move(host, HostState.ONLINE, "joined for the first time"))]
+            if facts.zone and await self._ports.store.get(Zone, facts.zone) is None:
+                writes.append(Insert(Zone(id=facts.zone, primary=facts.primary)))
+            return writes
+        if known.state is not HostState.JOINING:
+            known = move(known, HostState.JOINING, "came back with nothing running")
+        known = msgspec.structs.replace(known, boot=facts.boot, epoch=known.epoch + 1, networks=facts.networks)
+        return [Replace(move(known, HostState.ONLINE, f"cleared to run VMs, epoch {known.epoch}"))]
+
+    # Keeping
+
+    async def _renew(self) -> None:
+        """One round trip. The lease counts from when it was sent."""
+        sent = self._ports.runtime.now()
+        grant = await self._ports.block.renew(self._ports.host, self._boot)
+        self._ends = sent + self._timing.give_up
+        self._ports.machine.hold_until(self._ends)
+        self._held.set()
+        self._learn(grant)
+
+    async def _keep_renewing(self) -> None:
+        try:
+            await self._renew()
+        except (Unavailable, Refused):
+            pass  # _renew_for_ever deals with both
+
+    async def _renew_for_ever(self, facts: Facts) -> None:
+        runtime = self._ports.runtime
+        while True:
+            pause = RENEW_SECONDS if runtime.now() < self._ends else RETRY_SECONDS  # VMs stand still: hurry
+            await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
+            try:
+                await self._renew()
+                if self._paused:
+                    await self._resume()
+            except Unavailable:
+                if runtime.now() >= self._ends:
+                    self._learn(None)
+            except Refused:
+                self._learn(None)
+                runtime.log("lease was revoked")
+                await self._pause()
+                await self._join(facts)
+
+    def _learn(self, grant: Grant | None) -> None:
+        self._leadership.learn(grant)
+
+    # Stopping
+
+    async def _stop_at_the_end(self) -> None:
+        runtime = self._ports.runtime
+        while True:
+            while (left := self._ends - runtime.now()) > 0:
+                await runtime.sleep(left)
+            runtime.log("lease ended: pausing VMs", seconds=self._timing.give_up)
+            await self._pause()
+            while self._ends <= runtime.now():
+                self._held.clear()
+                await self._held.wait()
+
+    async def _pause(self) -> None:
+        """No vCPU runs when this returns; if one cannot be listed or paused, the guard's freeze is the net."""
+        try:
+            running = [d for d in await self._ports.hypervisor.list() if d.state is DomainState.RUNNING]
+        except Unavailable:
+            return
+        self._paused.update({domain.vm: domain.epoch for domain in running})
+        await gather(self._ports.runtime, *(self._ports.hypervisor.pause(d.vm) for d in running), name="pause")
+
+    async def _resume(self) -> None:
+        """The lease is back and was never revoked, so nobody else was given what runs here."""
+        runtime = self._ports.runtime
+        for vm, epoch in list(self._paused.items()):
+            if runtime.now() >= self._ends:
+                return  # lost again meanwhile
+            try:
+                await self._ports.hypervisor.resume(vm, epoch)
+                runtime.log("VM resumes", vm=vm)
+            except Refused:
+                pass  # gone, or a newer incarnation
+            self._paused.pop(vm, None)

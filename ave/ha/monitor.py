@@ -1,0 +1,126 @@
+"""The VM Monitor's Leader: watches the leases, judges the hosts, and asks the Job Center to rescue what a dead one ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.ha.timing import TICK_SECONDS, Timing
+from ave.ha.verdict import Silence, Verdict, judge
+from ave.jobs.crew import Crew
+from ave.jobs.submit import submit
+from ave.model.cluster import Role
+from ave.model.host import Host, HostState
+from ave.model.states import move
+from ave.model.vm import PRIORITIES, VM, VMState
+from ave.model.work import ENDED, OnConflict, Work
+from ave.operations import RescueVMs
+from ave.ports.store import Conflict, Replace
+from ave.ports.together import Ports
+from ave.scheduler.active import Scheduler
+from ave.scheduler.mirror import Mirror
+from ave.scheduler.role import MONITOR, still_held
+
+QUEUE = "ha"
+PAUSES = ((5, 10.0), (10, 60.0))  # after so many attempts wait so many seconds …
+LAST_PAUSE_SECONDS = 100.0  # … and ever after this long, for as long as the VM is wanted
+LOST = (VMState.RUNNING, VMState.STARTING, VMState.SUSPENDED, VMState.UNKNOWN)
+
+
+class Monitor:
+    def __init__(self, ports: Ports, crew: Crew, timing: Timing, scheduler: Scheduler) -> None:
+        self._ports, self._crew, self._timing, self._scheduler = ports, crew, timing, scheduler
+        self._silence = Silence()
+        self._role: Role | None = None
+        self._looked_at = -1  # the mirror's changes at the last search for lost VMs
+        self._job = ""  # the rescue under way
+        self._tries: dict[str, tuple[int, float]] = {}  # VM -> attempts, and when the next is due
+
+    async def run(self) -> None:
+        runtime = self._ports.runtime
+        while True:
+            await runtime.sleep(TICK_SECONDS)
+            role, mirror = self._scheduler.roles.get(MONITOR), self._scheduler.mirror
+            if role is None or mirror is None:
+                continue
+            if role is not self._role:
+                self._role, self._silence, self._job, self._tries, self._looked_at = role, Silence(), "", {}, -1
+            try:
+                await self._watch(role, mirror)
+                await self._rescue(mirror)
+            except (Unavailable, UnknownOutcome, Conflict):
+                pass  # the next tick is the retry; what was missed meanwhile is not counted as silence
+
+    async def _watch(self, role: Role, mirror: Mirror) -> None:
+        asked = self._ports.runtime.now()
+        self._silence.look(asked, await self._ports.block.leases())
+        for verdict in judge(mirror.hosts, self._silence, self._timing):
+            await self._carry_out(role, mirror.hosts[verdict.host], verdict)
+
+    async def _carry_out(self, role: Role, host: Host, verdict: Verdict) -> None:
+        """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""
+        if verdict.state is HostState.FENCED:
+            try:
+                await self._ports.block.revoke(host.id, verdict.counter)
+            except Refused:
+                return  # it renewed in the last moment
+        await self._ports.store.commit(Replace(move(host, verdict.state, verdict.why)), still_held(role))
+        self._ports.runtime.log("host judged", host=host.id, state=str(verdict.state), why=verdict.why)
+
+    async def _rescue(self, mirror: Mirror) -> None:
+        """One rescue Job at a time; what it could not save is tried again, ever more patiently."""
+        if self._job:
+            job = await self._ports.store.get(Work, self._job)
+            if job is not None and job.state not in ENDED:
+                return
+            self._job = ""
+        now = self._ports.runtime.now()
+        if self._looked_at == mirror.changes and not any(due <= now for _, due in self._tries.values()):
+            return
+        self._looked_at = mirror.changes
+        for host in mirror.hosts.values():
+            lost = sorted(lost_vms(mirror, host), key=lambda vm: (PRIORITIES.index(vm.priority), vm.id))
+            due = [vm for vm in lost if self._tries.get(vm.id, (0, now))[1] <= now]
+            if due:
+                await self._submit(host, due, now)
+                return
+            if not lost and host.state is HostState.FENCED and self._role is not None:
+                recovered = move(host, HostState.RECOVERED, "nothing of it is left to rescue")
+                await self._ports.store.commit(Replace(recovered), still_held(self._role))
+        self._tries = {id: t for id, t in self._tries.items() if id in mirror.vms}
+
+    async def _submit(self, host: Host, vms: Iterable[VM], now: float) -> None:
+        names = tuple(vm.id for vm in vms)
+        for name in names:
+            attempts = self._tries.get(name, (0, 0.0))[0] + 1
+            self._tries[name] = (attempts, now + _pause(attempts))
+        request = RescueVMs(host=host.id, vms=names)
+        self._job = await submit(
+            self._ports,
+            self._crew,
+            "ha.rescue",
+            request,
+            flag=QUEUE,
+            on_conflict=OnConflict.SKIP,
+            urgent=True,
+            lane=self._ports.host,  # alive, while another may be the next one lost
+        )
+        self._ports.runtime.log("rescue submitted", host=host.id, vms=len(names), job=self._job)
+
+
+def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
+    """VMs that this host is proved not to run, though they are recorded there, and that need something done."""
+    dead = host.state is HostState.FENCED
+    lost = []
+    for name in mirror.on.get(host.id, ()):
+        vm = mirror.vms[name]
+        if vm.state not in LOST or not (dead or vm.host_epoch < host.epoch):
+            continue
+        if vm.state is VMState.UNKNOWN and dead and not (vm.ha and vm.on):
+            continue  # nobody asks for it; it is settled when its host returns
+        lost.append(vm)
+    return lost
+
+
+def _pause(attempts: int) -> float:
+    return next((seconds for most, seconds in PAUSES if attempts <= most), LAST_PAUSE_SECONDS)

@@ -1,0 +1,136 @@
+"""The Active VM Scheduler: turns "where?" into a reservation in the store, one decision after the other.
+
+``place`` is a Follower task bound to the role, so while nobody is Active it waits in its lane, and so does what needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from ave.errors import NoFit, Stale, Unavailable
+from ave.model.cluster import Role
+from ave.model.host import Host
+from ave.model.vm import VM
+from ave.model.work import Fact, Work
+from ave.placement.batch import place_batch
+from ave.placement.place import place
+from ave.placement.scores import Purpose
+from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
+from ave.ports.together import Ports
+from ave.scheduler.mirror import Mirror
+from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
+from ave.sync import Slots
+
+RETRY_SECONDS = 1.0
+TRIES = 10
+
+Placements = dict[str, Fact]
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of a place task."""
+
+    vms: tuple[str, ...]
+    purpose: Purpose
+    host: str = ""  # only this one
+    leave: bool = False  # not the host where it is
+    by_priority: bool = False
+
+
+class Scheduler:
+    """Standby until this host leads; then Active with every role, until it does not."""
+
+    def __init__(self, ports: Ports, leadership: Leadership, on_change: Callable[[], None]) -> None:
+        self._ports = ports
+        self._held = Held(ports, leadership)
+        self._on_change = on_change
+        self._deciding = Slots(ports.runtime, 1)
+        self.mirror: Mirror | None = None
+        self.roles: dict[str, Role] = {}  # those held now
+
+    async def run(self) -> None:
+        runtime = self._ports.runtime
+        while True:
+            term = await self._held.wait_for_term()
+            active = runtime.spawn(self._be_active(term), name="active")
+            await self._held.wait_for_loss(term)
+            active.cancel()
+            self._stand_by()
+
+    async def _be_active(self, term: int) -> None:
+        """Take the roles, then read everything, then decide: in this order nothing committed before can be missed."""
+        runtime, store = self._ports.runtime, self._ports.store
+        while True:
+            try:
+                watch = await store.watch((Host, VM))
+                try:
+                    taken = {name: await take_role(self._ports, name, term) for name in ROLES}
+                    mirror = Mirror()
+                    await mirror.read(store)
+                    self.mirror, self.roles = mirror, taken
+                    self._on_change()
+                    await mirror.follow(watch)
+                finally:
+                    watch.close()
+            except Stale:
+                self._stand_by()
+                await runtime.sleep(10 * RETRY_SECONDS)
+            except (Unavailable, TooOld):
+                self._stand_by()
+                await runtime.sleep(RETRY_SECONDS)
+
+    def _stand_by(self) -> None:
+        self.mirror, self.roles = None, {}
+
+    async def place(self, ports: Ports, task: Work) -> Placements:
+        """The function of a place task: reserve a host for each VM, or say why there is none."""
+        asked = msgspec.convert(task.arguments, Placing, strict=False)
+        await self._deciding.acquire()
+        with self._deciding.returned():
+            for _ in range(TRIES):
+                vms = await ports.store.find(VM, {"id": In(asked.vms)})
+                role, mirror = self.roles.get(SCHEDULER), self.mirror
+                if role is None or mirror is None:
+                    raise Unavailable("this host is not the Active VM Scheduler any more")
+                for vm in vms:
+                    mirror.learn(vm)
+                facts = self._decide(mirror, vms, asked)
+                try:
+                    await self._reserve(role, mirror, vms, facts)
+                    return facts
+                except Conflict:
+                    continue  # something moved under the decision: decide again
+        raise Unavailable("the cluster changes faster than placement can be decided")
+
+    def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> Placements:
+        if len(vms) > 1 and not asked.host and not asked.leave:
+            batch = place_batch(mirror.view, vms, asked.purpose, by_priority=asked.by_priority)
+            facts = {id: Fact(host=choice.host) for id, choice in batch.placed.items()}
+            return facts | {id: Fact(refusal=str(why)) for id, why in batch.refused.items()}
+        facts = {}
+        scratch = mirror.view.copy() if len(vms) > 1 else mirror.view
+        for vm in vms:
+            try:
+                choice = place(scratch, vm, asked.purpose, only=asked.host, exclude=(vm.host,) if asked.leave else ())
+            except NoFit as why:
+                facts[vm.id] = Fact(refusal=str(why))
+                continue
+            facts[vm.id] = Fact(host=choice.host)
+            if len(vms) > 1:
+                scratch.put_vm(msgspec.structs.replace(vm, reserved=choice.host))
+        return facts
+
+    async def _reserve(self, role: Role, mirror: Mirror, vms: Sequence[VM], facts: Placements) -> None:
+        """Commit the decision against what it was decided on: the term, the hosts' states, the VMs."""
+        hosts = dict.fromkeys(fact.host for fact in facts.values() if fact.host)
+        writes: list[Write] = [still_held(role)]
+        writes += [Check(Host, host, {"version": mirror.hosts[host].version}) for host in hosts]
+        placed = [vm for vm in vms if facts[vm.id].host]
+        writes += [Change(VM, vm.id, {"version": vm.version}, {"reserved": facts[vm.id].host}) for vm in placed]
+        if not placed:
+            return
+        answers = await self._ports.store.commit(*writes)
+        for vm in answers[len(writes) - len(placed) :]:
+            mirror.learn(vm)

@@ -1,0 +1,66 @@
+"""The Active scheduler's own picture of hosts and VMs, kept by the store's watch. A picture: every use of it is checked.
+
+It is complete because it is read after the role was taken: whatever an earlier holder still tries to commit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ave.model.host import Host
+from ave.model.vm import VM
+from ave.placement.view import View
+from ave.ports.store import Store, Watch
+
+
+class Mirror:
+    def __init__(self) -> None:
+        self.view = View()
+        self.hosts: dict[str, Host] = {}
+        self.vms: dict[str, VM] = {}
+        self.on: dict[str, dict[str, None]] = {}  # host -> its VMs
+        self.changes = 0
+        self._apply: dict[str, Callable[[str, Any], None]] = {"host": self._host, "vm": self._vm}
+
+    async def read(self, store: Store) -> None:
+        for host in await store.find(Host):
+            self._host(host.id, host)
+        for vm in await store.find(VM):
+            self._vm(vm.id, vm)
+
+    async def follow(self, watch: Watch) -> None:
+        """Apply commits until the stream breaks."""
+        while True:
+            for kind, id, doc in (await watch.next()).changes:
+                self._apply[kind](id, doc)
+
+    def learn(self, vm: VM) -> None:
+        """What this process has just committed itself counts at once."""
+        self._vm(vm.id, vm)
+
+    def _host(self, id: str, host: Host | None) -> None:
+        if host is None:
+            if self.hosts.pop(id, None) is not None:
+                self.view.drop_host(id)
+        elif id not in self.hosts or self.hosts[id].version < host.version:
+            self.hosts[id] = host
+            self.view.put_host(host)
+        self.changes += 1
+
+    def _vm(self, id: str, vm: VM | None) -> None:
+        known = self.vms.get(id)
+        if vm is not None and known is not None and known.version >= vm.version:
+            return
+        if known is not None and known.host:
+            self.on.get(known.host, {}).pop(id, None)
+        if vm is None:
+            if known is not None:
+                del self.vms[id]
+                self.view.drop_vm(id)
+        else:
+            self.vms[id] = vm
+            self.view.put_vm(vm)
+            if vm.host:
+                self.on.setdefault(vm.host, {})[id] = None
+        self.changes += 1

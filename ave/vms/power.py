@@ -1,0 +1,70 @@
+"""Shut down and power off: the same, but for who is asked. What a user turns off stays off: it is no longer rescued."""
+
+from __future__ import annotations
+
+from ave.errors import Refused
+from ave.jobs.verb import Found, Split, Verb
+from ave.model.vm import VM, VMState
+from ave.model.work import Step, Work
+from ave.operations import NameVMs, ShutdownVMs
+from ave.ports.store import Change
+from ave.ports.together import Ports
+from ave.vms.start import require_dead
+from ave.vms.steps import read, sort_by_state, stamp, stopped
+
+ON = (VMState.RUNNING, VMState.SUSPENDED)
+
+
+def split_shutdown(request: ShutdownVMs, found: Found) -> Split:
+    able, refused = sort_by_state(found, request.vms, "shut down", VMState.RUNNING)
+    steps = {
+        f"shutdown/{vm.id}": Step(
+            function="vm.shutdown", resource=vm.id, host=vm.host, arguments={"seconds": request.seconds}
+        )
+        for vm in able
+    }
+    return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": False}) for vm in able))
+
+
+def split_poweroff(request: NameVMs, found: Found) -> Split:
+    able, refused = sort_by_state(found, request.vms, "poweroff", *ON, VMState.STARTING, VMState.UNKNOWN)
+    steps = {f"poweroff/{vm.id}": off_step(vm) for vm in able}
+    return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": False}) for vm in able))
+
+
+def off_step(vm: VM) -> Step:
+    """On its host; but what its host is judged to run no more may be settled anywhere."""
+    return Step(function="vm.poweroff", resource=vm.id, host="" if vm.state is VMState.UNKNOWN else vm.host)
+
+
+async def shutdown(ports: Ports, task: Work) -> None:
+    vm = await read(ports, task)
+    if vm.host != ports.host:
+        raise Refused(f"{vm.id} is on {vm.host}, not on {ports.host}")
+    await ports.hypervisor.shutdown(vm.id, stamp(task, vm.epoch), float(task.arguments["seconds"]))
+    await stopped(ports, task, vm, "its guest shut down")
+
+
+async def poweroff(ports: Ports, task: Work) -> None:
+    vm = await read(ports, task)
+    if vm.host == ports.host:
+        await ports.hypervisor.destroy(vm.id, stamp(task, vm.epoch))
+    elif vm.state is not VMState.STOPPED:
+        await require_dead(ports, vm)
+    await stopped(ports, task, vm, "forced off")
+
+
+SHUTDOWN = Verb(
+    operation="vm.shutdown",
+    kind=VM,
+    resources=lambda request: request.vms,
+    split=split_shutdown,
+    functions={"vm.shutdown": shutdown},
+)
+POWEROFF = Verb(
+    operation="vm.poweroff",
+    kind=VM,
+    resources=lambda request: request.vms,
+    split=split_poweroff,
+    functions={"vm.poweroff": poweroff},
+)

@@ -1,0 +1,89 @@
+"""Reconcile this host with the store: what runs here without a right goes, what was left half done is settled.
+
+Level-triggered and local: it repairs what a lost answer or a dead worker left behind, and touches nothing a Job owns.
+"""
+
+from __future__ import annotations
+
+from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.model.cluster import Lock
+from ave.model.host import Host
+from ave.model.states import move
+from ave.model.vm import VM, VMState
+from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.store import Check, Conflict, Insert, Replace, Write
+from ave.ports.together import Ports
+from ave.vms.steps import lock_of
+
+EVERY_SECONDS = 30.0
+NEWER = 2**62  # the token of a host that clears what the store says is not its own
+
+
+async def reconcile_for_ever(ports: Ports) -> None:
+    runtime = ports.runtime
+    await runtime.sleep(EVERY_SECONDS * runtime.random.random())
+    while True:
+        try:
+            await reconcile(ports)
+        except (Unavailable, UnknownOutcome, Conflict, Refused) as trouble:
+            runtime.log("reconcile put off", why=str(trouble))
+        await runtime.sleep(EVERY_SECONDS)
+
+
+async def reconcile(ports: Ports) -> None:
+    """One look: domains first, then documents, so that a VM started in between is not taken for a stale copy."""
+    domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
+    mine = {vm.id: vm for vm in await ports.store.find(VM, {"host": ports.host})}
+    odd = [vm for vm in mine.values() if vm.state is VMState.STARTING]
+    foreign = [vm for vm, domain in domains.items() if vm not in mine or mine[vm].epoch > domain.epoch]
+    for name in foreign:
+        await _remove_stale(ports, domains[name])
+    for vm in odd:
+        await _settle(ports, vm, domains.get(vm.id))
+    for name, domain in domains.items():
+        if domain.state is DomainState.INCOMING and name in mine and mine[name].epoch == domain.epoch:
+            await _take_over(ports, mine[name], domain)
+
+
+async def _remove_stale(ports: Ports, domain: Domain) -> None:
+    """Only if the VM's own document says that a newer incarnation, or none, is right; a document unread is no proof."""
+    vm = await ports.store.get(VM, domain.vm)
+    lock = await ports.store.get(Lock, lock_of(domain.vm))
+    if lock is not None and lock.job:
+        return  # a Job is at work on it: a migration coming in, say
+    if vm is None or (vm.host != ports.host and vm.epoch > domain.epoch):
+        await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch, token=NEWER))
+        ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
+
+
+async def _settle(ports: Ports, vm: VM, domain: Domain | None) -> None:
+    """A start that nobody finished: its Job is over, so what is here decides."""
+    here = await ports.store.get(Host, ports.host)
+    if here is None or here.epoch != vm.host_epoch:
+        return  # of an older boot: the VM Monitor's matter
+    if domain is not None and domain.epoch == vm.epoch:
+        settled = move(vm, VMState.RUNNING, "found running", reserved="")
+    elif domain is None:
+        settled = move(vm, VMState.STOPPED, "its start was given up", reserved="")
+    else:
+        return
+    await ports.store.commit(Replace(settled), await _unlocked(ports, vm.id))
+    ports.runtime.log("VM settled", vm=vm.id, state=str(settled.state))
+
+
+async def _take_over(ports: Ports, vm: VM, domain: Domain) -> None:
+    """A migration was committed in our favour and its source could not say so: the VM is ours to run."""
+    for volume in vm.volumes:
+        await ports.block.attach(volume, ports.host, Stamp(epoch=vm.epoch, token=NEWER))
+    await ports.hypervisor.resume(domain.vm, vm.epoch)
+    ports.runtime.log("VM taken over", vm=vm.id, epoch=vm.epoch)
+
+
+async def _unlocked(ports: Ports, vm: str) -> Write:
+    """The condition that no Job owns the VM."""
+    lock = await ports.store.get(Lock, lock_of(vm))
+    if lock is None:
+        return Insert(Lock(id=lock_of(vm)))
+    if lock.job:
+        raise Conflict("lock", lock.id, lock)
+    return Check(Lock, lock.id, {"version": lock.version})

@@ -1,0 +1,70 @@
+"""What the verbs share: reading a VM under its Job's lock, the stamp of an effect, and refusals by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ave.errors import Refused
+from ave.model.cluster import Lock
+from ave.model.states import move
+from ave.model.vm import VM, VMState
+from ave.model.work import Result, Work
+from ave.ports.hypervisor import Stamp
+from ave.ports.store import Check, Replace, Write
+from ave.ports.together import Ports
+
+
+def lock_of(vm: str) -> str:
+    return f"vm/{vm}"
+
+
+def stamp(task: Work, epoch: int) -> Stamp:
+    """On this task's behalf, under its Job's lock and the VM's epoch."""
+    token = task.tokens[lock_of(task.resource)]
+    return Stamp(job=task.job, task=task.id, attempt=task.attempt, token=token, epoch=epoch)
+
+
+def locked(task: Work) -> Check:
+    """The condition of every write for the task's VM: its Job still holds the lock it began with."""
+    return Check(Lock, lock_of(task.resource), {"job": task.job})
+
+
+async def read(ports: Ports, task: Work) -> VM:
+    vm = await ports.store.get(VM, task.resource)
+    if vm is None:
+        raise Refused(f"there is no VM {task.resource}")
+    return vm
+
+
+async def record(ports: Ports, task: Work, vm: VM, *also: Write) -> VM:
+    """Write the VM under the Job's lock; Conflict if it moved."""
+    return (await ports.store.commit(Replace(vm), locked(task), *also))[0]  # type: ignore[no-any-return]
+
+
+async def stopped(ports: Ports, task: Work, vm: VM, why: str) -> VM:
+    """Its domain is gone for certain: nobody may write to its volumes, and it runs nowhere."""
+    for volume in vm.volumes:
+        await ports.block.detach(volume, stamp(task, vm.epoch))
+    if vm.state is VMState.STOPPED:
+        return vm
+    return await record(ports, task, move(vm, VMState.STOPPED, why, reserved=""))
+
+
+def sort_by_state(
+    found: Mapping[str, Any], names: Iterable[str], verb: str, *legal: VMState
+) -> tuple[list[VM], dict[str, Result]]:
+    """The VMs this verb may act on, and a refusal by name for each of the others."""
+    able: list[VM] = []
+    refused: dict[str, Result] = {}
+    for name in names:
+        if name not in found:
+            continue  # left out because its lock is held: already accounted for
+        vm: VM | None = found[name]
+        if vm is None:
+            refused[name] = Result(False, f"there is no VM {name}")
+        elif vm.state not in legal:
+            refused[name] = Result(False, f"{name} is {vm.state}: {verb} needs it {' or '.join(legal)}")
+        else:
+            able.append(vm)
+    return able, refused
