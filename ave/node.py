@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ave.guard import run_guard
 from ave.ha.lease import LeaseKeeper
 from ave.ha.monitor import Monitor
 from ave.ha.rescue import RESCUE
@@ -16,18 +15,17 @@ from ave.jobs.worker import Worker
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership
+from ave.scheduler.steps import PLACE
 from ave.sync import together
 from ave.vms.create import CREATE
 from ave.vms.delete import DELETE
 from ave.vms.migrate import MIGRATE
 from ave.vms.power import POWEROFF, SHUTDOWN
 from ave.vms.reconcile import reconcile_for_ever
-from ave.vms.start import PLACE, START
-
-__all__ = ["VERBS", "run_guard", "run_node"]
+from ave.vms.start import START_VERB
 
 VERBS: Mapping[str, Verb] = {
-    verb.operation: verb for verb in (CREATE, START, SHUTDOWN, POWEROFF, MIGRATE, DELETE, RESCUE)
+    verb.operation: verb for verb in (CREATE, START_VERB, SHUTDOWN, POWEROFF, MIGRATE, DELETE, RESCUE)
 }
 
 

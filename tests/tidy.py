@@ -33,7 +33,7 @@ INSIDE_AVE = {
     "ports": (*_GROUND, "model"),
     "kinds": (*_GROUND, "model", "ports"),
     "projection": (*_GROUND, "model", "ports", "kinds"),
-    "jobs": (*_GROUND, "model", "ports", "kinds"),
+    "jobs": _WORDS,
     "scheduler": (*_WORDS, "jobs", "placement"),
     "storage": (*_WORDS, "jobs"),
     "network": (*_WORDS, "jobs"),

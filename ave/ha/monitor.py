@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.ha.rescue import LOST
 from ave.ha.timing import TICK_SECONDS, Timing
 from ave.ha.verdict import Silence, Verdict, judge
 from ave.jobs.crew import Crew
 from ave.jobs.submit import submit
-from ave.model.cluster import Role
+from ave.jobs.worker import BEAT_SECONDS
+from ave.model.cluster import Handler, Role
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import PRIORITIES, VM, VMState
@@ -24,13 +26,13 @@ from ave.scheduler.role import MONITOR, still_held
 QUEUE = "ha"
 PAUSES = ((5, 10.0), (10, 60.0))  # after so many attempts wait so many seconds …
 LAST_PAUSE_SECONDS = 100.0  # … and ever after this long, for as long as the VM is wanted
-LOST = (VMState.RUNNING, VMState.STARTING, VMState.SUSPENDED, VMState.UNKNOWN)
 
 
 class Monitor:
     def __init__(self, ports: Ports, crew: Crew, timing: Timing, scheduler: Scheduler) -> None:
         self._ports, self._crew, self._timing, self._scheduler = ports, crew, timing, scheduler
-        self._silence = Silence()
+        self._leases, self._beats = _fresh()
+        self._beats_read = float("-inf")
         self._role: Role | None = None
         self._looked_at = -1  # the mirror's changes at the last search for lost VMs
         self._job = ""  # the rescue under way
@@ -44,7 +46,8 @@ class Monitor:
             if role is None or mirror is None:
                 continue
             if role is not self._role:
-                self._role, self._silence, self._job, self._tries, self._looked_at = role, Silence(), "", {}, -1
+                self._role, self._job, self._tries, self._looked_at = role, "", {}, -1
+                self._leases, self._beats = _fresh()
             try:
                 await self._watch(role, mirror)
                 await self._rescue(mirror)
@@ -53,9 +56,20 @@ class Monitor:
 
     async def _watch(self, role: Role, mirror: Mirror) -> None:
         asked = self._ports.runtime.now()
-        self._silence.look(asked, await self._ports.block.leases())
-        for verdict in judge(mirror.hosts, self._silence, self._timing):
+        self._leases.look(asked, [(x.host, x.counter, x.revoked) for x in await self._ports.block.leases()])
+        if asked - self._beats_read >= BEAT_SECONDS:
+            await self._read_beats()
+        verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+        if any(verdict.state is HostState.UNMANAGED for verdict in verdicts):
+            await self._read_beats()  # a host that has just come back beats again: look before saying that it is silent
+            verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+        for verdict in verdicts:
             await self._carry_out(role, mirror.hosts[verdict.host], verdict)
+
+    async def _read_beats(self) -> None:
+        asked = self._beats_read = self._ports.runtime.now()
+        handlers = await self._ports.store.find(Handler)
+        self._beats.look(asked, [(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, role: Role, host: Host, verdict: Verdict) -> None:
         """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""
@@ -106,6 +120,11 @@ class Monitor:
             lane=self._ports.host,  # alive, while another may be the next one lost
         )
         self._ports.runtime.log("rescue submitted", host=host.id, vms=len(names), job=self._job)
+
+
+def _fresh() -> tuple[Silence, Silence]:
+    """Of leases and of beats, with nothing known: a new leader's count starts when it begins to look."""
+    return Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
 
 
 def lost_vms(mirror: Mirror, host: Host) -> list[VM]:

@@ -13,8 +13,7 @@ from ave.model.work import Result, Step
 from ave.operations import RescueVMs
 from ave.placement.scores import Purpose
 from ave.ports.store import Replace, Write
-from ave.scheduler.active import Placing
-from ave.vms.start import PLACE, place_step, start_step
+from ave.scheduler.steps import PLACE, Placing, place_step, start_step
 
 LOST = (VMState.RUNNING, VMState.STARTING, VMState.SUSPENDED, VMState.UNKNOWN)
 

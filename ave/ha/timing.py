@@ -18,6 +18,7 @@ GUARD_SECONDS = 2.0  # worst time of the guard's freeze
 RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0  # the leader's look at the leases
 SUSPECT_SECONDS = 15.0  # silence after which nothing new is placed there
+UNMANAGED_SECONDS = 20.0  # silence of a host's worker in the store after which nothing new is placed there
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,41 +10,41 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ave.ha.timing import SUSPECT_SECONDS, TICK_SECONDS, Timing
+from ave.ha.timing import SUSPECT_SECONDS, TICK_SECONDS, UNMANAGED_SECONDS, Timing
 from ave.model.host import Host, HostState
-from ave.ports.block import Lease
-
-GAP_SECONDS = 3 * TICK_SECONDS  # a longer pause between two looks is not watching
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """A lease's counter, since when it has not moved, and the last look at it."""
+    """A counter, since when it has not moved, and whether its lease is revoked."""
 
     counter: int
     since: float
-    revoked: bool
+    revoked: bool = False
 
 
 class Silence:
-    def __init__(self) -> None:
+    """``gap``: a longer pause between two looks is not watching."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
         self._watched: dict[str, Watched] = {}
         self._looked = float("-inf")
 
-    def look(self, now: float, leases: Iterable[Lease]) -> None:
-        """Take in what the meta leader says; ``now`` is when it was asked, never later than when it answered."""
-        if now - self._looked > GAP_SECONDS:
+    def look(self, now: float, counters: Iterable[tuple[str, int, bool]]) -> None:
+        """Take in (host, counter, revoked) of each; ``now`` is when they were asked for, never later than the answer."""
+        if now - self._looked > self._gap:
             self._watched.clear()
         self._looked = now
-        for lease in leases:
-            known = self._watched.get(lease.host)
-            if known is None or known.counter != lease.counter or known.revoked != lease.revoked:
-                self._watched[lease.host] = Watched(lease.counter, now, lease.revoked)
+        for host, counter, revoked in counters:
+            known = self._watched.get(host)
+            if known is None or (known.counter, known.revoked) != (counter, revoked):
+                self._watched[host] = Watched(counter, now, revoked)
 
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
 
     def seconds(self, host: str) -> float:
-        """How long its lease has been watched unchanged, by the last look."""
+        """For how long its counter has been watched unchanged, by the last look."""
         watched = self._watched.get(host)
         return self._looked - watched.since if watched else 0.0
 
@@ -56,25 +56,32 @@ class Verdict(msgspec.Struct, frozen=True):
     counter: int = 0  # of the lease to revoke
 
 
-def judge(hosts: Mapping[str, Host], silence: Silence, timing: Timing) -> list[Verdict]:
-    """What must change about the hosts' states, in the order of their names."""
+def judge(hosts: Mapping[str, Host], leases: Silence, beats: Silence, timing: Timing) -> list[Verdict]:
+    """What must change about the hosts' states, in the order of their names.
+
+    The storage lease alone decides over life and death; the worker's beat in the store only over whether to send work.
+    """
     verdicts = []
     for name in sorted(hosts):
-        verdict = _judge(hosts[name], silence, timing)
-        if verdict is not None:
+        verdict = _judge(hosts[name], leases, beats, timing)
+        if verdict is not None and verdict.state is not hosts[name].state:
             verdicts.append(verdict)
     return verdicts
 
 
-def _judge(host: Host, silence: Silence, timing: Timing) -> Verdict | None:
-    watched, seconds = silence.of(host.id), silence.seconds(host.id)
+def _judge(host: Host, leases: Silence, beats: Silence, timing: Timing) -> Verdict | None:
+    watched, silent = leases.of(host.id), leases.seconds(host.id)
     if watched is None or HostState.FENCED not in host.table.moves[host.state]:
         return None
-    if watched.revoked or seconds >= timing.verdict:
-        why = "its storage lease is revoked" if watched.revoked else f"silent for {seconds:.0f} s"
+    if watched.revoked or silent >= timing.verdict:
+        why = "its storage lease is revoked" if watched.revoked else f"silent for {silent:.0f} s"
         return Verdict(host.id, HostState.FENCED, why, watched.counter)
-    if seconds >= SUSPECT_SECONDS and host.state is HostState.ONLINE:
-        return Verdict(host.id, HostState.SUSPECT, f"silent for {seconds:.0f} s")
-    if seconds < SUSPECT_SECONDS and host.state is HostState.SUSPECT and seconds < 2 * TICK_SECONDS:
-        return Verdict(host.id, HostState.ONLINE, "renews its lease again")
+    if host.state not in (HostState.ONLINE, HostState.SUSPECT, HostState.UNMANAGED):
+        return None
+    if silent >= SUSPECT_SECONDS:
+        return Verdict(host.id, HostState.SUSPECT, f"silent for {silent:.0f} s")
+    if (mute := beats.seconds(host.id)) >= UNMANAGED_SECONDS:
+        return Verdict(host.id, HostState.UNMANAGED, f"its worker is silent for {mute:.0f} s")
+    if silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED:
+        return Verdict(host.id, HostState.ONLINE, "renews its lease and its worker beats")
     return None

@@ -12,6 +12,7 @@ from ave.model.states import Table
 class HostState(StrEnum):
     JOINING = "joining"
     ONLINE = "online"
+    UNMANAGED = "unmanaged"
     SUSPECT = "suspect"
     FENCED = "fenced"
     RECOVERED = "recovered"
@@ -26,6 +27,7 @@ HOST = Table(
     phrases={
         H.JOINING: "known, but not yet cleared to run VMs",
         H.ONLINE: "renews its storage lease and accepts VMs",
+        H.UNMANAGED: "renews its storage lease, but its worker is silent in the store: its VMs run on, no new one comes",
         H.SUSPECT: "silent, but not for long enough to judge; accepts no new VM",
         H.FENCED: "judged dead, its lease revoked; its VMs are being rescued",
         H.RECOVERED: "judged dead, nothing of it is left to rescue; may come back",
@@ -34,8 +36,9 @@ HOST = Table(
     },
     moves={
         H.JOINING: (H.ONLINE, H.FENCED),
-        H.ONLINE: (H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
-        H.SUSPECT: (H.ONLINE, H.FENCED, H.JOINING),
+        H.ONLINE: (H.UNMANAGED, H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
+        H.UNMANAGED: (H.ONLINE, H.SUSPECT, H.FENCED, H.JOINING),
+        H.SUSPECT: (H.ONLINE, H.UNMANAGED, H.FENCED, H.JOINING),
         H.FENCED: (H.RECOVERED, H.JOINING),
         H.RECOVERED: (H.JOINING,),
         H.ENTERING_MAINTENANCE: (H.MAINTENANCE, H.ONLINE, H.FENCED),

@@ -16,27 +16,17 @@ from ave.model.vm import VM
 from ave.model.work import Fact, Work
 from ave.placement.batch import place_batch
 from ave.placement.place import place
-from ave.placement.scores import Purpose
 from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
+from ave.scheduler.steps import Placing
 from ave.sync import Slots
 
 RETRY_SECONDS = 1.0
 TRIES = 10
 
 Placements = dict[str, Fact]
-
-
-class Placing(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of a place task."""
-
-    vms: tuple[str, ...]
-    purpose: Purpose
-    host: str = ""  # only this one
-    leave: bool = False  # not the host where it is
-    by_priority: bool = False
 
 
 class Scheduler:

@@ -15,8 +15,7 @@ from ave.operations import CreateVMs, NewVM
 from ave.placement.scores import Purpose
 from ave.ports.store import Insert, Replace, Write
 from ave.ports.together import Ports
-from ave.scheduler.active import Placing
-from ave.vms.start import PLACE, place_step, start_step
+from ave.scheduler.steps import PLACE, Placing, place_step, start_step
 from ave.vms.steps import locked, read, stamp
 
 VCPUS_MAX, MEMORY_MIB_MAX, DISK_GIB_MAX, DISKS_MAX = 1024, 64 * 2**20, 64 * 2**10, 64

@@ -17,8 +17,7 @@ from ave.operations import MigrateVMs
 from ave.placement.scores import Purpose
 from ave.ports.store import Check, Conflict
 from ave.ports.together import Ports
-from ave.scheduler.active import Placing
-from ave.vms.start import PLACE, place_step
+from ave.scheduler.steps import PLACE, Placing, place_step
 from ave.vms.steps import read, record, sort_by_state, stamp
 
 FORWARD_SECONDS = 1.0

@@ -13,26 +13,14 @@ from ave.jobs.verb import Found, Split, Verb
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM, VMState
-from ave.model.work import Step, Work
+from ave.model.work import Work
 from ave.operations import StartVMs
 from ave.placement.scores import Purpose
 from ave.ports.hypervisor import Domain, DomainState
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
-from ave.scheduler.active import Placing
-from ave.scheduler.role import SCHEDULER
+from ave.scheduler.steps import PLACE, START, Placing, place_step, start_step
 from ave.vms.steps import read, record, sort_by_state, stamp, stopped
-
-PLACE = "place"
-
-
-def place_step(placing: Placing, *needs: str) -> Step:
-    return Step(function=PLACE, role=SCHEDULER, arguments=msgspec.to_builtins(placing), needs=needs)
-
-
-def start_step(vm: str, *needs: str) -> Step:
-    """Bound to the host that the place step finds."""
-    return Step(function="vm.start", resource=vm, fact=vm, needs=(PLACE, *needs))
 
 
 def split(request: StartVMs, found: Found) -> Split:
@@ -100,10 +88,10 @@ async def _domain(ports: Ports, vm: str) -> Domain | None:
     return next((d for d in await ports.hypervisor.list() if d.vm == vm and d.state is not DomainState.INCOMING), None)
 
 
-START = Verb(
+START_VERB = Verb(
     operation="vm.start",
     kind=VM,
     resources=lambda request: request.vms,
     split=split,
-    functions={"vm.start": start},
+    functions={START: start},
 )

@@ -10,7 +10,7 @@ from ave.errors import Refused, Unavailable
 from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from drivers.sim import physics
-from drivers.sim.facts import Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
 from drivers.sim.network import Network, Plane
 from drivers.sim.runtime import SimRuntime, World
 
@@ -96,7 +96,8 @@ class Storage:
 
     def _depose(self) -> None:
         self._world.tell("storage", "meta leader lost", {"host": self.leader})
-        self.leader = None
+        lost, self.leader = self.leader or "", None
+        self.witness(Deposed(lost))
         self._call_election()
 
     def _call_election(self) -> None:

@@ -89,11 +89,23 @@ class Effect(msgspec.Struct, frozen=True):
     what: str
 
 
+class Deposed(msgspec.Struct, frozen=True):
+    """The storage's meta service lost its leader."""
+
+    leader: str
+
+
 class Elected(msgspec.Struct, frozen=True):
     """The storage's meta service has a new leader."""
 
     leader: str
     term: int
+
+
+class Thawed(msgspec.Struct, frozen=True):
+    """A host that stood still goes on, as if no time had passed for it."""
+
+    host: str
 
 
 class Powered(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from ave.ports.hypervisor import DomainState, Ended, Stamp
 from ave.ports.machine import Facts
 from drivers.sim import physics
 from drivers.sim.block import Storage, Write
-from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Witness
+from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
 from drivers.sim.network import Network
 from drivers.sim.runtime import HostClock, SimRuntime, World
 
@@ -65,6 +65,7 @@ class Machine:
         self._processes = processes
         self._boots = 0
         self._launches = 0
+        self._still: list[Guest] = []  # ran when the host was stalled
         self._unsent: list[tuple[float, tuple[Write, ...]]] = []
         self._physical = SimRuntime(world, f"{self.name}/machine", self.clock)
         network.on_change(self._resend)
@@ -127,10 +128,18 @@ class Machine:
 
     def stall(self) -> None:
         """The whole host stands still: its guests too."""
+        self._still = [guest for guest in self.guests.values() if guest.state is DomainState.RUNNING]
+        for guest in self._still:
+            self.witness(Paused(guest.vm, self.name, guest.instance))
         for runtime in (*self.running.values(), self._physical):
             runtime.halt()
 
     def unstall(self) -> None:
+        self.witness(Thawed(self.name))
+        for guest in self._still:
+            if self.guests.get(guest.vm) is guest:
+                self.witness(Resumed(guest.vm, self.name, guest.instance, guest.epoch))
+        self._still = []
         for runtime in (*self.running.values(), self._physical):
             runtime.resume()
 

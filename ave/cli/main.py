@@ -1,0 +1,35 @@
+"""The command line: its commands, and what its exit codes mean.
+
+0 done · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from ave import __version__
+
+app = App(name="ave", version=f"ave {__version__}", help="A control plane for KVM virtual machines, and its simulator.")
+sim = App(name="sim", help="Replay scenarios with the real control plane on a simulated cluster.")
+app.command(sim)
+sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
+sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
+sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
+app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+
+
+def main() -> None:
+    """The entry point of the installed ``ave``."""
+    try:
+        result = app(exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

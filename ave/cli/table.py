@@ -1,0 +1,47 @@
+"""An outcome as a table on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from sim.outcome import Outcome
+
+
+def show(outcome: Outcome) -> None:
+    from sim.report import capacity_lines, clock, rows, verdict
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    style = "green" if outcome.passed else "red"
+    console.print(f"[bold]{outcome.name}[/bold]  {outcome.description}")
+    console.print(f"seed {outcome.seed} · {clock(outcome.simulated_seconds)} simulated")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in rows(outcome):
+        table.add_row(name, value)
+    console.print(table)
+    for judged in outcome.thresholds:
+        mark = (
+            "[green]✓[/green]"
+            if judged.passed
+            else "[red]✕[/red]"
+            if judged.severity == "fail"
+            else "[yellow]![/yellow]"
+        )
+        console.print(f"{mark} {judged.expr}   [dim]({judged.value:g})[/dim]", soft_wrap=True)
+    if outcome.armed:
+        armed = "  ".join(f"{id} {count:,}" for id, count in outcome.armed.items() if count)
+        console.print(f"[dim]invariants at stake:[/dim] {armed}", soft_wrap=True)
+    if outcome.capacity is not None:
+        for line in capacity_lines(outcome):
+            if line != "```":
+                console.print(line, soft_wrap=True, markup=False)
+    if outcome.violation is not None:
+        for event in outcome.violation.slice:
+            console.print(f"  {event.at:12.3f}  {event.text}", soft_wrap=True, markup=False)
+    console.print(f"[bold {style}]{verdict(outcome)}[/bold {style}]", soft_wrap=True)

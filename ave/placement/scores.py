@@ -1,0 +1,91 @@
+"""How loaded a host would be with the VM on it; lower is better.
+
+score = (cpu + memory) / 2. Floats nominate the hosts that may have the lowest score, integers decide among them.
+
+Why floats may nominate: every term is a quotient of non-negative integers, and each float below is a sum of at most
+four of them with at most seven roundings on any path, so it is within 8 units of 2**-53 of the exact score, relatively.
+The host of the lowest exact score can be above the lowest float by no more than 17 such units: 32 are allowed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ave.model.vm import VM
+    from ave.placement.filters import Mask
+    from ave.placement.view import Floats, Ints, View
+
+_SLACK: Final = 1 + 2.0**-48
+_PLENTY: Final = np.iinfo(np.int64).max
+
+
+class Purpose(StrEnum):
+    START = "start"  # create, start, cold migrate: the VM is not running
+    LIVE = "live"  # live migrate, HA: it is, or should be
+
+
+def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
+    """Twice the score, as a fraction."""
+    memory = view.memory_mib.item(row)
+    if purpose is Purpose.START:
+        cpu_part, cpu_whole = view.all_vcpus.item(row) + vm.vcpus, view.cpus.item(row)
+        memory_part = view.all_mib.item(row) + vm.memory_mib
+    else:
+        cpu_part, cpu_whole = view.running_vcpus.item(row) + vm.vcpus, view.allocated_vcpus + vm.vcpus
+        memory_part = view.running_mib.item(row) + vm.memory_mib
+    return cpu_part * memory + memory_part * cpu_whole, cpu_whole * memory
+
+
+def estimate(vm: VM, view: View, purpose: Purpose) -> Floats:
+    """Twice the score of every host."""
+    scores = view.per_mib * float(vm.memory_mib)
+    if purpose is Purpose.START:
+        scores += view.per_cpu * float(vm.vcpus)
+        scores += view.all_share
+    else:
+        scores += (view.running_load + float(vm.vcpus)) * (1 / (view.allocated_vcpus + vm.vcpus))
+        scores += view.running_share
+    return scores
+
+
+def lowest(vm: VM, view: View, purpose: Purpose, fits: Mask) -> int:
+    """The row of the lowest score among those that fit. Ties: fewer VMs, then name."""
+    scores = estimate(vm, view, purpose)
+    np.putmask(scores, ~fits, np.inf)
+    rows = (scores <= scores[scores.argmin()] * _SLACK).nonzero()[0]
+    return int(rows[0]) if len(rows) == 1 else _decide(vm, view, purpose, rows)
+
+
+def tightest(view: View, fits: Mask) -> int:
+    """The row with the least free memory among those that fit. Ties: fewer VMs, then name."""
+    free = np.where(fits, view.free_mib, _PLENTY)
+    rows = (free == free[free.argmin()]).nonzero()[0]
+    return int(rows[0]) if len(rows) == 1 else _first(view, rows)
+
+
+def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
+    """Exactly the lowest of the nominated rows. Rows alike in all that the score reads differ in the tie alone."""
+    reads = [view.running_vcpus, view.running_mib, view.memory_mib]
+    if purpose is Purpose.START:
+        reads = [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
+    winner = row = _first(view, rows)
+    while True:
+        unlike = reads[0][rows] != reads[0][row]
+        for column in reads[1:]:
+            unlike |= column[rows] != column[row]
+        rows = rows[unlike]
+        if not len(rows):
+            return winner
+        row = _first(view, rows)
+        part, whole = exact(vm, view, purpose, row)
+        lowest_part, lowest_whole = exact(vm, view, purpose, winner)
+        if part * lowest_whole < lowest_part * whole:  # if equal, the winner came first
+            winner = row
+
+
+def _first(view: View, rows: Ints) -> int:
+    return int(rows[view.ties[rows].argmin()])

@@ -1,0 +1,255 @@
+"""The cluster as columns: one array per host attribute, kept up to date by deltas.
+
+Row ``i`` of every column is one host. Rows have no order that means anything: who picks among hosts compares scores, VM
+counts and names. Sums are exact integers, so taking away what was added leaves no trace. A view belongs to one thread:
+a decision lifts its VM out of the columns and puts it back.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ave.model.host import Host, HostState
+from ave.model.vm import VM, VMState
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+STATES: Final = tuple(HostState)
+_STATE_CODE: Final = {state: code for code, state in enumerate(STATES)}
+_SUMS: Final = ("running_vcpus", "running_mib", "all_vcpus", "all_mib", "held_mib", "vm_count")
+_COLUMNS: Final[dict[str, type[np.generic]]] = {
+    "state": np.int8,
+    "cpu_model": np.int32,
+    **dict.fromkeys(("cpus", "memory_mib", "reserve_mib", "free_mib", "_tie", *_SUMS), np.int64),
+    **dict.fromkeys(("per_cpu", "per_mib", "all_share", "running_share", "running_load"), np.float64),
+}
+_NOTHING: Final = [0] * len(_SUMS)
+_WORD_BITS: Final = 64
+_NAME_BITS: Final = 32  # below the VM count in a tie
+
+# How much of its host a VM takes; each level includes those below it.
+_ASSIGNED, _HOLDING, _RUNNING = range(3)
+
+
+class Stake(msgspec.Struct, frozen=True, gc=False):
+    """What the view knows of one VM: its size and where it counts. Hidden from the collector: there are many."""
+
+    vcpus: int
+    memory_mib: int
+    host: str  # "" if it is on none
+    level: int
+    reserved: str  # the further host where a Job holds room for it, or ""
+
+
+class View:
+    # What each host is.
+    state: NDArray[np.int8]  # index into STATES
+    cpu_model: NDArray[np.int32]  # see `model_code`
+    networks: list[NDArray[np.uint64]]  # 64 networks in each column, see `network_bit`
+    cpus: Ints
+    memory_mib: Ints
+    reserve_mib: Ints
+    # Sums over the VMs on it; what is in flight to it counts as if it ran there already.
+    running_vcpus: Ints
+    running_mib: Ints
+    all_vcpus: Ints
+    all_mib: Ints
+    held_mib: Ints
+    vm_count: Ints
+    free_mib: Ints  # memory - reserve - held; negative on an overfull host
+    # Floats, which only nominate candidates (scores.py).
+    per_cpu: Floats  # 1 / cpus
+    per_mib: Floats  # 1 / memory
+    all_share: Floats  # all_vcpus / cpus + all_mib / memory
+    running_share: Floats  # running_mib / memory
+    running_load: Floats  # running_vcpus
+    _tie: Ints  # see `ties`
+
+    def __init__(self) -> None:
+        self.names: list[str] = []  # by row
+        self.rows: dict[str, int] = {}
+        self.allocated_vcpus = 0  # of all VMs assigned to a host or in flight to one
+        self.kept: dict[Hashable, Any] = {}  # answers that hold until a host changes; whoever fills it bounds it
+        self._stakes: dict[str, Stake] = {}
+        self._strangers: dict[str, list[int]] = {}  # sums of hosts that VMs name and nobody has put yet
+        self._bits: dict[str, int] = {}
+        self._models: dict[str, int] = {}
+        self._new_names = False
+        self._whole: dict[str, NDArray[Any]] = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
+        self._words: list[NDArray[np.uint64]] = []
+        self._reach()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def put_host(self, host: Host) -> None:
+        row = self.rows.get(host.id)
+        if row is None:
+            row = self._add_row(host.id)
+        self.state[row] = _STATE_CODE[host.state]
+        self.cpu_model[row] = self._models.setdefault(host.cpu_model, len(self._models))
+        self.cpus[row], self.memory_mib[row], self.reserve_mib[row] = host.cpus, host.memory_mib, host.reserve_mib
+        self.free_mib[row] = host.memory_mib - host.reserve_mib - self.held_mib[row]
+        self.per_cpu[row], self.per_mib[row] = 1 / host.cpus, 1 / host.memory_mib
+        for word in self._words:
+            word[row] = 0
+        for name in host.networks:
+            place, bit = divmod(self._bits.setdefault(name, len(self._bits)), _WORD_BITS)
+            if place == len(self._words):
+                self._words.append(np.zeros(len(self._whole["state"]), np.uint64))
+                self._reach()
+            self._words[place][row] |= np.uint64(1 << bit)
+        self._divide(row)
+        self.kept.clear()
+
+    def drop_host(self, host: str) -> None:
+        row = self.rows.pop(host, None)
+        if row is None:
+            return
+        sums = [int(getattr(self, name)[row]) for name in _SUMS]
+        if any(sums):  # its VMs outlive it
+            self._strangers[host] = sums
+        last, name = len(self.names) - 1, self.names.pop()
+        if row != last:  # the last row fills the gap
+            self.names[row], self.rows[name] = name, row
+            for column in (*self._whole.values(), *self._words):
+                column[row] = column[last]
+        self._new_names = True
+        self._reach()
+        self.kept.clear()
+
+    def put_vm(self, vm: VM) -> None:
+        """From now on the VM counts as this document says, and no longer as an earlier one did."""
+        level = _RUNNING if vm.state is VMState.RUNNING else _HOLDING if vm.holds_memory else _ASSIGNED
+        reserved = vm.reserved
+        if reserved == vm.host and reserved:
+            if level == _ASSIGNED:  # being started where it was last: one VM, counted once
+                level = _RUNNING
+            reserved = ""
+        stake = Stake(vm.vcpus, vm.memory_mib, vm.host, level, reserved)
+        old = self._stakes.get(vm.id)
+        if old != stake:
+            if old is not None:
+                self._count(old, -1)
+            self._stakes[vm.id] = stake
+            self._count(stake, 1)
+
+    def drop_vm(self, vm: str) -> None:
+        self.lift(vm)
+
+    def lift(self, vm: str) -> Stake | None:
+        """Takes the VM out of the columns; the answer is for ``settle``."""
+        stake = self._stakes.pop(vm, None)
+        if stake is not None:
+            self._count(stake, -1)
+        return stake
+
+    def settle(self, vm: str, stake: Stake | None) -> None:
+        """Makes the VM count again as it did when ``lift`` or ``stake`` gave this answer."""
+        self.lift(vm)
+        if stake is not None:
+            self._stakes[vm] = stake
+            self._count(stake, 1)
+
+    def stake(self, vm: str) -> Stake | None:
+        return self._stakes.get(vm)
+
+    def copy(self) -> View:
+        """A view of the same cluster to try things on; costs one pass over the columns and one over the VMs."""
+        twin = View()
+        twin.names, twin.rows, twin.allocated_vcpus = self.names[:], self.rows.copy(), self.allocated_vcpus
+        twin.kept = self.kept.copy()
+        twin._stakes = self._stakes.copy()
+        twin._strangers = {host: sums[:] for host, sums in self._strangers.items()}
+        twin._bits, twin._models, twin._new_names = self._bits.copy(), self._models.copy(), self._new_names
+        twin._whole = {name: column.copy() for name, column in self._whole.items()}
+        twin._words = [word.copy() for word in self._words]
+        twin._reach()
+        return twin
+
+    @property
+    def ties(self) -> Ints:
+        """Which of two equally good hosts is first: fewer VMs, then name. Both in one number."""
+        if self._new_names:
+            self._new_names = False
+            self._tie[sorted(range(len(self)), key=self.names.__getitem__)] = np.arange(len(self))
+            self._tie += self.vm_count << _NAME_BITS
+        return self._tie
+
+    def network_bit(self, network: str) -> tuple[int, int] | None:
+        """Which column of ``networks`` and which bit of it say that a host has this network; None: no host ever had."""
+        number = self._bits.get(network)
+        return None if number is None else divmod(number, _WORD_BITS)
+
+    def model_code(self, cpu_model: str) -> int:
+        return self._models.get(cpu_model, -1)
+
+    def _count(self, stake: Stake, sign: int) -> None:
+        if stake.host:
+            self._add(stake.host, sign, stake.vcpus, stake.memory_mib, stake.level)
+        if stake.reserved:
+            self._add(stake.reserved, sign, stake.vcpus, stake.memory_mib, _RUNNING)
+
+    def _add(self, host: str, sign: int, vcpus: int, memory_mib: int, level: int) -> None:
+        vcpus, memory_mib = sign * vcpus, sign * memory_mib
+        self.allocated_vcpus += vcpus
+        row = self.rows.get(host)
+        if row is None:
+            runs, holds = level == _RUNNING, level >= _HOLDING
+            changes = (vcpus * runs, memory_mib * runs, vcpus, memory_mib, memory_mib * holds, sign)
+            sums = [old + change for old, change in zip(self._strangers.pop(host, _NOTHING), changes, strict=True)]
+            if any(sums):
+                self._strangers[host] = sums
+            return
+        cells = self._cells
+        cells.vm_count[row] += sign
+        cells._tie[row] += sign << _NAME_BITS
+        cells.all_vcpus[row] += vcpus
+        cells.all_mib[row] += memory_mib
+        if level >= _HOLDING:
+            cells.held_mib[row] += memory_mib
+            cells.free_mib[row] -= memory_mib
+        if level == _RUNNING:
+            cells.running_vcpus[row] += vcpus
+            cells.running_mib[row] += memory_mib
+        self._divide(row)
+
+    def _divide(self, row: int) -> None:
+        """The floats that follow from the sums. Divided anew each time: added up, they would drift."""
+        cells = self._cells
+        memory_mib = cells.memory_mib[row]
+        cells.all_share[row] = cells.all_vcpus[row] / cells.cpus[row] + cells.all_mib[row] / memory_mib
+        cells.running_share[row] = cells.running_mib[row] / memory_mib
+        cells.running_load[row] = cells.running_vcpus[row]
+
+    def _add_row(self, host: str) -> int:
+        row = len(self.names)
+        if row == len(self._whole["state"]):
+            room = max(16, 2 * row)
+            self._whole = {name: np.resize(column, room) for name, column in self._whole.items()}
+            self._words = [np.resize(word, room) for word in self._words]
+        self.names.append(host)
+        self.rows[host] = row
+        self._new_names = True
+        self._reach()
+        for name, total in zip(_SUMS, self._strangers.pop(host, _NOTHING), strict=True):
+            getattr(self, name)[row] = total
+        return row
+
+    def _reach(self) -> None:
+        """Lets the public columns end at the last host."""
+        count = len(self.names)
+        for name, column in self._whole.items():
+            setattr(self, name, column[:count])
+        self.networks = [word[:count] for word in self._words]
+        # The same memory for single values, as plain ints and floats: twice as fast as an array's own items.
+        self._cells = SimpleNamespace(**{name: column.data for name, column in self._whole.items()})

@@ -1,0 +1,173 @@
+"""A simulated cluster: the control plane's own nodes, put together on simulated drivers. The other composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ave.guard import run_guard
+from ave.ha.timing import PROFILES, Timing
+from ave.jobs.crew import Crew
+from ave.kinds import KINDS
+from ave.model.host import Host, HostState, Zone
+from ave.model.states import move
+from ave.model.vm import VM, Priority, VMState
+from ave.model.volume import Volume, VolumeState
+from ave.node import run_node
+from ave.placement.place import place
+from ave.placement.scores import Purpose
+from ave.placement.view import View
+from ave.ports.machine import Facts
+from ave.ports.store import Insert, Write
+from ave.ports.together import Ports
+from drivers.sim.block import SimBlock, Storage
+from drivers.sim.hypervisor import SimHypervisor
+from drivers.sim.machine import Instances, Machine, SimMachine
+from drivers.sim.network import Network
+from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.store import ReplicaSet, SimStore
+from sim.scenario.model import Fleet, Topology
+from sim.scenario.model import Host as HostShape
+
+GIB = 2**30
+
+
+class SimCluster:
+    """Close it, or use it as a context manager: see ``World.close``."""
+
+    def __init__(self, topology: Topology, *, seed: int, timing: Timing = PROFILES["seed"]) -> None:
+        self.world = World(seed)
+        self.topology = topology
+        self.timing = timing
+        self.listeners: list[Callable[[Any], None]] = []
+        shapes = topology.hosts()
+        names = [shape.name for shape in shapes]
+        masters = [shape.name for shape in shapes if shape.master]
+        self.network = Network(names)
+        self.storage = Storage(self.world, self.network, masters, self.witness)
+        self.store = ReplicaSet(self.world, self.network, masters, KINDS)
+        instances = Instances()
+        processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
+        self.machines: dict[str, Machine] = {}
+        for shape in shapes:
+            facts = _facts(shape, topology)
+            self.machines[shape.name] = Machine(
+                self.world, self.network, self.storage, self.witness, instances, facts, processes
+            )
+
+    def __enter__(self) -> SimCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.world.close()
+
+    def witness(self, fact: Any) -> None:
+        for listener in self.listeners:
+            listener(fact)
+
+    def power_on(self, fleets: Sequence[Fleet] = ()) -> None:
+        """Begin at time 0 with every host online and joined, and these fleets running on them."""
+        view = View()
+        for machine in self.machines.values():
+            boot = f"{machine.name}/boot-1"
+            self.storage.grant(machine.name, boot)
+            host = _online(machine.facts, boot)
+            self.store.ledger.commit([Insert(host)], 0.0)
+            view.put_host(msgspec.structs.replace(host, version=1))
+        for zone in self.topology.zones:
+            primary = next(iter(self.topology.zones)) == zone
+            self.store.ledger.commit([Insert(Zone(id=zone, primary=primary))], 0.0)
+        running = [vm for fleet in fleets for vm in self._seed(view, fleet)]
+        for machine in self.machines.values():
+            machine.power_on()
+            machine.held_until = machine.clock.now() + self.timing.give_up
+        for vm in running:
+            self.machines[vm.host].add(vm, vm.epoch, incoming=False)
+
+    def ports(self, host: str, runtime: SimRuntime) -> Ports:
+        machine = self.machines[host]
+        return Ports(
+            host,
+            runtime,
+            SimStore(self.store, runtime, host),
+            SimHypervisor(machine, runtime, self.machines),
+            SimBlock(self.storage, runtime, host),
+            SimMachine(machine, runtime),
+        )
+
+    def client(self, host: str, runtime: SimRuntime) -> tuple[Ports, Crew]:
+        """What a user's request meets on that host."""
+        store = SimStore(self.store, runtime, host)
+        ports = Ports(host, runtime, store, None, None, None)  # type: ignore[arg-type]
+        return ports, Crew(ports)
+
+    def _node(self, machine: Machine, runtime: SimRuntime) -> None:
+        ports = self.ports(machine.name, runtime)
+        runtime.spawn(run_node(ports, master=machine.facts.master, timing=self.timing), name="main")
+
+    def _guard(self, machine: Machine, runtime: SimRuntime) -> None:
+        runtime.spawn(run_guard(runtime, SimMachine(machine, runtime)), name="main")
+
+    def _seed(self, view: View, fleet: Fleet) -> list[VM]:
+        """VMs that exist before the story begins: placed by the same rules, recorded as a finished start would be."""
+        running = []
+        for number in range(1, fleet.count + 1):
+            vm = new_vm(fleet, f"{fleet.fleet}-{number}", self.topology.networks)
+            host = place(view, vm, Purpose.START).host
+            vm = msgspec.structs.replace(vm, host=host, host_epoch=1, epoch=1)
+            for state in (VMState.STOPPED, VMState.STARTING, VMState.RUNNING):
+                vm = move(vm, state, "there from the start")
+            volume = Volume(id=vm.volumes[0], size_gib=max(1, fleet.disk_bytes // GIB), vm=vm.id)
+            volume = move(volume, VolumeState.READY, "there from the start")
+            writes: list[Write] = [Insert(vm), Insert(volume)]
+            self.store.ledger.commit(writes, 0.0)
+            self.storage.place(volume.id, volume.size_gib, host, epoch=1)
+            view.put_vm(vm)
+            running.append(vm)
+        return running
+
+
+def new_vm(fleet: Fleet, id: str, networks: tuple[str, ...]) -> VM:
+    return VM(
+        id=id,
+        vcpus=fleet.vcpu,
+        memory_mib=fleet.memory_mib,
+        volumes=(f"{id}-disk-1",),
+        networks=networks[:1],
+        ha=fleet.ha,
+        priority=Priority(fleet.priority),
+        labels={"fleet": fleet.fleet},
+    )
+
+
+def _facts(shape: HostShape, topology: Topology) -> Facts:
+    return Facts(
+        host=shape.name,
+        boot="",
+        cpus=shape.cpu,
+        memory_mib=shape.memory_mib,
+        reserve_mib=shape.reserve_mib,
+        zone=shape.zone or "",
+        primary=bool(topology.zones) and next(iter(topology.zones)) == shape.zone,
+        master=shape.master,
+        cpu_model="any",
+        networks=topology.networks,
+    )
+
+
+def _online(facts: Facts, boot: str) -> Host:
+    host = Host(
+        id=facts.host,
+        zone=facts.zone,
+        master=facts.master,
+        cpus=facts.cpus,
+        memory_mib=facts.memory_mib,
+        reserve_mib=facts.reserve_mib,
+        cpu_model=facts.cpu_model,
+        networks=facts.networks,
+        boot=boot,
+        epoch=1,
+    )
+    return move(host, HostState.ONLINE, "there from the start")

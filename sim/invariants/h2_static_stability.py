@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ave.ha.timing import RENEW_SECONDS
+from drivers.sim.facts import Deposed, Disturbed, Elected, Gone, Paused, Powered
+from sim.invariants.shape import Stage, Violation
+
+AFTERMATH_SECONDS = 300.0  # how long after its end a harm may still show
+
+
+class StaticStability:
+    """Armed by every disturbance that harms no host while VMs run.
+
+    A host is harmed by what was done to itself, or when it has been without the storage or its leader for nearly a lease.
+    """
+
+    id = "H2"
+    phrase = "no VM stops or pauses because of something that does not harm its own host"
+
+    def __init__(self, stage: Stage) -> None:
+        self.armed = 0
+        self._stage = stage
+        self._harmed: dict[str, float] = {}  # host -> until when
+        self._without: dict[str, float] = {}  # host -> since when it is without storage
+        for machine in list(stage.machines.values())[:1]:
+            machine.network.on_change(lambda: self.look(None))
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        return {
+            Powered: self.powered,
+            Disturbed: self.disturbed,
+            Elected: self.look,
+            Deposed: self.look,
+            Paused: self.stopped,
+            Gone: self.stopped,
+        }
+
+    def powered(self, fact: Powered) -> None:
+        self._harm(fact.host, for_ever=not fact.on)
+        self.look(fact)
+
+    def disturbed(self, fact: Disturbed) -> None:
+        for host in fact.harms:
+            self._harm(host, for_ever=not fact.over)
+        if not fact.harms and not fact.over:
+            self.armed += any(machine.guests for machine in self._stage.machines.values())
+        self.look(fact)
+
+    def look(self, _: object) -> None:
+        """Who is without storage now, and for whom is that over?"""
+        storage = self._stage.storage
+        for host in self._stage.machines:
+            if not storage.reached_by(host) or not storage.led_for(host):
+                self._without.setdefault(host, self._stage.now())
+            elif host in self._without and self._lease_could_end(host):
+                del self._without[host]
+                self._harm(host, for_ever=False)
+            else:
+                self._without.pop(host, None)
+
+    def stopped(self, fact: Paused | Gone) -> None:
+        if self._stage.now() <= self._harmed.get(fact.host, -1.0) or self._lease_could_end(fact.host):
+            return
+        if self._stage.lock_holder(f"vm/{fact.vm}"):
+            return  # a Job that somebody asked for is at work on it
+        verb = "paused" if isinstance(fact, Paused) else "ended"
+        raise Violation(self.id, f"{fact.vm} {verb} on {fact.host}, which nothing had harmed", (fact.vm, fact.host))
+
+    def _lease_could_end(self, host: str) -> bool:
+        since = self._without.get(host)
+        return since is not None and self._stage.now() - since >= self._stage.timing.give_up - 2 * RENEW_SECONDS
+
+    def _harm(self, host: str, *, for_ever: bool) -> None:
+        until = float("inf") if for_ever else self._stage.now() + AFTERMATH_SECONDS
+        self._harmed[host] = until

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from drivers.sim.facts import Gone, Joined, Revoked, Started
+from sim.invariants.shape import Stage, Violation
+
+
+class FencedFirst:
+    """Armed by every start that rescues a VM from another host."""
+
+    id = "S4"
+    phrase = "a rescue starts a VM only when its volumes are fenced and its old host is proved not to run it"
+
+    def __init__(self, stage: Stage) -> None:
+        self.armed = 0
+        self._stage = stage
+        self._since: dict[
+            str, tuple[str, int]
+        ] = {}  # VM -> host of its last domain, and how often that host had joined
+        self._joins: dict[str, int] = {}
+        self._revoked: dict[str, int] = {}  # host -> how often it had joined when its lease was revoked
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        return {Started: self.started, Revoked: self.revoked, Joined: self.joined, Gone: self.gone}
+
+    def revoked(self, fact: Revoked) -> None:
+        silent = self._stage.now() - self._stage.storage.leases[fact.host].renewed_at
+        if silent < self._stage.timing.revoked_from():
+            raise Violation(
+                self.id, f"the lease of {fact.host} was revoked after {silent:.1f} s of silence", (fact.host,)
+            )
+        self._revoked[fact.host] = self._joins.get(fact.host, 0)
+
+    def joined(self, fact: Joined) -> None:
+        self._joins[fact.host] = self._joins.get(fact.host, 0) + 1
+
+    def gone(self, fact: Gone) -> None:
+        """A confirmed end: nothing of it is left to fence."""
+        if self._stage.machines[fact.host].powered and self._since.get(fact.vm, ("", 0))[0] == fact.host:
+            del self._since[fact.vm]
+
+    def started(self, fact: Started) -> None:
+        old, joins = self._since.get(fact.vm, ("", 0))
+        self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+        if fact.incoming or not fact.job.startswith("ha."):
+            return
+        self.armed += 1
+        vm = self._stage.vm(fact.vm)
+        for name in vm.volumes if vm is not None else ():
+            volume = self._stage.storage.volumes[name]
+            if (volume.owner, volume.epoch) != (fact.host, fact.epoch):
+                what = f"{fact.vm} was started on {fact.host} before {name} was fenced for it"
+                raise Violation(self.id, what, (fact.vm, name))
+        if old and self._joins.get(old, 0) == joins and self._revoked.get(old) != joins:
+            what = f"{fact.vm} was rescued to {fact.host} while {old} still had the right to run it"
+            raise Violation(self.id, what, (fact.vm, old))

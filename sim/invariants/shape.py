@@ -1,0 +1,55 @@
+"""What every invariant is made of, and the stage on which it watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ave.ha.timing import Timing
+from ave.model.host import Host
+from ave.model.vm import VM
+from drivers.sim.block import Storage
+from drivers.sim.machine import Machine
+from drivers.sim.store import ReplicaSet
+from sim.violation import Violation
+
+
+class Stage:
+    """The world as it truly is: machines, storage, the store's majority log, and true time."""
+
+    def __init__(
+        self,
+        machines: Mapping[str, Machine],
+        storage: Storage,
+        store: ReplicaSet,
+        timing: Timing,
+        now: Callable[[], float],
+    ) -> None:
+        self.machines, self.storage, self.store, self.timing, self.now = machines, storage, store, timing, now
+        self.acknowledged: dict[str, None] = {}  # Jobs whose submission a user was told of
+
+    def vm(self, id: str) -> VM | None:
+        return self.store.ledger.get(VM, id)  # type: ignore[no-any-return]
+
+    def host(self, id: str) -> Host | None:
+        return self.store.ledger.get(Host, id)  # type: ignore[no-any-return]
+
+    def lock_holder(self, resource: str) -> str:
+        """The Job that holds the lock, or nobody."""
+        lock = self.store.ledger.shelves_by_name["lock"].docs.get(resource)
+        return lock.job if lock is not None else ""
+
+
+class Invariant(Protocol):
+    id: str
+    phrase: str
+    armed: int
+
+    def __init__(self, stage: Stage) -> None: ...
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        """What to call: by type of fact; by kind of document, with (id, document or None); "end" at the end of the run."""
+        ...
+
+
+__all__ = ["Invariant", "Stage", "Violation"]

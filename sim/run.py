@@ -1,0 +1,158 @@
+"""Run a scenario file and write its run directory. The only module of the simulator that touches files of the machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ave import __version__
+from ave.errors import Refused
+from ave.kinds import KINDS
+from sim import azure, traces
+from sim.capacity import Utilisation, empty_cluster, replay
+from sim.outcome import Outcome, judge, kept
+from sim.recording import Recorder
+from sim.report import markdown
+from sim.scenario.load import load
+from sim.scenario.model import Fleet, Generator, Scenario, TraceFile
+from sim.story import Story, Tell
+from sim.tables import CAPACITY_METRICS, CATALOGUE
+from sim.traces import Workload
+
+Progress = Callable[[str, float, float], None]  # (what, done, of how much)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as a user asked for it."""
+
+    file: Path
+    seed: int | None = None
+    out: Path | None = None
+    trace: Path | None = None
+    skip_bad_rows: bool = False
+
+    @property
+    def command(self) -> str:
+        words = ["ave", "sim", "run", str(self.file)]
+        words += ["--seed", str(self.seed)] if self.seed is not None else []
+        words += ["--trace", str(self.trace)] if self.trace is not None else []
+        words += ["--skip-bad-rows"] if self.skip_bad_rows else []
+        return shlex.join(words)
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """Rows of a trace that were left out: how many, and the first of them."""
+
+    count: int = 0
+    first: tuple[str, ...] = ()
+
+
+def run(
+    asked: Asked,
+    *,
+    progress: Progress = lambda what, done, total: None,
+    stop: Callable[[], bool] = lambda: False,
+    tell: Tell | None = None,
+) -> tuple[Outcome, Bad]:
+    """Play the scenario. Raises Invalid, BadTrace or Refused before anything was run or written."""
+    scenario = load(asked.file, CATALOGUE)
+    seed = scenario.seed if asked.seed is None else asked.seed
+    workloads, bad = _workloads(scenario, asked, seed, progress)
+    recorder: Recorder | None = None
+    if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
+    if scenario.mode == "capacity":
+        outcome = _capacity(scenario, seed, workloads, progress, stop)
+    else:
+        clock: Callable[[], float] = lambda: 0.0  # noqa: E731 - the world's, as soon as there is one
+        if asked.out is not None:
+            recorder = Recorder(asked.out / "events.jsonl.gz", KINDS, lambda: clock())
+        try:
+            with Story(scenario, seed=seed, arrivals=workloads, recorder=recorder, tell=tell) as story:
+                clock = lambda: story.cluster.world.now  # noqa: E731
+                outcome = story.play(progress=lambda now, end: progress("simulating", now, end), stop=stop)
+        finally:
+            if recorder is not None:
+                recorder.close(partial=stop())
+    outcome = msgspec.structs.replace(outcome, skipped_rows=bad.count)
+    if asked.out is not None:
+        _write(asked, outcome)
+    return outcome, bad
+
+
+def _workloads(scenario: Scenario, asked: Asked, seed: int, progress: Progress) -> tuple[list[Workload], Bad]:
+    """What arrives besides the fleets. A trace named on the command line takes the place of what is not a fleet."""
+    entries: list[Any] = [entry for entry in scenario.workload if not isinstance(entry, Fleet)]
+    if asked.trace is not None:
+        entries = [TraceFile(trace=str(asked.trace), fleet="trace", scale=1.0)]
+    workloads: list[Workload] = []
+    bad = Bad()
+    for entry in entries:
+        if isinstance(entry, Generator):
+            span = entry.span_seconds or scenario.duration
+            workloads.append(azure.generate(vms=entry.vms, span=span, seed=seed, name=entry.fleet))
+            continue
+        path = Path(entry.trace)
+        if not path.is_file():
+            raise Refused(f"there is no trace file {path}")
+        trace = traces.read(
+            path,
+            skip_bad_rows=asked.skip_bad_rows,
+            progress=lambda done, total: progress("reading the trace", done, total),
+        )
+        workloads.append(traces.expand(trace, seed=seed, name=entry.fleet, scale=entry.scale))
+        bad = Bad(bad.count + trace.skipped, (*bad.first, *(str(row) for row in trace.bad)))
+    return workloads, bad
+
+
+def _capacity(
+    scenario: Scenario, seed: int, workloads: list[Workload], progress: Progress, stop: Callable[[], bool]
+) -> Outcome:
+    if len(workloads) != 1:
+        raise Refused(
+            f"a capacity replay needs one generator or trace, this scenario has {len(workloads)}: use --trace FILE"
+        )
+
+    until = scenario.duration
+    view = empty_cluster(scenario.topology)
+    result = replay(view, workloads[0], until=until, stop=stop, progress=lambda *done: progress("placing VMs", *done))
+    partial = stop()
+    metrics = _figures(result)
+    judged = tuple(judge(threshold, metrics) for threshold in scenario.thresholds)
+    return Outcome(
+        name=scenario.metadata.name,
+        description=scenario.metadata.description,
+        seed=seed,
+        mode="capacity",
+        simulated_seconds=until,
+        partial=partial,
+        passed=kept(judged) and not partial,
+        metrics=metrics,
+        thresholds=judged,
+        capacity=result,
+    )
+
+
+def _figures(result: Utilisation) -> dict[str, float]:
+    values = (
+        result.placed,
+        result.refused,
+        result.refused / max(1, result.placed + result.refused),
+        result.peak.vcpus / max(1, result.cpus),
+        result.peak.memory_mib / max(1, result.memory_mib),
+        result.peak.empty_hosts,
+    )
+    return {name: round(float(value), 6) for name, value in zip(CAPACITY_METRICS, values, strict=True)}
+
+
+def _write(asked: Asked, outcome: Outcome) -> None:
+    assert asked.out is not None
+    encoded = msgspec.json.format(msgspec.json.encode(outcome), indent=1)
+    (asked.out / "summary.json").write_bytes(encoded + b"\n")
+    (asked.out / "report.md").write_text(markdown(outcome), encoding="utf-8")
+    seeded = msgspec.structs.replace(asked, seed=outcome.seed, out=None)
+    (asked.out / "repro.txt").write_text(f"{seeded.command}\n# ave {__version__}\n", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""What no table can say of a topology and a workload, because it takes two places of the file.
+
+Works on what the reader made of it, of which any part may be ``WRONG``: a check that needs such a part stays silent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.scenario import schema
+from sim.scenario.problem import quote
+from sim.scenario.reader import WRONG
+from sim.scenario.thresholds import check_thresholds
+from sim.scenario.timeline import Scope, check_timeline
+from sim.scenario.units import show_mebibytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from sim.scenario.catalogue import Catalogue
+    from sim.scenario.reader import Reader
+
+DEFAULT_RESERVE_MIB = 8 << 10
+_SAID_BY_SHAPE = {"hosts": "hosts", "cpu": "cpu", "memory": "memory_mib"}
+
+
+def check(reader: Reader, spec: dict[str, Any], catalogue: Catalogue, folder: Path) -> None:
+    """Reports to the reader. ``folder`` is where the file's relative paths begin."""
+    shapes = None
+    if spec["topology"] is not WRONG:
+        shapes = shapes_of(spec["topology"])
+        _topology(reader, spec["topology"], shapes)
+    if spec["workload"] is not WRONG:
+        _workload(reader, spec["workload"], shapes, folder)
+    if spec["timeline"] is not WRONG:
+        check_timeline(reader, spec["timeline"], spec["duration"], catalogue, _scope(spec, shapes))
+    if spec["thresholds"] is not WRONG:
+        check_thresholds(reader, spec["thresholds"], catalogue)
+
+
+def clear(values: Iterable[Any]) -> bool:
+    return all(value is not WRONG for value in values)
+
+
+def shapes_of(topology: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """One dict per shape, however they are written; None if one of them is unclear."""
+    written = topology.get("shapes", [topology])
+    if written is WRONG or not clear(written):
+        return None
+    default = {"reserve_mib": topology.get("reserve_mib", DEFAULT_RESERVE_MIB)}
+    keys = ("hosts", "cpu", "memory_mib", "reserve_mib")
+    shapes = [{key: (default | shape).get(key, WRONG) for key in keys} for shape in written]
+    return shapes if all(clear(shape.values()) for shape in shapes) else None
+
+
+def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, Any]] | None) -> None:
+    path = "spec.topology"
+    for key, name in _SAID_BY_SHAPE.items():
+        if "shapes" in topology and name in topology:
+            reader.report(f"{path}.{key}", 'belongs to each of the "shapes", if there are any')
+        elif "shapes" not in topology and name not in topology:
+            reader.report(f"{path}.{key}", "is missing")
+    if topology["networks"] is not WRONG:
+        first: dict[str, int] = {}
+        for index, network in enumerate(topology["networks"]):
+            if network is not WRONG and first.setdefault(network, index) != index:
+                reader.report(f"{path}.networks[{index}]", f"{quote(network)} occurs twice")
+    masters = topology.get("masters", 1)
+    if masters is not WRONG and masters % 2 == 0:
+        reader.report(f"{path}.masters", f"must be 1, 3 or 5, not {masters}")
+    if shapes is None:
+        return
+    for index, shape in enumerate(shapes):
+        if shape["reserve_mib"] >= shape["memory_mib"]:
+            where = f"{path}.shapes[{index}].memory" if "shapes" in topology else f"{path}.memory"
+            memory, reserve = show_mebibytes(shape["memory_mib"]), show_mebibytes(shape["reserve_mib"])
+            reader.report(where, f"{memory} leaves nothing for VMs: {reserve} are reserved for the host")
+    hosts = sum(shape["hosts"] for shape in shapes)
+    if hosts > schema.MOST_HOSTS:
+        reader.report(f"{path}.shapes", f"{hosts} hosts in all, more than {schema.MOST_HOSTS}")
+    if masters is not WRONG and masters > hosts:
+        reader.report(f"{path}.masters", f"{masters} masters need as many hosts, but there are {hosts}")
+    zones = topology["zones"]
+    if zones is not WRONG and zones and clear(zones.values()) and sum(zones.values()) != hosts:
+        reader.report(f"{path}.zones", f"the zones have {sum(zones.values())} hosts, the topology has {hosts}")
+
+
+def _workload(reader: Reader, workload: list[Any], shapes: list[dict[str, Any]] | None, folder: Path) -> None:
+    owners: dict[str, int] = {}
+    total = needed = 0
+    rooms = [max(shape["memory_mib"] - shape["reserve_mib"], 0) for shape in shapes or ()]
+    for index, entry in enumerate(workload):
+        if entry is WRONG:
+            continue
+        path = f"spec.workload[{index}]"
+        fleet = entry.get("fleet", WRONG)
+        if fleet is not WRONG and owners.setdefault(fleet, index) != index:
+            reader.report(f"{path}.fleet", f"{quote(fleet)} is already the name of spec.workload[{owners[fleet]}]")
+        trace = entry.get("trace", WRONG)
+        if trace is not WRONG and not (folder / trace).is_file():
+            reader.report(f"{path}.trace", f"there is no file {quote(str(folder / trace))}")
+        vms = entry.get("count", entry.get("vms", WRONG))
+        total += 0 if vms is WRONG else vms
+        memory = entry.get("memory_mib", WRONG)
+        if "arrive" in entry or vms is WRONG or memory is WRONG:
+            continue
+        needed += vms * memory
+        if rooms and 0 < max(rooms) < memory:
+            largest = f"the largest has {show_mebibytes(max(rooms))} for VMs"
+            reader.report(f"{path}.memory", f"{show_mebibytes(memory)} fit on no host: {largest}")
+    if total > schema.MOST_VMS:
+        reader.report("spec.workload", f"{total} VMs in all, more than {schema.MOST_VMS}")
+    if shapes:
+        free = sum(shape["hosts"] * room for shape, room in zip(shapes, rooms, strict=True))
+        if needed > free:
+            have = f"the hosts have {show_mebibytes(free)} for VMs"
+            reader.report("spec.workload", f"the VMs of time 0 need {show_mebibytes(needed)} of memory, {have}")
+
+
+def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
+    topology = {"zones": WRONG, "networks": WRONG} if spec["topology"] is WRONG else spec["topology"]
+    zones, networks, workload = topology["zones"], topology["networks"], spec["workload"]
+    hosts = sum(shape["hosts"] for shape in shapes) if shapes else None
+    fleets: dict[str, int | None] | None = None
+    if workload is not WRONG and clear(workload) and clear(entry.get("fleet", WRONG) for entry in workload):
+        counts = {entry["fleet"]: entry.get("count", entry.get("vms")) for entry in workload}
+        fleets = {fleet: None if count is WRONG else count for fleet, count in counts.items()}
+    return Scope(
+        hosts=hosts,
+        zones=None if zones is WRONG else {zone: None if n is WRONG else n for zone, n in zones.items()},
+        networks=None if networks is WRONG or not clear(networks) else tuple(networks),
+        fleets=fleets,
+        traces=tuple(fleet for fleet, count in (fleets or {}).items() if count is None),
+    )

@@ -1,0 +1,100 @@
+"""From a file to a Scenario, or to every problem it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sim.scenario import nodes, schema
+from sim.scenario.check import check, shapes_of
+from sim.scenario.model import Event, Scenario, Target, Threshold, Topology, host_name
+from sim.scenario.problem import Invalid
+from sim.scenario.reader import WRONG, Reader
+from sim.scenario.thresholds import split, value_in
+from sim.scenario.timeline import host_number
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.scenario.catalogue import Catalogue, Parameter, Value
+
+
+def load(path: Path, catalogue: Catalogue) -> Scenario:
+    """Raises Invalid, with all problems at once."""
+    return _scenario(nodes.read(path), path, catalogue)
+
+
+def loads(text: str, catalogue: Catalogue, path: Path) -> Scenario:
+    """A scenario that is in no file yet; ``path`` names it in messages, and relative paths begin in its folder."""
+    return _scenario(nodes.parse(text.encode(errors="surrogatepass"), str(path)), path, catalogue)
+
+
+def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Scenario:
+    reader = Reader(str(path), document.repeated)
+    raw = reader.read(schema.document(catalogue), document.root)
+    if raw is not WRONG and raw["spec"] is not WRONG:
+        check(reader, raw["spec"], catalogue, path.parent)
+    if reader.problems:
+        raise Invalid(reader.problems)
+    spec = raw["spec"]
+    topology = msgspec.convert(_topology(spec["topology"]), Topology)
+    built = {
+        "topology": topology,
+        "metadata": raw["metadata"],
+        "workload": [_workload(entry, path.parent) for entry in spec["workload"]],
+        "timeline": _timeline(spec["timeline"], topology.size, catalogue),
+        "thresholds": [_threshold(entry, catalogue) for entry in spec["thresholds"]],
+    }
+    return msgspec.convert(spec | built, Scenario)
+
+
+def _topology(raw: dict[str, Any]) -> dict[str, Any]:
+    shapes = shapes_of(raw)
+    assert shapes is not None, "the check let it through"
+    masters = 3 if sum(shape["hosts"] for shape in shapes) >= 3 else 1
+    return {"masters": masters, **raw, "shapes": shapes}
+
+
+def _workload(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return entry | {"trace": str(folder / entry["trace"])} if "trace" in entry else entry
+
+
+def _timeline(entries: list[dict[str, Any]], hosts: int, catalogue: Catalogue) -> list[Event]:
+    """In time order; those of one moment as the file has them."""
+    kinds = {("fault", kind.name): kind.parameters for kind in catalogue.faults}
+    kinds |= {("action", kind.name): kind.parameters for kind in catalogue.actions}
+    events = [_event(entry, kinds[entry["kind"], entry[entry["kind"]]], hosts) for entry in entries]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _event(entry: dict[str, Any], parameters: tuple[Parameter, ...], hosts: int) -> Event:
+    target = entry.get("target")
+    if target is not None:
+        names = tuple(_host_or_vm(name, hosts) for name in target.get("names", ()))
+        target = msgspec.convert(target | {"names": names}, Target)
+    return Event(
+        at=entry["at"],
+        kind=entry["kind"],
+        name=entry[entry["kind"]],
+        target=target,
+        lasts=entry.get("lasts"),
+        parameters={each.name: _given(entry, each) for each in parameters},
+    )
+
+
+def _given(entry: dict[str, Any], parameter: Parameter) -> Value:
+    given: object = entry.get(parameter.name, parameter.default)
+    assert isinstance(given, float | int | str), "without a default it is required"
+    return given
+
+
+def _host_or_vm(name: str, hosts: int) -> str:
+    number = host_number(name)
+    return name if number is None else host_name(number, hosts)
+
+
+def _threshold(entry: dict[str, Any], catalogue: Catalogue) -> Threshold:
+    metric, op, value = split(entry["expr"])
+    written = {"metric": metric, "op": op, "value": value_in(catalogue.metrics[metric], value)}
+    return msgspec.convert(entry | written, Threshold)

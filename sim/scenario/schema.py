@@ -1,0 +1,237 @@
+"""The shape of a scenario file, as tables: keys, what each may be, its bounds and its default.
+
+What no table can say, because it needs two places of the file, is in ``check``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
+from sim.scenario.rules import (
+    Aimed,
+    Amount,
+    ByKey,
+    Counts,
+    Field,
+    Flag,
+    Many,
+    OneOf,
+    Real,
+    Record,
+    Rule,
+    Text,
+    Whole,
+    Word,
+)
+from sim.scenario.units import (
+    YEAR,
+    mebibytes,
+    per_second,
+    percent,
+    ratio,
+    seconds,
+    show_mebibytes,
+    show_seconds,
+    show_size,
+    size,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+API_VERSION = "ave.sim/v1"
+MOST_HOSTS = 10_000
+MOST_VMS = 1_000_000
+MOST_CPUS = 4096  # logical CPUs of one host
+MOST_VCPUS = 1024  # of one VM
+MOST_MEMORY_MIB = 64 << 20  # 64 TiB, of a host or a VM
+MOST_DISK_BYTES = 1 << 50  # 1 PiB
+LONGEST = 10 * YEAR
+MOST_SEED = (1 << 63) - 1
+MOST_COUNT = 1_000_000_000  # of a parameter that declares no bound of its own
+
+
+def _lasting(low: float, high: float = LONGEST) -> Amount:
+    return Amount(seconds, low, min(high, LONGEST), show_seconds)
+
+
+def _memory(low: int) -> Amount:
+    return Amount(mebibytes, low, MOST_MEMORY_MIB, show_mebibytes)
+
+
+NAME = Text(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "a name of a–z, 0–9 and - (at most 63 characters)")
+LINE = Text(r"[^\x00-\x1f\x7f]{1,1000}", "one line of text (at most 1000 characters)")
+PROSE = Text(r"(?s:.{0,4000})", "text (at most 4000 characters)")
+SOME_TIME = _lasting(0.001)
+HOSTS = Whole(1, MOST_HOSTS)
+
+METADATA = Record(
+    {
+        "name": Field(NAME, required=True),
+        "description": Field(PROSE),
+        "tags": Field(Many(NAME)),
+    }
+)
+
+SHAPE = Record(
+    {
+        "hosts": Field(HOSTS, required=True),
+        "cpu": Field(Whole(1, MOST_CPUS), required=True),
+        "memory": Field(_memory(1), required=True, to="memory_mib"),
+        "reserve": Field(_memory(0), to="reserve_mib"),
+    }
+)
+TOPOLOGY = Record(
+    {
+        "hosts": Field(HOSTS),
+        "cpu": Field(Whole(1, MOST_CPUS)),
+        "memory": Field(_memory(1), to="memory_mib"),
+        "reserve": Field(_memory(0), to="reserve_mib"),
+        "shapes": Field(Many(SHAPE, least=1)),
+        "masters": Field(Whole(1, 5)),
+        "zones": Field(Counts(NAME, HOSTS), default={}),
+        "networks": Field(Many(NAME, least=1), default=["vm-net"]),
+    }
+)
+
+LIFE = OneOf(
+    "dist",
+    "distribution",
+    {
+        "forever": Record({}),
+        "fixed": Record({"value": Field(SOME_TIME, required=True, to="seconds")}),
+        "exponential": Record({"mean": Field(SOME_TIME, required=True, to="mean_seconds")}),
+        "lognormal": Record(
+            {
+                "median": Field(SOME_TIME, required=True, to="median_seconds"),
+                "sigma": Field(Real(0.0, 10.0), required=True),
+            }
+        ),
+    },
+)
+ARRIVE = OneOf(
+    "dist",
+    "distribution",
+    {
+        "poisson": Record(
+            {
+                # One batch in ten years to a million a second; the file says it per s, m, h or d.
+                "rate": Field(
+                    Amount(per_second, 1 / LONGEST, 1e6, "{:g}/s".format), required=True, to="batches_per_second"
+                ),
+                "batch": Field(Whole(1, MOST_VMS), default=1),
+            }
+        )
+    },
+)
+FLEET = Record(
+    {
+        "fleet": Field(NAME, required=True),
+        "count": Field(Whole(1, MOST_VMS), required=True),
+        "vcpu": Field(Whole(1, MOST_VCPUS), required=True),
+        "memory": Field(_memory(1), required=True, to="memory_mib"),
+        "disk": Field(Amount(size, 1 << 20, MOST_DISK_BYTES, show_size), default=20 << 30, to="disk_bytes"),
+        "ha": Field(Flag(), default=True),
+        "priority": Field(Word("priority", ("high", "medium", "low")), default="medium"),
+        "arrive": Field(ARRIVE),
+        "life": Field(LIFE, default={"dist": "forever"}),
+    }
+)
+GENERATOR = Record(
+    {
+        "generator": Field(Word("generator", ("azure",)), required=True),
+        "fleet": Field(NAME, default="azure"),
+        "vms": Field(Whole(1, MOST_VMS), required=True),
+        "span": Field(_lasting(1.0), to="span_seconds"),
+    }
+)
+TRACE = Record(
+    {
+        "trace": Field(LINE, required=True),
+        "fleet": Field(NAME, default="trace"),
+        "scale": Field(Real(0.000001, 1.0), default=1.0),
+    }
+)
+WORKLOAD = Many(ByKey("kind", {"generator": GENERATOR, "trace": TRACE, "fleet": FLEET}))
+
+THRESHOLD = Record(
+    {
+        "expr": Field(LINE, required=True),
+        "severity": Field(Word("severity", ("fail", "warn")), default="fail"),
+    }
+)
+
+
+def document(catalogue: Catalogue) -> Record:
+    spec = {
+        "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
+        "seed": Field(Whole(0, MOST_SEED), default=0),
+        "duration": Field(_lasting(1.0), required=True),
+        "topology": Field(TOPOLOGY, required=True),
+        "workload": Field(WORKLOAD, default=[]),
+        "timeline": Field(Many(_entry(catalogue)), default=[]),
+        "arms": Field(Many(Word("invariant", tuple(catalogue.invariants))), default=[]),
+        "thresholds": Field(Many(THRESHOLD), default=[]),
+    }
+    return Record(
+        {
+            "apiVersion": Field(Word("version", (API_VERSION,)), required=True),
+            "kind": Field(Word("kind", ("Scenario",)), required=True),
+            "metadata": Field(METADATA, required=True),
+            "spec": Field(Record(spec), required=True),
+        }
+    )
+
+
+def _entry(catalogue: Catalogue) -> ByKey:
+    common = Record({"at": Field(_lasting(0.0), required=True), "for": Field(SOME_TIME, to="lasts")})
+    faults = OneOf("fault", "fault", {kind.name: _happening(kind) for kind in catalogue.faults}, common)
+    actions = OneOf("action", "action", {kind.name: _happening(kind) for kind in catalogue.actions}, common)
+    return ByKey("kind", {"fault": faults, "action": actions})
+
+
+def _happening(kind: FaultKind | ActionKind) -> Record:
+    fields = {"at": Field(_lasting(0.0), required=True)}
+    never: dict[str, str] = {}
+    if isinstance(kind, FaultKind) and kind.lasting:
+        fields["for"] = Field(SOME_TIME, to="lasts")
+    else:
+        never["for"] = f'"{kind.name}" happens at one moment, so it takes no "for"'
+    if kind.target in ("host", "hosts"):
+        fields["target"] = Field(_aimed("zone"), required=True)
+    elif kind.target == "vm":
+        fields["target"] = Field(_aimed("fleet"), required=True)
+    else:
+        never["target"] = f'"{kind.name}" takes no target'
+    for parameter in kind.parameters:
+        fields[parameter.name] = Field(_parameter(parameter), required=parameter.default is None)
+    return Record(fields, never)
+
+
+def _aimed(group: str) -> Aimed:
+    def mode(**value: Rule) -> Record:
+        return Record({group: Field(NAME), **{key: Field(rule, required=True) for key, rule in value.items()}})
+
+    modes = {
+        "one": mode(),
+        "all": mode(),
+        "fixed": mode(value=Whole(1, MOST_VMS)),
+        "fixed-percent": mode(value=Amount(percent, 0.0, 100.0, "{:g}%".format)),
+    }
+    return Aimed(NAME, OneOf("mode", "mode", modes, common=Record({group: Field(NAME)})))
+
+
+def _parameter(parameter: Parameter) -> Rule:
+    show: Callable[[float], str] = "{:g}".format
+    match parameter.unit:
+        case "seconds":
+            return _lasting(parameter.low, parameter.high)
+        case "ratio":
+            return Amount(ratio, parameter.low, parameter.high, show)
+        case "count":
+            return Whole(int(parameter.low), int(min(parameter.high, MOST_COUNT)))
+        case "text":
+            return LINE
+        case "flag":
+            return Flag()
