@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from ave.errors import Refused
-from ave.runtime import Runtime, Signal
+from ave.runtime import Cancelled, Runtime, Signal
 
 T = TypeVar("T")
 
@@ -36,6 +36,11 @@ class Slots:
             else:
                 self._waiting.remove(turn)
             raise
+
+    def grab(self) -> None:
+        """Take a place that is known to be free."""
+        assert self.free > 0, "no place is free"
+        self.free -= 1
 
     def release(self) -> None:
         if self._waiting:
@@ -91,7 +96,7 @@ async def together(runtime: Runtime, services: dict[str, Coroutine[Any, Any, Any
     """Run services side by side until all end; when one fails, cancel the rest and raise its error."""
     if not services:
         return
-    first_error: list[Exception] = []
+    first_error: list[BaseException] = []
     over = runtime.signal()
     left = len(services)
 
@@ -99,7 +104,7 @@ async def together(runtime: Runtime, services: dict[str, Coroutine[Any, Any, Any
         nonlocal left
         try:
             await coro
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             first_error.append(error)
             over.set()
         finally:

@@ -24,6 +24,7 @@ METRICS: dict[str, str] = {  # name -> unit
     "vm.running": "count",
     "vm.stopped": "count",
     "vm.total": "count",
+    "vm.mismatched": "count",
     "vm.pause.max": "seconds",
     "jobs.submitted": "count",
     "jobs.done": "count",
@@ -73,6 +74,7 @@ class Metrics:
         values["vm.total"] = len(states)
         values["vm.running"] = states.count(VMState.RUNNING)
         values["vm.stopped"] = states.count(VMState.STOPPED)
+        values["vm.mismatched"] = self._mismatched()
         values["vm.pause.max"] = self._pause_max
         values["ha.waiting"] = sum(self._wanted(vm) for vm in self._lost)
         values["jobs.submitted"] = len(self._jobs)
@@ -97,6 +99,17 @@ class Metrics:
         handler = self._saw.get(type(fact))
         if handler is not None:
             handler(fact)
+
+    def _mismatched(self) -> int:
+        """VMs that the store says run, without exactly one domain that runs, on that host and of that epoch."""
+        running: dict[str, list[tuple[str, int]]] = {}
+        for machine in self._cluster.machines.values():
+            for guest in machine.guests.values():
+                if guest.state == "running":
+                    running.setdefault(guest.vm, []).append((machine.name, guest.epoch))
+        vms = self._cluster.store.ledger.find(VM, {}, (), 0, None)
+        told = {vm.id: [(vm.host, vm.epoch)] for vm in vms if vm.state is VMState.RUNNING}
+        return sum(told.get(name) != running.get(name) for name in {**told, **running})
 
     def _wanted(self, name: str) -> bool:
         """Its user may have turned it off, or deleted it, meanwhile."""

@@ -101,7 +101,6 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_index = msgspec.json.Decoder(Index).decode
 _keyframe = msgspec.json.Decoder(_Keyframe).decode
 _documents = msgspec.json.Decoder(dict[str, list[dict[str, Any]]]).decode
 _line = msgspec.json.Decoder(Line).decode
@@ -120,6 +119,7 @@ class Recorder:
         self._docs: dict[str, dict[str, Any]] = {kind.name: {} for kind in kinds if kind.shown}
         self._rev = 0
         self._log: deque[bytes] = deque(maxlen=LOG_TAIL)
+        self._torn = False  # true while bytes are on their way: after an error there, nothing fits behind them
         self._members: list[Member] = []
         self._marks: list[Mark] = []
         self._samples = _Samples()
@@ -141,11 +141,9 @@ class Recorder:
             if docs is None:
                 continue
             docs.pop(id, None)  # so that it goes to the end
-            if doc is None:
-                doc = {"id": id, "gone": True}
-            else:
+            if doc is not None:
                 docs[id] = doc
-            self._add(_encode((commit.revision, now, kind, doc)))
+            self._add(_encode((commit.revision, now, kind, {"id": id, "gone": True} if doc is None else doc)))
         self._rev = commit.revision
 
     def log(self, who: str, event: str, fields: Mapping[str, Any]) -> None:
@@ -175,14 +173,15 @@ class Recorder:
 
     def close(self, *, partial: bool = False) -> None:
         if not self._file.closed:
-            self._pack_all(zlib.Z_FINISH)
-            self._write_index(partial=partial)
+            if not self._torn:
+                self._pack_all(zlib.Z_FINISH)
+            self._write_index(partial=partial or self._torn)
             self._file.close()
 
     def _now(self) -> float:
         now = self._clock()
         if self._lines >= self._least and self._weight + len(self._buffer) >= self._keyframe_weight:
-            # So keyframes are at most half of the file, and a seek reads at most two keyframes' worth.
+            # So keyframes are at most half of the file, and a seek reads two keyframes' worth.
             self._pack_all(zlib.Z_FINISH)
             self._begin_member(now)
         return now
@@ -206,20 +205,23 @@ class Recorder:
 
     def _pack(self) -> None:
         """The next piece of the keyframe, or else what waits behind it: a large keyframe must not stop the world."""
-        if self._pieces is not None:
-            if piece := next(self._pieces, b""):
-                self._keyframe_weight += len(piece)
-                self._file.write(self._zip.compress(piece))
-                return
+        self._torn = True
+        if self._pieces is not None and (piece := next(self._pieces, b"")):
+            self._keyframe_weight += len(piece)
+            self._file.write(self._zip.compress(piece))
+        else:
             self._pieces = None
-        self._weight += len(self._buffer)
-        self._file.write(self._zip.compress(self._buffer))
-        self._buffer.clear()
+            self._weight += len(self._buffer)
+            self._file.write(self._zip.compress(self._buffer))
+            self._buffer.clear()
+        self._torn = False
 
     def _pack_all(self, how: int) -> None:
         while self._pieces is not None or self._buffer:
             self._pack()
+        self._torn = True
         self._file.write(self._zip.flush(how))
+        self._torn = False
 
     def _write_index(self, *, partial: bool) -> None:
         end, size, series = self._clock(), self._file.tell(), self._samples.columns()
@@ -312,8 +314,8 @@ class Recording:
         """A member's keyframe and lines; nothing if it is damaged, and the recording ends before it."""
         if self._unpacked[0] != number:
             lines, end, problem = _unpack(self._path, self._members[number].offset)
-            unfinished = self.partial and number == len(self._members) - 1 and problem == CUT_SHORT
-            if problem and not unfinished:
+            growing = self.partial and number == len(self._members) - 1 and problem == CUT_SHORT
+            if problem and not (growing and lines):
                 lines, self.end = [], self._members[number].t
                 del self._members[number:]
                 self._report(end, problem, self.end)
@@ -325,7 +327,7 @@ class Recording:
 
     def _read_index(self) -> Index | None:
         try:
-            index = _index(index_path(self._path).read_bytes())
+            index = msgspec.json.decode(index_path(self._path).read_bytes(), type=Index)
         except (OSError, msgspec.DecodeError):
             return None
         return index if index.schema == SCHEMA else None

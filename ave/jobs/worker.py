@@ -144,7 +144,7 @@ class Worker:
             self._units.release()
         for item in items:
             self._mine[item.id] = None
-            self._units.free -= 1
+            self._units.grab()
             self._ports.runtime.spawn(self._execute(item), name=item.id)
         return len(items) == wanted
 

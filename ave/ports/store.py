@@ -1,6 +1,6 @@
 """The Store port: the cluster's shared memory and task queue, small enough to be implemented and broken in one place.
 
-Documents are frozen structs with ``id`` and ``version``; a version counts the commits that changed the document. Every
+Documents are frozen structs with ``id`` and ``version``; a version counts the writes that changed the document. Every
 commit is one instant: all its writes take effect or none. ``find`` and ``watch`` may be behind, though never behind what
 this client has already seen; only ``get``, ``commit`` and ``take`` are proof.
 
@@ -158,7 +158,8 @@ class Store(Protocol):
         limit: int = 0,
         after: tuple[Any, ...] | None = None,
     ) -> list[D]:
-        """Majority-committed documents; limit 0 means all; ``after`` is (order values…, id) of the last one seen."""
+        """Majority-committed documents, sorted by ``order`` and then by id; limit 0 means all; ``after`` is (order
+        values…, id) of the last one seen."""
         ...
 
     async def count(self, type: type[Any], where: Where | None = None) -> int:

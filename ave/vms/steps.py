@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ave.errors import Refused
+from ave.errors import Refused, Unavailable
 from ave.model.cluster import Lock
 from ave.model.states import move
 from ave.model.vm import VM, VMState
@@ -43,9 +43,12 @@ async def record(ports: Ports, task: Work, vm: VM, *also: Write) -> VM:
 
 
 async def stopped(ports: Ports, task: Work, vm: VM, why: str) -> VM:
-    """Its domain is gone for certain: nobody may write to its volumes, and it runs nowhere."""
-    for volume in vm.volumes:
-        await ports.block.detach(volume, stamp(task, vm.epoch))
+    """Its domain is gone for certain: it runs nowhere, and nobody may write to its volumes."""
+    try:
+        for volume in vm.volumes:
+            await ports.block.detach(volume, stamp(task, vm.epoch))
+    except Unavailable:
+        pass  # that it runs nowhere is true all the same; what stays attached is fenced by the next attach
     if vm.state is VMState.STOPPED:
         return vm
     return await record(ports, task, move(vm, VMState.STOPPED, why, reserved=""))

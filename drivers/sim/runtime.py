@@ -59,9 +59,10 @@ class World(simpy.Environment):
 
     def close(self) -> None:
         """End every coroutine here and now, not in another test whenever the garbage collector gets to it."""
-        tasks, self.tasks = self.tasks, {}
         self.tell = lambda process, event, fields: None
-        for task in tasks:
+        while self.tasks:  # a ``finally`` may still spawn some
+            task = next(iter(self.tasks))
+            del self.tasks[task]
             task.discard()
 
     def __enter__(self) -> World:
@@ -210,7 +211,10 @@ class SimTask(Event):
             else:
                 awaited = self._send(None)
         except StopIteration as stop:
-            self._end(True, stop.value)
+            if self._cancel_due:  # it cancelled itself, and ended without waiting
+                self._end(False, Cancelled())
+            else:
+                self._end(True, stop.value)
         except (Exception, Cancelled) as error:
             self._end(False, error)
         else:
@@ -309,8 +313,10 @@ class SimRuntime:
             return
         self.halted = False
         held, self._held = self._held, []
+        current = self.world.current  # whoever resumes us may itself be a task, and goes on afterwards
         for task, event in held:
             task._resume(event)
+        self.world.current = current
 
     def kill(self) -> None:
         """Power loss or ``kill -9``: nothing of it runs any more, not even ``finally`` blocks."""

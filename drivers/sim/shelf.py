@@ -42,14 +42,12 @@ class Shelf:
         self.docs: dict[str, Any] = {}
         self._indexes = [_Ordered(index) for index in kind.indexes]
         self._shapes = {(tuple(sorted(o.index.by)), o.index.order): o for o in reversed(self._indexes)}
-        self._shapes |= {(tuple(sorted(o.index.by)), ()): o for o in reversed(self._indexes) if not o.index.order}
-        self._unordered = {tuple(sorted(o.index.by)): o for o in reversed(self._indexes)}
 
     def put(self, id: str, new: Any) -> None:
         """Store the document under its id; None removes it."""
         old = self.docs.get(id)
         if new is None:
-            del self.docs[id]
+            self.docs.pop(id, None)  # inserted and deleted in one commit, it never was there
         else:
             self.docs[id] = new
         for ordered in self._indexes:
@@ -58,23 +56,33 @@ class Shelf:
     def find(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> Iterator[Any]:
         """Documents for which ``where`` holds, in order; an undeclared shape is an error."""
         docs = self.docs
-        if set(where) == {"id"} and not order and after is None:
-            wanted = where["id"]
+        wanted = where.get("id")
+        if len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, Below | Above)):
             ids = wanted.values if isinstance(wanted, In) else (wanted,)
             return iter([docs[i] for i in sorted(dict.fromkeys(ids)) if i in docs])
         ordered, ranged = self._serving(where, tuple(order))
+        by_id = not order and bool(ordered.index.order)  # an index of another order serves it: put into that of ids
         runs = [
-            _run(bucket, ranged, after)
+            _run(bucket, ranged, None if by_id else after)
             for key in _keys(where, ordered.index.by)
             if (bucket := ordered.buckets.get(key))
         ]
         places = runs[0] if len(runs) == 1 else heapq.merge(*runs)
+        if by_id:
+            found = sorted(place[-1] for place in places)
+            return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
         return (docs[place[-1]] for place in places)
 
     def _serving(self, where: Where, order: tuple[str, ...]) -> tuple[_Ordered, Any]:
         ranges = [f for f, v in where.items() if isinstance(v, Below | Above)]
         by = tuple(sorted(f for f in where if f not in ranges))
-        ordered = self._shapes.get((by, order)) or (None if order else self._unordered.get(by))
+        ordered = None if ranges and not order else self._shapes.get((by, order))
+        if ordered is None and not order:
+            first = tuple(ranges[:1])
+            same = (
+                o for o in self._indexes if tuple(sorted(o.index.by)) == by and o.index.order[: len(first)] == first
+            )
+            ordered = next(same, None)
         if ordered is None or (ranges and (len(ranges) > 1 or ordered.index.order[:1] != (ranges[0],))):
             raise Undeclared(f"{self.kind.name}: no index serves where {sorted(where)} order {list(order)}")
         return ordered, where[ranges[0]] if ranges else None
@@ -82,7 +90,7 @@ class Shelf:
 
 def _keys(where: Where, by: tuple[str, ...]) -> Iterator[Any]:
     """Every bucket the query asks for: In fans out."""
-    choices = [value.values if isinstance(value := where[f], In) else (value,) for f in by]
+    choices = [tuple(dict.fromkeys(value.values)) if isinstance(value := where[f], In) else (value,) for f in by]
     for key in product(*choices):
         yield key[0] if len(key) == 1 else key
 

@@ -171,7 +171,7 @@ class SimWatch:
         return commit
 
     def close(self) -> None:
-        self._replica_set.forget(self)
+        self.break_off()
 
     def _wake(self, delay: float) -> None:
         waiter = self._waiter
@@ -256,7 +256,7 @@ class SimStore:
         self._set.enrol(watch)
         try:
             await self._reply(term)
-        except Unavailable:
+        except BaseException:  # cancelled on its way back: nobody would ever read it
             watch.close()
             raise
         return watch

@@ -309,6 +309,22 @@ def test_an_interrupted_run_is_marked_as_partial(path):
     assert read.seek(3.0).docs["vm"] == {"a": {"id": "a", "version": 1, "story": []}}
 
 
+def test_a_run_that_breaks_off_while_it_is_written_can_be_played_up_to_there(path):
+    odd: list[Any] = []
+    run = Run(path)
+    with pytest.raises(TypeError), run.recorder:
+        run.recorder.apply(Commit(1, 0.0, (("vm", "odd", VM("odd", story=odd)),)))  # type: ignore[arg-type]
+        odd.append(object())  # the next keyframe cannot be written
+        for _ in range(1000):
+            run.wait(1.0)
+            run.commit([("vm", "a", 1)])
+    read = Recording(path)
+    assert read.seek(400.0).docs["vm"]["a"]["version"] == 400
+    assert read.seek(END).docs["vm"]["a"]["version"] == len(list(read.lines())) - 1 == 499
+    assert read.partial
+    assert read.damage is not None
+
+
 def test_a_run_that_ended_is_not_partial_and_closing_again_changes_nothing(path):
     with Recorder(path, KINDS, lambda: 3.0) as recorder:
         recorder.log("host-1", "host joins", {})
