@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from ave.guard import run_guard
+from ave.ha.lease import new_host
 from ave.ha.timing import PROFILES, Timing
 from ave.jobs.crew import Crew
 from ave.kinds import KINDS
-from ave.model.host import Host, HostState, Zone
+from ave.model.host import HostState, Zone
 from ave.model.states import move
 from ave.model.vm import VM, Priority, VMState
 from ave.model.volume import Volume, VolumeState
@@ -73,7 +74,8 @@ class SimCluster:
         for machine in self.machines.values():
             boot = f"{machine.name}/boot-1"
             self.storage.grant(machine.name, boot)
-            host = _online(machine.facts, boot)
+            host = new_host(msgspec.structs.replace(machine.facts, boot=boot))
+            host = move(host, HostState.ONLINE, "there from the start")
             self.store.ledger.commit([Insert(host)], 0.0)
             view.put_host(msgspec.structs.replace(host, version=1))
         for zone in self.topology.zones:
@@ -155,19 +157,3 @@ def _facts(shape: HostShape, topology: Topology) -> Facts:
         cpu_model="any",
         networks=topology.networks,
     )
-
-
-def _online(facts: Facts, boot: str) -> Host:
-    host = Host(
-        id=facts.host,
-        zone=facts.zone,
-        master=facts.master,
-        cpus=facts.cpus,
-        memory_mib=facts.memory_mib,
-        reserve_mib=facts.reserve_mib,
-        cpu_model=facts.cpu_model,
-        networks=facts.networks,
-        boot=boot,
-        epoch=1,
-    )
-    return move(host, HostState.ONLINE, "there from the start")

@@ -93,18 +93,7 @@ class LeaseKeeper:
 
     async def _registration(self, known: Host | None, facts: Facts) -> list[Write]:
         if known is None:
-            host = Host(
-                id=facts.host,
-                zone=facts.zone,
-                master=facts.master,
-                cpus=facts.cpus,
-                memory_mib=facts.memory_mib,
-                reserve_mib=facts.reserve_mib,
-                cpu_model=facts.cpu_model,
-                networks=facts.networks,
-                boot=facts.boot,
-                epoch=1,
-            )
+            host = new_host(facts)
             writes: list[Write] = [Insert(move(host, HostState.ONLINE, "joined for the first time"))]
             if facts.zone and await self._ports.store.get(Zone, facts.zone) is None:
                 writes.append(Insert(Zone(id=facts.zone, primary=facts.primary)))
@@ -186,3 +175,19 @@ class LeaseKeeper:
             except Refused:
                 pass  # gone, or a newer incarnation
             self._paused.pop(vm, None)
+
+
+def new_host(facts: Facts) -> Host:
+    """What a machine that joins for the first time looks like in the store."""
+    return Host(
+        id=facts.host,
+        zone=facts.zone,
+        master=facts.master,
+        cpus=facts.cpus,
+        memory_mib=facts.memory_mib,
+        reserve_mib=facts.reserve_mib,
+        cpu_model=facts.cpu_model,
+        networks=facts.networks,
+        boot=facts.boot,
+        epoch=1,
+    )
