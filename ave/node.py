@@ -48,7 +48,7 @@ async def run_node(ports: Ports, *, master: bool, timing: Timing = PROFILES["see
     services = {
         "lease": LeaseKeeper(ports, timing, leadership).run(),
         "worker": worker.run(),
-        "reconcile": reconcile_for_ever(ports, crew),
+        "reconcile": reconcile_for_ever(ports),
     }
     if master:
         services["scheduler"] = scheduler.run()

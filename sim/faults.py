@@ -99,7 +99,7 @@ def _steady(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
 
 
 BOTH = (Plane.MANAGEMENT, Plane.STORAGE)
-_PROCESS = Parameter("process", "text", "node", phrase="node or guard")
+_PROCESS = Parameter("process", "text", "node", choices=("node", "guard"))
 
 FAULTS: dict[str, Fault] = {
     fault.kind.name: fault
@@ -191,10 +191,10 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def begin(cluster: SimCluster, name: str, hosts: tuple[str, ...], given: Given) -> None:
+def begin(cluster: SimCluster, name: str, hosts: tuple[str, ...], given: Given, *, lasting: bool) -> None:
     fault = FAULTS[name]
     cluster.world.tell("fault", name, {"hosts": ",".join(hosts), **given})
-    cluster.witness(Disturbed(name, hosts if fault.harms else ()))
+    cluster.witness(Disturbed(name, hosts if fault.harms else (), lasting=lasting))
     fault.begin(cluster, hosts, given)
 
 
@@ -204,4 +204,4 @@ def end(cluster: SimCluster, name: str, hosts: tuple[str, ...], given: Given) ->
         return
     cluster.world.tell("fault", f"{name} ends", {"hosts": ",".join(hosts)})
     fault.end(cluster, hosts, given)
-    cluster.witness(Disturbed(name, hosts if fault.harms else (), over=True))
+    cluster.witness(Disturbed(name, hosts if fault.harms else (), over=True, lasting=True))

@@ -74,6 +74,7 @@ class Metrics:
         values["vm.total"] = len(states)
         values["vm.running"] = states.count(VMState.RUNNING)
         values["vm.stopped"] = states.count(VMState.STOPPED)
+        values["store.elections"] = self._cluster.store.term - 1
         values["vm.mismatched"] = self._mismatched()
         values["vm.pause.max"] = self._pause_max
         values["ha.waiting"] = sum(self._wanted(vm) for vm in self._lost)
@@ -132,7 +133,6 @@ class Metrics:
             self.counts["faults"] += 1
             for host in fact.harms:
                 self._lose(host)
-            self.counts["store.elections"] += fact.what == "store-failover"
         else:
             for host in fact.harms:  # what is still there and was never stopped was not lost after all
                 for name, guest in self._cluster.machines[host].guests.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sim.metrics import METRICS
 from sim.outcome import Outcome
 from sim.tables import CAPACITY_METRICS, CATALOGUE
 
@@ -35,7 +36,7 @@ def clock(seconds: float) -> str:
 
 def figure(name: str, value: float) -> str:
     """A metric's value with its unit."""
-    unit = CATALOGUE.metrics[name]
+    unit = METRICS.get(name) or CAPACITY_METRICS[name]
     if unit == "seconds":
         return f"{value:,.1f} s"
     if unit == "ratio":

@@ -1,4 +1,4 @@
-"""Run a scenario file and write its run directory. The only module of the simulator that touches files of the machine."""
+"""Run a scenario file, in either mode, and write its run directory."""
 
 from __future__ import annotations
 

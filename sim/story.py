@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ave.errors import NoFit
+from ave.ha.timing import PROFILES
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
 from sim import faults
@@ -40,7 +41,7 @@ class Story:
     ) -> None:
         self.scenario, self.seed = scenario, seed
         self._arrivals = tuple(arrivals)
-        self.cluster = SimCluster(scenario.topology, seed=seed)
+        self.cluster = SimCluster(scenario.topology, seed=seed, timing=PROFILES[scenario.profile])
         self.oracle = Oracle(self.cluster)
         self.metrics = Metrics(self.cluster)
         self.user = User(self.cluster, self.oracle.stage.acknowledged)
@@ -55,7 +56,7 @@ class Story:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cluster.world.close()
+        self.cluster.close()
 
     def play(
         self,
@@ -107,7 +108,7 @@ class Story:
             self._act(event, number)
             return
         hosts = self._hit(event.target, number)
-        faults.begin(self.cluster, event.name, hosts, event.parameters)
+        faults.begin(self.cluster, event.name, hosts, event.parameters, lasting=event.lasts is not None)
         if self._recorder is not None:
             self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(hosts)}".strip())
         if event.lasts is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ave.ha.timing import PROFILES
 from sim.faults import FAULTS
 from sim.invariants import TABLE
 from sim.metrics import METRICS
@@ -20,6 +21,7 @@ CAPACITY_METRICS = {
 CATALOGUE = Catalogue(
     faults=tuple(fault.kind for fault in FAULTS.values()),
     actions=tuple(action.kind for action in ACTIONS.values()),
-    metrics={**METRICS, **CAPACITY_METRICS},
+    metrics={"cluster": METRICS, "capacity": CAPACITY_METRICS},
     invariants={invariant.id: invariant.phrase for invariant in TABLE},
+    profiles=tuple(PROFILES),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.jobs.submit import submit
+from ave.jobs.submit import job_id, submit
 from ave.model.vm import VM, Priority, VMState
 from ave.operations import CreateVMs, MigrateVMs, NameVMs, NewVM, ShutdownVMs, StartVMs
 from drivers.sim.runtime import SimRuntime
@@ -94,12 +94,13 @@ class User:
     async def submit(self, operation: str, request: Any) -> str:
         """Ask one host after the other until one takes it; "" when patience is over. What is refused is given up."""
         runtime = self._runtime
+        id = job_id(operation, runtime.random)  # drawn once: asking again is not asking twice
         deadline = runtime.now() + PATIENCE_SECONDS
         hosts = tuple(self._doors)
         while runtime.now() < deadline:
             ports, crew = self._doors[hosts[int(runtime.random.random() * len(hosts))]]
             try:
-                job = await submit(ports, crew, operation, request)
+                job = await submit(ports, crew, operation, request, id=id)
             except (Unavailable, UnknownOutcome):
                 await runtime.sleep(RETRY_SECONDS)
                 continue

@@ -60,7 +60,7 @@ def demo(*, seed: int | None = None, speed: float | None = None) -> int:
     print(f"\n{verdict(outcome)} · seed {outcome.seed}")
     print(f"{outcome.simulated_seconds:.0f} s in {took:.1f} s (×{speedup:,.0f}), {steps:,} events")
     armed = ", ".join(id for id, count in outcome.armed.items() if count)
-    print(f"Promises put at stake and kept: {armed}. Same seed, same story; another one: ave demo --seed 3")
+    print(f"Promises put at stake and kept: {armed}. Same seed, same story; another one: {sys.argv[0]} demo --seed 3")
     return outcome.exit_code
 
 

@@ -6,6 +6,8 @@ if it was revoked, they may have been started elsewhere, so every copy here is d
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
@@ -98,9 +100,11 @@ class LeaseKeeper:
             if facts.zone and await self._ports.store.get(Zone, facts.zone) is None:
                 writes.append(Insert(Zone(id=facts.zone, primary=facts.primary)))
             return writes
+        known = msgspec.structs.replace(known, epoch=known.epoch + 1, **_described(facts))
+        if known.state in (HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE):
+            return [Replace(known)]  # a reboot does not end maintenance
         if known.state is not HostState.JOINING:
             known = move(known, HostState.JOINING, "came back with nothing running")
-        known = msgspec.structs.replace(known, boot=facts.boot, epoch=known.epoch + 1, networks=facts.networks)
         return [Replace(move(known, HostState.ONLINE, f"cleared to run VMs, epoch {known.epoch}"))]
 
     # Keeping
@@ -179,15 +183,18 @@ class LeaseKeeper:
 
 def new_host(facts: Facts) -> Host:
     """What a machine that joins for the first time looks like in the store."""
-    return Host(
-        id=facts.host,
-        zone=facts.zone,
-        master=facts.master,
-        cpus=facts.cpus,
-        memory_mib=facts.memory_mib,
-        reserve_mib=facts.reserve_mib,
-        cpu_model=facts.cpu_model,
-        networks=facts.networks,
-        boot=facts.boot,
-        epoch=1,
-    )
+    return Host(id=facts.host, epoch=1, **_described(facts))
+
+
+def _described(facts: Facts) -> dict[str, Any]:
+    """What may be another after a reboot: memory is added, a network is connected."""
+    return {
+        "zone": facts.zone,
+        "master": facts.master,
+        "cpus": facts.cpus,
+        "memory_mib": facts.memory_mib,
+        "reserve_mib": facts.reserve_mib,
+        "cpu_model": facts.cpu_model,
+        "networks": facts.networks,
+        "boot": facts.boot,
+    }

@@ -22,6 +22,7 @@ from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import MONITOR, still_held
+from ave.sync import together
 
 QUEUE = "ha"
 PAUSES = ((5, 10.0), (10, 60.0))  # after so many attempts wait so many seconds …
@@ -39,9 +40,25 @@ class Monitor:
         self._tries: dict[str, tuple[int, float]] = {}  # VM -> attempts, and when the next is due
 
     async def run(self) -> None:
+        """Two loops, because watching must not wait for the store: what is not looked at cannot be counted as silence."""
+        await together(self._ports.runtime, {"watch": self._watch_for_ever(), "act": self._act_for_ever()})
+
+    async def _watch_for_ever(self) -> None:
         runtime = self._ports.runtime
         while True:
             await runtime.sleep(TICK_SECONDS)
+            if MONITOR not in self._scheduler.roles:
+                continue
+            try:
+                asked = runtime.now()
+                leases = [(lease.host, lease.counter, lease.revoked) for lease in await self._ports.block.leases()]
+                self._leases.look(asked, runtime.now(), leases)
+            except Unavailable:
+                pass  # not watching: the gap will be seen
+
+    async def _act_for_ever(self) -> None:
+        while True:
+            await self._ports.runtime.sleep(TICK_SECONDS)
             role, mirror = self._scheduler.roles.get(MONITOR), self._scheduler.mirror
             if role is None or mirror is None:
                 continue
@@ -49,15 +66,13 @@ class Monitor:
                 self._role, self._job, self._tries, self._looked_at = role, "", {}, -1
                 self._leases, self._beats = _fresh()
             try:
-                await self._watch(role, mirror)
+                await self._judge(role, mirror)
                 await self._rescue(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
-                pass  # the next tick is the retry; what was missed meanwhile is not counted as silence
+                pass  # the next tick is the retry
 
-    async def _watch(self, role: Role, mirror: Mirror) -> None:
-        asked = self._ports.runtime.now()
-        self._leases.look(asked, [(x.host, x.counter, x.revoked) for x in await self._ports.block.leases()])
-        if asked - self._beats_read >= BEAT_SECONDS:
+    async def _judge(self, role: Role, mirror: Mirror) -> None:
+        if self._ports.runtime.now() - self._beats_read >= BEAT_SECONDS:
             await self._read_beats()
         verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
         if any(verdict.state is HostState.UNMANAGED for verdict in verdicts):
@@ -67,9 +82,10 @@ class Monitor:
             await self._carry_out(role, mirror.hosts[verdict.host], verdict)
 
     async def _read_beats(self) -> None:
-        asked = self._beats_read = self._ports.runtime.now()
+        runtime = self._ports.runtime
+        asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
-        self._beats.look(asked, [(handler.id, handler.beat, False) for handler in handlers])
+        self._beats.look(asked, runtime.now(), [(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, role: Role, host: Host, verdict: Verdict) -> None:
         """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""
@@ -92,7 +108,7 @@ class Monitor:
         if self._looked_at == mirror.changes and not any(due <= now for _, due in self._tries.values()):
             return
         self._looked_at = mirror.changes
-        for host in mirror.hosts.values():
+        for host in doubtful_hosts(mirror):
             lost = sorted(lost_vms(mirror, host), key=lambda vm: (PRIORITIES.index(vm.priority), vm.id))
             due = [vm for vm in lost if self._tries.get(vm.id, (0, now))[1] <= now]
             if due:
@@ -127,18 +143,23 @@ def _fresh() -> tuple[Silence, Silence]:
     return Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
 
 
+def doubtful_hosts(mirror: Mirror) -> list[Host]:
+    """Hosts that may have left VMs behind: those judged dead, and those that are the last ones of stale VMs."""
+    dead = [host for host in mirror.hosts.values() if host.state is HostState.FENCED]
+    names = dict.fromkeys([host.id for host in dead] + [mirror.vms[vm].host for vm in mirror.stale])
+    return [mirror.hosts[name] for name in names]
+
+
 def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
     """VMs that this host is proved not to run, though they are recorded there, and that need something done."""
     dead = host.state is HostState.FENCED
-    lost = []
-    for name in mirror.on.get(host.id, ()):
-        vm = mirror.vms[name]
-        if vm.state not in LOST or not (dead or vm.host_epoch < host.epoch):
-            continue
-        if vm.state is VMState.UNKNOWN and dead and not (vm.ha and vm.on):
-            continue  # nobody asks for it; it is settled when its host returns
-        lost.append(vm)
-    return lost
+    names = mirror.on.get(host.id, {}) if dead else [vm for vm in mirror.stale if mirror.vms[vm].host == host.id]
+    found = [mirror.vms[name] for name in names]
+    # What nobody wants started is settled when its host returns.
+    settled = [
+        vm.id for vm in found if vm.state is VMState.UNKNOWN and not (vm.ha and vm.on) and vm.id not in mirror.stale
+    ]
+    return [vm for vm in found if vm.state in LOST and vm.id not in settled]
 
 
 def _pause(attempts: int) -> float:

@@ -30,15 +30,19 @@ class Silence:
         self._watched: dict[str, Watched] = {}
         self._looked = float("-inf")
 
-    def look(self, now: float, counters: Iterable[tuple[str, int, bool]]) -> None:
-        """Take in (host, counter, revoked) of each; ``now`` is when they were asked for, never later than the answer."""
-        if now - self._looked > self._gap:
+    def look(self, asked: float, answered: float, counters: Iterable[tuple[str, int, bool]]) -> None:
+        """Take in (host, counter, revoked) of each, read at some moment between the question and the answer.
+
+        A counter that moved did so before the answer, one that did not stood still until the question: either way silence
+        is never counted too long.
+        """
+        if asked - self._looked > self._gap:
             self._watched.clear()
-        self._looked = now
+        self._looked = asked
         for host, counter, revoked in counters:
             known = self._watched.get(host)
             if known is None or (known.counter, known.revoked) != (counter, revoked):
-                self._watched[host] = Watched(counter, now, revoked)
+                self._watched[host] = Watched(counter, answered, revoked)
 
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
@@ -46,7 +50,7 @@ class Silence:
     def seconds(self, host: str) -> float:
         """For how long its counter has been watched unchanged, by the last look."""
         watched = self._watched.get(host)
-        return self._looked - watched.since if watched else 0.0
+        return max(0.0, self._looked - watched.since) if watched else 0.0
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ave.errors import Refused, UnknownOutcome
+from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.jobs.crew import Crew
 from ave.model.cluster import JobQueue
 from ave.model.states import born
@@ -14,9 +14,14 @@ from ave.model.work import LEAD, OnConflict, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.ports.store import Conflict, Insert, Replace
 from ave.ports.together import Ports
+from ave.runtime import Random
 
 TRIES = 5
 URGENT_SECONDS = 1e6  # high availability goes before everything that waits
+
+
+def job_id(operation: str, random: Random) -> str:
+    return f"{operation}-{int(random.random() * 2**48):012x}"
 
 
 async def submit(
@@ -29,14 +34,16 @@ async def submit(
     on_conflict: OnConflict = OnConflict.QUEUE,
     urgent: bool = False,
     lane: str = "",
+    id: str = "",
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
 
-    Refused for an unknown operation; Unavailable when nothing was submitted.
+    Refused for an unknown operation; Unavailable when nothing was submitted; UnknownOutcome when that cannot be told. Who
+    asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one.
     """
     if operation not in OPERATIONS:
         raise Refused(f"unknown operation {operation}")
-    id = f"{operation}-{int(ports.runtime.random.random() * 2**48):012x}"
+    id = id or job_id(operation, ports.runtime.random)
     job = Work(
         id=id,
         job=id,
@@ -58,9 +65,12 @@ async def submit(
         except Conflict as conflict:
             if conflict.id == id:
                 return id  # an earlier try of ours got through
-        except UnknownOutcome:
-            if await ports.store.get(Work, id) is not None:
-                return id
+        except UnknownOutcome as unknown:
+            try:
+                if await ports.store.get(Work, id) is not None:
+                    return id
+            except Unavailable:
+                raise unknown from None
     raise Refused(f"{operation} could not be queued: too many Jobs are being submitted to {flag}")
 
 

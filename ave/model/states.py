@@ -1,4 +1,5 @@
-"""States as tables, and ``move``, the only function that may write one.
+"""States as tables, and the only functions that may write one: ``move``, ``born`` for what comes into being, and
+``may_move`` for a claim that changes what it has not read.
 
 A table names every state in one phrase and lists the legal moves. An illegal move raises ``IllegalMove`` with the
 object's story and changes nothing, because values are frozen.

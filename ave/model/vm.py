@@ -75,7 +75,6 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     host_epoch: int = 0  # the epoch of that host when it was started there
     epoch: int = 0  # grows each time the right to run it is given; older incarnations are fenced
     reserved: str = ""  # the host whose room a Job holds for it
-    rescues: int = 0  # attempts since it last ran
 
     @property
     def table(self) -> Table:

@@ -39,14 +39,6 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int = 0
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """A domain ended by itself: its guest shut down, or its process died."""
-
-    vm: str
-    epoch: int
-    by_guest: bool
-
-
 class Hypervisor(Protocol):
     async def list(self) -> tuple[Domain, ...]: ...
 
@@ -81,8 +73,4 @@ class Hypervisor(Protocol):
 
     async def abort_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         """Remove the target's copy and let the one here run on."""
-        ...
-
-    async def ended(self) -> Ended:
-        """The next domain that ends by itself."""
         ...

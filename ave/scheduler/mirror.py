@@ -20,6 +20,7 @@ class Mirror:
         self.hosts: dict[str, Host] = {}
         self.vms: dict[str, VM] = {}
         self.on: dict[str, dict[str, None]] = {}  # host -> its VMs
+        self.stale: dict[str, None] = {}  # VMs recorded under an epoch that their host has left behind
         self.changes = 0
         self._apply: dict[str, Callable[[str, Any], None]] = {"host": self._host, "vm": self._vm}
 
@@ -44,8 +45,11 @@ class Mirror:
             if self.hosts.pop(id, None) is not None:
                 self.view.drop_host(id)
         elif id not in self.hosts or self.hosts[id].version < host.version:
-            self.hosts[id] = host
+            before, self.hosts[id] = self.hosts.get(id), host
             self.view.put_host(host)
+            if before is None or before.epoch != host.epoch:
+                for name in self.on.get(id, ()):
+                    self._weigh(self.vms[name])
         self.changes += 1
 
     def _vm(self, id: str, vm: VM | None) -> None:
@@ -57,10 +61,19 @@ class Mirror:
         if vm is None:
             if known is not None:
                 del self.vms[id]
+                self.stale.pop(id, None)
                 self.view.drop_vm(id)
         else:
             self.vms[id] = vm
             self.view.put_vm(vm)
             if vm.host:
                 self.on.setdefault(vm.host, {})[id] = None
+            self._weigh(vm)
         self.changes += 1
+
+    def _weigh(self, vm: VM) -> None:
+        host = self.hosts.get(vm.host)
+        if host is not None and vm.holds_memory and vm.host_epoch < host.epoch:
+            self.stale[vm.id] = None
+        else:
+            self.stale.pop(vm.id, None)

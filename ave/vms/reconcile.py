@@ -6,36 +6,36 @@ Level-triggered and local: it repairs what a lost answer or a dead worker left b
 from __future__ import annotations
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.jobs.crew import Crew
-from ave.jobs.submit import submit
 from ave.model.cluster import Lock
 from ave.model.host import Host
 from ave.model.states import move
 from ave.model.vm import VM, VMState
-from ave.operations import StartVMs
 from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.store import Check, Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
-from ave.vms.steps import lock_of
+from ave.vms.steps import lock_of, not_running
 
 EVERY_SECONDS = 30.0
 MARGIN_SECONDS = 5.0  # a lease about to end is none
 NEWER = 2**62  # the token of a host that clears what the store says is not its own
 
 
-async def reconcile_for_ever(ports: Ports, crew: Crew) -> None:
+async def reconcile_for_ever(ports: Ports) -> None:
     runtime = ports.runtime
     await runtime.sleep(EVERY_SECONDS * runtime.random.random())
     while True:
         try:
-            await reconcile(ports, crew)
+            await reconcile(ports)
         except (Unavailable, UnknownOutcome, Conflict, Refused) as trouble:
             runtime.log("reconcile put off", why=str(trouble))
         await runtime.sleep(EVERY_SECONDS)
 
 
-async def reconcile(ports: Ports, crew: Crew) -> None:
+async def reconcile(ports: Ports) -> None:
     """One look: domains first, then documents, so that a VM started in between is not taken for a stale copy."""
+    here = await ports.store.get(Host, ports.host)
+    if here is None or here.boot != (await ports.machine.facts()).boot:
+        return  # not registered since it booted: nothing the store says is about this boot
     domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
     mine = {vm.id: vm for vm in await ports.store.find(VM, {"host": ports.host})}
     odd = [vm for vm in mine.values() if vm.state is VMState.STARTING]
@@ -44,9 +44,9 @@ async def reconcile(ports: Ports, crew: Crew) -> None:
     for name in foreign:
         await _remove_stale(ports, domains[name])
     for vm in odd:
-        await _settle(ports, vm, domains.get(vm.id))
+        await _settle(ports, here, vm, domains.get(vm.id))
     if lost:
-        await _bring_back(ports, crew, lost)
+        await _give_up(ports, here, lost)
     for name, domain in domains.items():
         if name in mine and mine[name].epoch == domain.epoch:
             if domain.state is DomainState.INCOMING:
@@ -66,29 +66,28 @@ async def _remove_stale(ports: Ports, domain: Domain) -> None:
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
 
-async def _settle(ports: Ports, vm: VM, domain: Domain | None) -> bool:
-    """The Job that should have said how it ended is over, so what is here decides. Was there something to settle?"""
-    here = await ports.store.get(Host, ports.host)
-    if here is None or here.epoch != vm.host_epoch:
-        return False  # of an older boot: the VM Monitor's matter
+async def _settle(ports: Ports, here: Host, vm: VM, domain: Domain | None) -> None:
+    """A start that nobody finished: its Job is over, so what is here decides."""
+    if here.epoch != vm.host_epoch:
+        return  # of an older boot: the VM Monitor's matter
     if domain is not None and domain.epoch == vm.epoch:
         settled = move(vm, VMState.RUNNING, "found running", reserved="")
     elif domain is None:
-        settled = move(vm, VMState.STOPPED, "nothing of it is here", reserved="")
+        settled = not_running(vm, "its start was given up")
     else:
-        return False
+        return
     await ports.store.commit(Replace(settled), await _unlocked(ports, vm.id))
     ports.runtime.log("VM settled", vm=vm.id, state=str(settled.state))
-    return True
 
 
-async def _bring_back(ports: Ports, crew: Crew, lost: list[VM]) -> None:
+async def _give_up(ports: Ports, here: Host, lost: list[VM]) -> None:
     """Their processes died here. Look again, now that the documents are known: one may have come in between."""
     domains = {domain.vm for domain in await ports.hypervisor.list()}
     for vm in lost:
-        if vm.id not in domains and await _settle(ports, vm, None) and vm.on:
-            job = await submit(ports, crew, "vm.start", StartVMs(vms=(vm.id,)))
-            ports.runtime.log("VM is brought back", vm=vm.id, job=job)
+        if vm.id not in domains and vm.host_epoch == here.epoch:
+            gone = not_running(vm, f"nothing of it is on {here.id}")
+            await ports.store.commit(Replace(gone), await _unlocked(ports, vm.id))
+            ports.runtime.log("VM is gone from its host", vm=vm.id)
 
 
 async def _take_over(ports: Ports, vm: VM, domain: Domain) -> None:

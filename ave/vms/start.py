@@ -52,7 +52,7 @@ async def start(ports: Ports, task: Work) -> None:
         await ports.hypervisor.destroy(vm.id, stamp(task, vm.epoch))
         await stopped(ports, task, vm, str(refusal))
         raise
-    await record(ports, task, move(vm, VMState.RUNNING, f"started on {ports.host}", reserved="", rescues=0))
+    await record(ports, task, move(vm, VMState.RUNNING, f"started on {ports.host}", reserved=""))
 
 
 async def _grant(ports: Ports, task: Work, vm: VM) -> VM:

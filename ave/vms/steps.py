@@ -49,9 +49,15 @@ async def stopped(ports: Ports, task: Work, vm: VM, why: str) -> VM:
             await ports.block.detach(volume, stamp(task, vm.epoch))
     except Unavailable:
         pass  # that it runs nowhere is true all the same; what stays attached is fenced by the next attach
-    if vm.state is VMState.STOPPED:
-        return vm
-    return await record(ports, task, move(vm, VMState.STOPPED, why, reserved=""))
+    return vm if vm.state is VMState.STOPPED else await record(ports, task, not_running(vm, why))
+
+
+def not_running(vm: VM, why: str) -> VM:
+    """The VM, of which it is certain that it runs nowhere. One that is wanted on is the VM Monitor's to bring back: of no
+    host's epoch, it counts as left behind by its host, and is rescued for as long as it is wanted."""
+    if vm.on and vm.ha:
+        return move(vm, VMState.UNKNOWN, why, host_epoch=0, reserved="")
+    return move(vm, VMState.STOPPED, why, reserved="")
 
 
 def sort_by_state(

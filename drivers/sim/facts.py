@@ -119,6 +119,7 @@ class Disturbed(msgspec.Struct, frozen=True):
     what: str
     harms: tuple[str, ...] = ()
     over: bool = False  # this is its end
+    lasting: bool = False  # it goes on until it is over
 
 
 Witness = Callable[[Any], None]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from ave.ports.hypervisor import Domain, DomainState, Stamp
 from drivers.sim import physics
 from drivers.sim.facts import Effect
 from drivers.sim.machine import Guest, Machine
@@ -18,8 +18,6 @@ class SimHypervisor:
     def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
         self._machine, self._runtime, self._machines = machine, runtime, machines
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
-        self._something_ended = runtime.signal()
-        machine.on_ended = self._something_ended.set
 
     async def list(self) -> tuple[Domain, ...]:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -108,12 +106,6 @@ class SimHypervisor:
             self._machines[target].remove(copy)
         if source := self._machine.guests.get(vm):
             self._machine.resume(source, source.epoch)
-
-    async def ended(self) -> Ended:
-        while not self._machine.ended:
-            self._something_ended.clear()
-            await self._something_ended.wait()
-        return self._machine.ended.pop(0)
 
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""

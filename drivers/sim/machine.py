@@ -8,7 +8,7 @@ from itertools import count
 import msgspec
 
 from ave.model.vm import VM
-from ave.ports.hypervisor import DomainState, Ended, Stamp
+from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.machine import Facts
 from drivers.sim import physics
 from drivers.sim.block import Storage, Write
@@ -55,8 +55,6 @@ class Machine:
         self.clock = HostClock(world, self.name)
         self.guests: dict[str, Guest] = {}
         self.stamps: dict[str, Stamp] = {}  # on the local disk: the newest accepted per VM
-        self.ended: list[Ended] = []
-        self.on_ended: Callable[[], None] = lambda: None
         self.held_until = 0.0
         self.disk_factor = 1.0
         self.migrations = 0
@@ -98,7 +96,6 @@ class Machine:
         self._physical.kill()
         self.running.clear()
         self._unsent.clear()
-        self.ended.clear()
         self.migrations = 0
         for guest in list(self.guests.values()):
             self.remove(guest)
@@ -174,13 +171,6 @@ class Machine:
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
-
-    def end(self, guest: Guest, *, by_guest: bool) -> None:
-        """The domain ends by itself, and the hypervisor says so."""
-        if self.guests.get(guest.vm) is guest:
-            self.remove(guest)
-            self.ended.append(Ended(guest.vm, guest.epoch, by_guest))
-            self.on_ended()
 
     # The initiator
 

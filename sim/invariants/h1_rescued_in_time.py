@@ -22,6 +22,7 @@ class RescuedInTime:
         self._stage = stage
         self._lost: dict[str, str] = {}  # VM -> host
         self._since = 0.0  # the last disturbance
+        self._meddling = 0  # lasting faults under way that harm no host: while there are, nothing is promised
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
@@ -43,6 +44,8 @@ class RescuedInTime:
     def disturbed(self, fact: Disturbed) -> None:
         self._check()
         self._since = self._stage.now()
+        if fact.lasting and not fact.harms:
+            self._meddling += -1 if fact.over else 1
         if not fact.over:
             for host in fact.harms:
                 self._lose(host)
@@ -75,19 +78,22 @@ class RescuedInTime:
 
     def _check(self) -> None:
         limit = self._stage.timing.verdict + BASE_SECONDS + max(0, len(self._lost) - BATCH)
-        if self._stage.now() - self._since <= limit:
+        if self._meddling or self._stage.now() - self._since <= limit:
             return
         for name, host in list(self._lost.items()):
             vm = self._stage.vm(name)
             if vm is None or not vm.on:
                 del self._lost[name]
-            elif name in self._stage.machines[host].guests and self._stage.machines[host].powered:
-                del self._lost[name]  # it never stopped existing there: paused, and not rescued because it came back
+            elif self._exists(name):
+                del self._lost[name]  # running, or paused where it always was and not judged dead: the host came back
             elif self._room(vm.memory_mib):
                 late = self._stage.now() - self._since
                 raise Violation(
                     self.id, f"{name} of {host} does not run {late:.0f} s after the last fault", (name, host)
                 )
+
+    def _exists(self, name: str) -> bool:
+        return any(machine.powered and name in machine.guests for machine in self._stage.machines.values())
 
     def _room(self, mib: int) -> bool:
         """Could any machine that is up hold it? Promised room counts as free here, so doubt is in the VM's favour."""

@@ -32,6 +32,7 @@ class Parameter(msgspec.Struct, frozen=True):
     low: float = 0.0
     high: float = math.inf
     phrase: str = ""
+    choices: tuple[str, ...] = ()  # of a text: it must be one of these
 
     def __post_init__(self) -> None:
         if self.name in RESERVED:
@@ -56,9 +57,10 @@ class ActionKind(msgspec.Struct, frozen=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """``metrics`` by unit (seconds, ratio, count, …), ``invariants`` by phrase."""
+    """``metrics`` by mode of scenario and then by unit (seconds, ratio, count, …), ``invariants`` by phrase."""
 
     faults: tuple[FaultKind, ...] = ()
     actions: tuple[ActionKind, ...] = ()
-    metrics: Mapping[str, str] = {}
+    metrics: Mapping[str, Mapping[str, str]] = {}
     invariants: Mapping[str, str] = {}
+    profiles: tuple[str, ...] = ("seed",)  # of high availability

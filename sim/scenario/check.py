@@ -35,8 +35,24 @@ def check(reader: Reader, spec: dict[str, Any], catalogue: Catalogue, folder: Pa
         _workload(reader, spec["workload"], shapes, folder)
     if spec["timeline"] is not WRONG:
         check_timeline(reader, spec["timeline"], spec["duration"], catalogue, _scope(spec, shapes))
-    if spec["thresholds"] is not WRONG:
-        check_thresholds(reader, spec["thresholds"], catalogue)
+    mode = spec["mode"]
+    if spec["thresholds"] is not WRONG and mode is not WRONG:
+        check_thresholds(reader, spec["thresholds"], catalogue.metrics.get(mode, {}))
+    if mode == "capacity":
+        _nothing_but_arrivals(reader, spec)
+
+
+def _nothing_but_arrivals(reader: Reader, spec: dict[str, Any]) -> None:
+    """A capacity replay has no Jobs, no faults and nobody to break a promise: what it would ignore is a mistake."""
+    for key in ("timeline", "arms"):
+        if spec[key] is not WRONG and spec[key]:
+            reader.report(f"spec.{key}", 'is ignored by mode "capacity": leave it out, or use mode "cluster"')
+    for index, entry in enumerate([] if spec["workload"] is WRONG else spec["workload"]):
+        if entry is not WRONG and "count" in entry:
+            reader.report(
+                f"spec.workload[{index}]",
+                'mode "capacity" takes a generator or a trace, no fleets',
+            )
 
 
 def clear(values: Iterable[Any]) -> bool:
@@ -132,4 +148,5 @@ def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
         networks=None if networks is WRONG or not clear(networks) else tuple(networks),
         fleets=fleets,
         traces=tuple(fleet for fleet, count in (fleets or {}).items() if count is None),
+        shapes=None if fleets is None else tuple(entry["fleet"] for entry in workload if "count" in entry),
     )

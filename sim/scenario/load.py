@@ -15,6 +15,7 @@ from sim.scenario.thresholds import split, value_in
 from sim.scenario.timeline import host_number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sim.scenario.catalogue import Catalogue, Parameter, Value
@@ -44,7 +45,7 @@ def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Sce
         "metadata": raw["metadata"],
         "workload": [_workload(entry, path.parent) for entry in spec["workload"]],
         "timeline": _timeline(spec["timeline"], topology.size, catalogue),
-        "thresholds": [_threshold(entry, catalogue) for entry in spec["thresholds"]],
+        "thresholds": [_threshold(entry, catalogue.metrics[spec["mode"]]) for entry in spec["thresholds"]],
     }
     return msgspec.convert(spec | built, Scenario)
 
@@ -94,7 +95,7 @@ def _host_or_vm(name: str, hosts: int) -> str:
     return name if number is None else host_name(number, hosts)
 
 
-def _threshold(entry: dict[str, Any], catalogue: Catalogue) -> Threshold:
+def _threshold(entry: dict[str, Any], metrics: Mapping[str, str]) -> Threshold:
     metric, op, value = split(entry["expr"])
-    written = {"metric": metric, "op": op, "value": value_in(catalogue.metrics[metric], value)}
+    written = {"metric": metric, "op": op, "value": value_in(metrics[metric], value)}
     return msgspec.convert(entry | written, Threshold)

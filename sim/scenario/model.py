@@ -188,3 +188,4 @@ class Scenario(msgspec.Struct, frozen=True):
     timeline: tuple[Event, ...] = ()
     arms: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
+    profile: str = "seed"  # of high availability: how soon a host gives up and is judged

@@ -167,6 +167,7 @@ def document(catalogue: Catalogue) -> Record:
     spec = {
         "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
         "seed": Field(Whole(0, MOST_SEED), default=0),
+        "profile": Field(Word("profile", catalogue.profiles), default="seed"),
         "duration": Field(_lasting(1.0), required=True),
         "topology": Field(TOPOLOGY, required=True),
         "workload": Field(WORKLOAD, default=[]),
@@ -232,6 +233,6 @@ def _parameter(parameter: Parameter) -> Rule:
         case "count":
             return Whole(int(parameter.low), int(min(parameter.high, MOST_COUNT)))
         case "text":
-            return LINE
+            return Word(parameter.name, parameter.choices) if parameter.choices else LINE
         case "flag":
             return Flag()

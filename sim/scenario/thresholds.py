@@ -10,25 +10,27 @@ from sim.scenario.problem import quote
 from sim.scenario.reader import WRONG
 
 if TYPE_CHECKING:
-    from sim.scenario.catalogue import Catalogue
+    from collections.abc import Mapping
+
     from sim.scenario.reader import Reader
 
 _EXPR = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
 _READERS = {"seconds": units.seconds, "ratio": units.ratio, "bytes": units.size}
 
 
-def check_thresholds(reader: Reader, thresholds: list[Any], catalogue: Catalogue) -> None:
+def check_thresholds(reader: Reader, thresholds: list[Any], metrics: Mapping[str, str]) -> None:
+    """``metrics``: those of the scenario's mode, by unit."""
     for index, threshold in enumerate(thresholds):
         if threshold is WRONG or threshold["expr"] is WRONG:
             continue
         path = f"spec.thresholds[{index}].expr"
         try:
             metric, _, value = split(threshold["expr"])
-            if metric not in catalogue.metrics:
+            if metric not in metrics:
                 # A threshold on a metric nobody measures would pass for ever.
-                reader.unknown(path, "metric", metric, tuple(catalogue.metrics))
+                reader.unknown(path, "metric", metric, tuple(metrics))
             else:
-                value_in(catalogue.metrics[metric], value)
+                value_in(metrics[metric], value)
         except ValueError as error:
             reader.report(path, f"{error}, not {quote(threshold['expr'])}")
 

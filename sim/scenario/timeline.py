@@ -30,6 +30,7 @@ class Scope(msgspec.Struct, frozen=True):
     networks: tuple[str, ...] | None
     fleets: dict[str, int | None] | None  # how many VMs; None for as many as a trace has
     traces: tuple[str, ...] = ()  # those among the fleets
+    shapes: tuple[str, ...] | None = None  # those whose VMs are all alike, so that more of them can be made
 
 
 def host_number(name: str) -> int | None:
@@ -61,7 +62,8 @@ def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue
         for parameter in kind.parameters:
             value = entry.get(parameter.name, WRONG)
             if parameter.unit == "text" and parameter.name in REFERENCES and value is not WRONG:
-                _reference(reader, f"{path}.{parameter.name}", parameter.name, value, scope)
+                among = scope.shapes if parameter.name == "fleet" else None
+                _reference(reader, f"{path}.{parameter.name}", parameter.name, value, scope, among)
 
 
 def _made(entries: list[dict[str, Any]], kinds: Kinds) -> dict[str, int]:
@@ -82,11 +84,13 @@ def _kind_of(entry: dict[str, Any], kinds: Kinds) -> FaultKind | ActionKind | No
     return kinds[entry["kind"], entry[entry["kind"]]]
 
 
-def _reference(reader: Reader, path: str, noun: str, name: str, scope: Scope) -> None:
+def _reference(
+    reader: Reader, path: str, noun: str, name: str, scope: Scope, among: tuple[str, ...] | None = None
+) -> None:
     if noun == "host":
         _host(reader, path, name, scope)
         return
-    known = {"zone": scope.zones, "network": scope.networks, "fleet": scope.fleets}[noun]
+    known = {"zone": scope.zones, "network": scope.networks, "fleet": scope.fleets}[noun] if among is None else among
     if known is not None and name not in known:
         reader.unknown(path, noun, name, tuple(known))
 

@@ -39,7 +39,8 @@ CATALOGUE = Catalogue(
         ),
         ActionKind("vm.migrate", "to another host", "vm"),
     ),
-    metrics={"ha.recovery_time.p99": "seconds", "placement.failed_ratio": "ratio", "vm.lost": "count"},
+    profiles=("seed", "high"),
+    metrics={"cluster": {"ha.recovery_time.p99": "seconds", "placement.failed_ratio": "ratio", "vm.lost": "count"}},
     invariants={"S1": "one writer", "S2": "one process"},
 )
 
@@ -48,7 +49,8 @@ apiVersion: ave.sim/v1
 kind: Scenario
 metadata: {name: rack-loss, description: "lose a rack\\nat peak", tags: [ha]}
 spec:
-  mode: capacity
+  mode: cluster
+  profile: high
   seed: 42
   duration: 1h
   topology:
@@ -111,7 +113,7 @@ def test_a_whole_scenario_is_read_to_the_last_field(tmp_path: Path) -> None:
 
     assert load(file, CATALOGUE) == Scenario(
         metadata=Metadata("rack-loss", "lose a rack\nat peak", ("ha",)),
-        mode="capacity",
+        mode="cluster",
         seed=42,
         duration=3600.0,
         topology=Topology(
@@ -142,6 +144,7 @@ def test_a_whole_scenario_is_read_to_the_last_field(tmp_path: Path) -> None:
             Threshold("placement.failed_ratio<=0.1%", "placement.failed_ratio", "<=", 0.001, "fail"),
             Threshold("vm.lost == 0", "vm.lost", "==", 0.0, "fail"),
         ),
+        profile="high",
     )
 
 

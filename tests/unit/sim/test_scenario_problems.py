@@ -27,7 +27,7 @@ CATALOGUE = Catalogue(
         ActionKind("vm.migrate", "to another host", "vm", (Parameter("host", "text", ""),)),
         ActionKind("wait", "", "none", (Parameter("limit", "seconds", 1.0, 1.0), Parameter("loud", "flag", False))),
     ),
-    metrics={"ha.recovery_time.p99": "seconds", "placement.failed_ratio": "ratio", "vm.lost": "count"},
+    metrics={"cluster": {"ha.recovery_time.p99": "seconds", "placement.failed_ratio": "ratio", "vm.lost": "count"}},
     invariants={"S1": "one writer", "S2": "one process"},
 )
 
