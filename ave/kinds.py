@@ -28,7 +28,7 @@ KINDS = (
             Index(("lane", "state"), ("rank",)),  # claim
             Index(("handler", "state")),  # what a worker holds
             Index(("job", "state")),  # a Job's tasks
-            Index(("flag", "state"), ("rank",)),  # a Job Queue
+            Index(("flag", "state"), ("turn",)),  # a Job Queue
             Index(("state",), ("submitted",)),  # recovery
         ),
     ),

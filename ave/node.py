@@ -53,5 +53,5 @@ async def run_node(ports: Ports, *, master: bool, timing: Timing = PROFILES["see
     if master:
         services["scheduler"] = scheduler.run()
         services["monitor"] = Monitor(ports, crew, timing, scheduler).run()
-        services["recovery"] = Recovery(ports, crew).run()
+        services["recovery"] = Recovery(ports, crew, ROLES).run()
     await together(runtime, services)

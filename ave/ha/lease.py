@@ -14,16 +14,17 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ha.timing import RENEW_SECONDS, Timing
 from ave.model.host import Host, HostState, Zone
 from ave.model.states import move
+from ave.model.vm import VM, VMState
 from ave.ports.block import Grant
 from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.machine import Facts
 from ave.ports.store import Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.role import Leadership
-from ave.sync import gather, together
+from ave.sync import Slots, gather, together
 
 RETRY_SECONDS = 1.0
-NEWEST = 2**62  # the token of a host that clears itself
+NOT_CLEARED = (HostState.JOINING, HostState.FENCED, HostState.RECOVERED)
 
 
 class LeaseKeeper:
@@ -31,30 +32,32 @@ class LeaseKeeper:
         self._ports, self._timing, self._leadership = ports, timing, leadership
         self._boot = ""
         self._ends = 0.0  # when, on this host's clock, VMs must stand still
-        self._held = ports.runtime.signal()
         self._paused: dict[str, int] = {}  # VM -> epoch: those that this keeper paused
+        self._turn = Slots(ports.runtime, 1)  # pausing and resuming take turns, or a late pause would be forgotten
+        self._stopped = True  # may something here be paused that should run? At first nobody knows
 
     async def run(self) -> None:
         facts = await self._ports.machine.facts()
         self._boot = facts.boot
-        self._ends = self._ports.machine.held_until()
-        await self._enter(facts)
+        self._ends = self._ports.machine.held_until()  # an earlier process of this boot may hold a lease
         await together(self._ports.runtime, {"renew": self._renew_for_ever(facts), "end": self._stop_at_the_end()})
 
     # Joining
 
     async def _enter(self, facts: Facts) -> None:
-        """Go on under the lease that this boot holds, or clear this host and join."""
+        """Go on under the lease that this boot holds and has told the store of; else clear this host and join."""
         while True:
             try:
                 await self._renew()
+                known = await self._ports.store.get(Host, facts.host)
             except Refused:
                 await self._join(facts)
                 return
             except Unavailable:
                 await self._ports.runtime.sleep(RETRY_SECONDS)
                 continue
-            await self._register(facts, joined=False)
+            if known is None or known.boot != facts.boot or known.state in NOT_CLEARED:
+                await self._join(facts)
             return
 
     async def _join(self, facts: Facts) -> None:
@@ -67,24 +70,24 @@ class LeaseKeeper:
                 self._paused.clear()
                 await self._ports.block.join(self._ports.host, self._boot)
                 await self._renew()
-                await self._register(facts, joined=True)
+                await self._register(facts)
                 return
             except (Unavailable, Refused):
                 await runtime.sleep(RETRY_SECONDS)
 
     async def _destroy(self, domain: Domain) -> None:
-        await self._ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch, token=NEWEST))
+        await self._ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
         self._ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
-    async def _register(self, facts: Facts, *, joined: bool) -> None:
-        """Say in the store that this host is here; a new lease is a new epoch of the host."""
-        store = self._ports.store
+    async def _register(self, facts: Facts) -> None:
+        """Say in the store that this host is here; a new lease is one new epoch of the host, also if an answer is lost."""
+        store, epoch = self._ports.store, 0
         while True:
             try:
                 known = await store.get(Host, facts.host)
-                if known is not None and not joined and known.boot == facts.boot:
-                    return
-                await store.commit(*await self._registration(known, facts))
+                epoch = epoch or (known.epoch + 1 if known is not None else 1)
+                if known is None or known.epoch < epoch:
+                    await store.commit(*await self._registration(known, facts))
                 self._ports.runtime.log("host joins", boot=facts.boot)
                 return
             except (Conflict, UnknownOutcome):
@@ -115,7 +118,6 @@ class LeaseKeeper:
         grant = await self._ports.block.renew(self._ports.host, self._boot)
         self._ends = sent + self._timing.give_up
         self._ports.machine.hold_until(self._ends)
-        self._held.set()
         self._learn(grant)
 
     async def _keep_renewing(self) -> None:
@@ -126,13 +128,14 @@ class LeaseKeeper:
 
     async def _renew_for_ever(self, facts: Facts) -> None:
         runtime = self._ports.runtime
+        await self._enter(facts)
         while True:
-            pause = RENEW_SECONDS if runtime.now() < self._ends else RETRY_SECONDS  # VMs stand still: hurry
-            await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
             try:
-                await self._renew()
-                if self._paused:
+                if self._stopped:
                     await self._resume()
+                pause = RENEW_SECONDS if runtime.now() < self._ends else RETRY_SECONDS  # VMs stand still: hurry
+                await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
+                await self._renew()
             except Unavailable:
                 if runtime.now() >= self._ends:
                     self._learn(None)
@@ -148,37 +151,62 @@ class LeaseKeeper:
     # Stopping
 
     async def _stop_at_the_end(self) -> None:
+        """While there is no lease nothing runs, whoever lets it: the look is repeated until the lease is back."""
         runtime = self._ports.runtime
+        told = False
         while True:
-            while (left := self._ends - runtime.now()) > 0:
+            if (left := self._ends - runtime.now()) > 0:
+                told = False
                 await runtime.sleep(left)
-            runtime.log("lease ended: pausing VMs", seconds=self._timing.give_up)
+                continue
+            if not told:
+                told = True
+                runtime.log("lease ended: pausing VMs", seconds=self._timing.give_up)
             await self._pause()
-            while self._ends <= runtime.now():
-                self._held.clear()
-                await self._held.wait()
+            await runtime.sleep(RETRY_SECONDS)
 
     async def _pause(self) -> None:
         """No vCPU runs when this returns; if one cannot be listed or paused, the guard's freeze is the net."""
-        try:
-            running = [d for d in await self._ports.hypervisor.list() if d.state is DomainState.RUNNING]
-        except Unavailable:
-            return
-        self._paused.update({domain.vm: domain.epoch for domain in running})
-        await gather(self._ports.runtime, *(self._ports.hypervisor.pause(d.vm) for d in running), name="pause")
+        await self._turn.acquire()
+        with self._turn.returned():
+            self._stopped = True
+            try:
+                running = [d for d in await self._ports.hypervisor.list() if d.state is DomainState.RUNNING]
+            except Unavailable:
+                return
+            self._paused.update({domain.vm: domain.epoch for domain in running})
+            await gather(self._ports.runtime, *(self._ports.hypervisor.pause(d.vm) for d in running), name="pause")
 
     async def _resume(self) -> None:
-        """The lease is back and was never revoked, so nobody else was given what runs here."""
+        """The lease is back and was never revoked, so nobody else was given what runs here.
+
+        What this keeper paused goes on at once. Of what the guard froze, or an earlier process paused, the store knows
+        whether its user wants it paused; without the store it waits.
+        """
+        await self._turn.acquire()
+        with self._turn.returned():
+            for domain in await self._ports.hypervisor.list():
+                if self._ports.runtime.now() >= self._ends:
+                    return  # lost again meanwhile
+                if domain.state is DomainState.PAUSED and await self._should_run(domain):
+                    await self._let_run(domain)
+            self._paused.clear()
+            self._stopped = False
+
+    async def _let_run(self, domain: Domain) -> None:
         runtime = self._ports.runtime
-        for vm, epoch in list(self._paused.items()):
-            if runtime.now() >= self._ends:
-                return  # lost again meanwhile
-            try:
-                await self._ports.hypervisor.resume(vm, epoch)
-                runtime.log("VM resumes", vm=vm)
-            except Refused:
-                pass  # gone, or a newer incarnation
-            self._paused.pop(vm, None)
+        try:
+            await self._ports.hypervisor.resume(domain.vm, domain.epoch)
+            runtime.log("VM resumes", vm=domain.vm)
+        except Refused as refusal:
+            runtime.log("VM does not resume", vm=domain.vm, why=str(refusal))
+
+    async def _should_run(self, domain: Domain) -> bool:
+        if self._paused.get(domain.vm) == domain.epoch:
+            return True
+        vm = await self._ports.store.get(VM, domain.vm)
+        here = vm is not None and vm.host == self._ports.host and vm.epoch == domain.epoch
+        return here and vm is not None and vm.state is VMState.RUNNING
 
 
 def new_host(facts: Facts) -> Host:

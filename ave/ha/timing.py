@@ -38,7 +38,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict * (1 - RATE_ERROR)
 
     def require_safe(self) -> None:
-        if self.revoked_from() < self.stopped_by():
+        if not self.revoked_from() >= self.stopped_by():  # said so that what is not a number is not safe
             raise Refused(
                 f"profile {self.name} is unsafe: a host may run its VMs until {self.stopped_by():.2f} s after its last "
                 f"renewal, but its lease may be revoked from {self.revoked_from():.2f} s; raise verdict or lower give_up"

@@ -20,6 +20,7 @@ class Watched(msgspec.Struct, frozen=True):
     counter: int
     since: float
     revoked: bool = False
+    moved: bool = False  # was it seen to move, and not just found so?
 
 
 class Silence:
@@ -42,7 +43,7 @@ class Silence:
         for host, counter, revoked in counters:
             known = self._watched.get(host)
             if known is None or (known.counter, known.revoked) != (counter, revoked):
-                self._watched[host] = Watched(counter, answered, revoked)
+                self._watched[host] = Watched(counter, answered, revoked, known is not None)
 
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
@@ -51,6 +52,11 @@ class Silence:
         """For how long its counter has been watched unchanged, by the last look."""
         watched = self._watched.get(host)
         return max(0.0, self._looked - watched.since) if watched else 0.0
+
+    def lively(self, host: str) -> bool:
+        """Has it been seen to move by this watcher? Only that clears a host of suspicion."""
+        watched = self._watched.get(host)
+        return watched is not None and watched.moved
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -86,6 +92,7 @@ def _judge(host: Host, leases: Silence, beats: Silence, timing: Timing) -> Verdi
         return Verdict(host.id, HostState.SUSPECT, f"silent for {silent:.0f} s")
     if (mute := beats.seconds(host.id)) >= UNMANAGED_SECONDS:
         return Verdict(host.id, HostState.UNMANAGED, f"its worker is silent for {mute:.0f} s")
-    if silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED:
+    recent = silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED
+    if recent and leases.lively(host.id) and beats.lively(host.id):
         return Verdict(host.id, HostState.ONLINE, "renews its lease and its worker beats")
     return None

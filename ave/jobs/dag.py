@@ -40,7 +40,7 @@ def ready(plan: Plan) -> tuple[str, ...]:
 
 def fold(plan: Plan, ended: Iterable[Work]) -> Plan:
     """The plan without the tasks that ended; what they freed is in ``ready``. A task already folded changes nothing."""
-    steps = dict(plan.steps)
+    steps, graph = dict(plan.steps), _Lazy(plan.steps)
     facts, results = dict(plan.facts), dict(plan.results)
     for task in ended:
         step = steps.pop(task.step, None)
@@ -52,10 +52,23 @@ def fold(plan: Plan, ended: Iterable[Work]) -> Plan:
             _free(steps, task.step)
         else:
             why = task.results[task.step].why if task.step in task.results else str(task.state)
-            _fail(steps, results, task.step, step, why)
-    _refuse(steps, facts, results)
+            _fail(steps, graph, results, task.step, step, why)
+    _refuse(steps, graph, facts, results)
     submitted = tuple(name for name in plan.submitted if name in steps)
     return msgspec.structs.replace(plan, steps=steps, facts=facts, results=results, submitted=submitted)
+
+
+class _Lazy:
+    """The graph of a plan's steps, drawn once and only if a step failed."""
+
+    def __init__(self, steps: Mapping[str, Step]) -> None:
+        self._steps = steps
+        self._graph: networkx.DiGraph[str] | None = None
+
+    def drawn(self) -> networkx.DiGraph[str]:
+        if self._graph is None:
+            self._graph = _graph(self._steps)
+        return self._graph
 
 
 def _free(steps: dict[str, Step], done: str) -> None:
@@ -64,20 +77,20 @@ def _free(steps: dict[str, Step], done: str) -> None:
             steps[name] = msgspec.structs.replace(step, needs=tuple(n for n in step.needs if n != done))
 
 
-def _fail(steps: dict[str, Step], results: dict[str, Result], name: str, step: Step, why: str) -> None:
+def _fail(steps: dict[str, Step], graph: _Lazy, results: dict[str, Result], name: str, step: Step, why: str) -> None:
     _count(results, step, Result(False, why))
-    graph = _graph({**steps, name: step})
-    for dependant in sorted(networkx.descendants(graph, name)):
-        _count(results, steps.pop(dependant), Result(False, why))
+    for dependant in sorted(networkx.descendants(graph.drawn(), name)):
+        if (gone := steps.pop(dependant, None)) is not None:
+            _count(results, gone, Result(False, why))
 
 
-def _refuse(steps: dict[str, Step], facts: Mapping[str, Fact], results: dict[str, Result]) -> None:
+def _refuse(steps: dict[str, Step], graph: _Lazy, facts: Mapping[str, Fact], results: dict[str, Result]) -> None:
     """Steps that would run where a fact says, when the fact is that there is no such place."""
     for name in list(steps):
         step = steps.get(name)
         if step is not None and step.fact in facts and (why := facts[step.fact].refusal):
             del steps[name]
-            _fail(steps, results, name, step, why)
+            _fail(steps, graph, results, name, step, why)
 
 
 def _count(results: dict[str, Result], step: Step, result: Result) -> None:

@@ -51,6 +51,7 @@ class Leader:
 
     async def _begin(self, job: Work) -> None:
         verb = self._verbs[job.operation]
+        names: tuple[str, ...] = ()
         try:
             request = msgspec.convert(job.arguments, OPERATIONS[job.operation].request, strict=False)
             names = verb.resources(request)
@@ -58,16 +59,17 @@ class Leader:
                 raise Refused("a resource is named twice")
             await self._split(job, verb, request, names)
         except (Refused, msgspec.ValidationError) as refusal:
-            await self._end(job, {"request": Result(False, str(refusal))})
+            held = await locks.read(self._ports.store, _lock_names(verb, names))
+            passed_on = await locks.pass_on(self._ports.store, held, job.id)
+            await self._end(job, {"request": Result(False, str(refusal))}, passed_on)
 
     async def _split(self, job: Work, verb: Verb, request: Any, names: tuple[str, ...]) -> None:
         store = self._ports.store
-        kind = verb.kind.__name__.lower()
         docs = {doc.id: doc for doc in await store.find(verb.kind, {"id": In(names)})}
         found: dict[str, Any] = {name: docs.get(name) for name in names}
         for type, name in verb.also(request):
             found[name] = await store.get(type, name)
-        held = await locks.read(store, [f"{kind}/{name}" for name in names])
+        held = await locks.read(store, _lock_names(verb, names))
         taken = locks.held_by_others(held, job.id)
         skipped: dict[str, Result] = {}
         if taken:
@@ -78,16 +80,18 @@ class Leader:
             if job.on_conflict is OnConflict.FAIL:
                 await self._end(job, skipped)
                 return
+        free = {name: lock for name, lock in held.items() if name not in taken}
         split = verb.split(request, {name: doc for name, doc in found.items() if name not in skipped})
         checks: list[Write] = [_unmoved(verb.kind, name, docs.get(name)) for name in names if name not in skipped]
-        await self._submit(job, split, {n: lock for n, lock in held.items() if n not in taken}, checks, skipped)
+        await self._submit(job, split, free, checks, skipped)
 
     async def _submit(
         self, job: Work, split: Split, free: Mapping[str, Lock], checks: list[Write], skipped: dict[str, Result]
     ) -> None:
         results = {**split.results, **skipped}
         if not split.steps:
-            await self._end(job, results, [*checks, *split.writes])
+            passed_on = await locks.pass_on(self._ports.store, free, job.id)
+            await self._end(job, results, [*checks, *split.writes, *passed_on])
             return
         lock_writes, tokens = locks.take(free, job.id)
         plan = dag.plan(split.steps, results, tokens)
@@ -129,7 +133,7 @@ class Leader:
         queue = await store.get(JobQueue, job.flag)
         if queue is None or queue.running != job.id:
             return []
-        waiting = await store.find(Work, {"flag": job.flag, "state": WorkState.QUEUED}, ("rank",), 1)
+        waiting = await store.find(Work, {"flag": job.flag, "state": WorkState.QUEUED}, ("turn",), 1)
         next = [Replace(move(w, WorkState.READY, f"its turn in queue {job.flag}")) for w in waiting]
         running = waiting[0].id if waiting else ""
         return [Replace(msgspec.structs.replace(queue, running=running)), *next]
@@ -185,6 +189,11 @@ async def folding(job: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[
     if folded.steps:
         return [Replace(msgspec.structs.replace(job, plan=folded)), *tasks]
     return [Replace(move(job, WorkState.READY, "its last task ended", plan=folded))]
+
+
+def _lock_names(verb: Verb, resources: tuple[str, ...]) -> list[str]:
+    """What the locks of these resources are called: vm/web-1 for the VM web-1."""
+    return [f"{verb.kind.__name__.lower()}/{name}" for name in resources]
 
 
 def _unmoved(type: type[Any], name: str, doc: Any) -> Check:

@@ -51,19 +51,37 @@ def wait_for(lock: Lock, job: str) -> Write:
 
 async def release(store: Store, job: str) -> list[Write]:
     """The writes that free every lock of this Job and wake who waits first for each."""
-    writes: list[Write] = []
     woken: dict[str, None] = {}
+    writes: list[Write] = []
     for lock in await store.find(Lock, {"job": job}):
-        queue = lock.queue
-        while queue and queue[0] not in woken:
-            next = await store.get(Work, queue[0])
-            if next is not None and next.state is WorkState.QUEUED and next.waits == lock.id:
-                woken[next.id] = None
-                writes.append(Replace(move(next, WorkState.READY, f"{lock.id} is free", waits="")))
-            else:
-                queue = queue[1:]  # it ended, or waits for something else by now
-        writes.append(Replace(msgspec.structs.replace(lock, job="", queue=queue)))
+        writes += await _wake_next(store, msgspec.structs.replace(lock, job=""), woken)
     return writes
+
+
+async def pass_on(store: Store, locks: Mapping[str, Lock], job: str) -> list[Write]:
+    """The writes for a Job that was woken for a lock and, as it turns out, does not need it: the next one's turn."""
+    woken: dict[str, None] = {}
+    writes: list[Write] = []
+    for lock in locks.values():
+        if job in lock.queue and not lock.job:
+            rest = tuple(waiting for waiting in lock.queue if waiting != job)
+            writes += await _wake_next(store, msgspec.structs.replace(lock, queue=rest), woken)
+    return writes
+
+
+async def _wake_next(store: Store, lock: Lock, woken: dict[str, None]) -> list[Write]:
+    """The writes for a lock that is free now: the first of its queue that still waits for it is woken, and stays in it
+    until it takes the lock."""
+    writes: list[Write] = []
+    queue = lock.queue
+    while queue and queue[0] not in woken:
+        next = await store.get(Work, queue[0])
+        if next is not None and next.state is WorkState.QUEUED and next.waits == lock.id:
+            woken[next.id] = None
+            writes.append(Replace(move(next, WorkState.READY, f"{lock.id} is free", waits="")))
+        else:
+            queue = queue[1:]  # it ended, or waits for something else by now
+    return [*writes, Replace(msgspec.structs.replace(lock, queue=queue))]
 
 
 def _write(lock: Lock) -> Write:

@@ -19,11 +19,13 @@ from ave.ports.together import Ports
 
 SWEEP_SECONDS = 10.0
 LEASE_SECONDS = 30.0
+GAP_SECONDS = 1.5 * SWEEP_SECONDS
+UNCLAIMED_SECONDS = 300.0  # after so long in the lane of a host that has no worker, a task is in the wrong lane
 
 
 class Recovery:
-    def __init__(self, ports: Ports, crew: Crew) -> None:
-        self._ports, self._crew = ports, crew
+    def __init__(self, ports: Ports, crew: Crew, roles: tuple[str, ...] = ()) -> None:
+        self._ports, self._crew, self._roles = ports, crew, roles
         self._beats: dict[str, tuple[str, int, float]] = {}  # host -> uuid, beat, since when on our clock
         self._seen: dict[str, int] = {}  # work -> version at the last sweep
         self._last = float("-inf")
@@ -47,13 +49,15 @@ class Recovery:
         for item in await self._ports.store.find(Work, {"state": WorkState.READY}):
             if item.lane in handlers and handlers[item.lane].uuid not in alive:
                 await self._give_away(item, handlers, alive)
+            elif item.lane not in handlers and item.lane not in self._roles:
+                await self._give_up_waiting(item)
         await self._mend_stuck()
 
     def _alive(self, handlers: dict[str, Handler]) -> dict[str, None]:
         """The uuids of the handlers that are not known to be gone."""
         now = self._ports.runtime.now()
-        if now - self._last > 2 * SWEEP_SECONDS + LEASE_SECONDS:
-            self._beats.clear()  # we were not watching: silence counts from now
+        if now - self._last > GAP_SECONDS:
+            self._beats.clear()  # we were not watching, perhaps because nobody reached the store: silence counts from now
         self._last = now
         alive: dict[str, None] = {}
         for host, handler in handlers.items():
@@ -75,8 +79,8 @@ class Recovery:
         if not guard:
             changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
         elif item.bound:
-            why = f"{item.lane} does not answer"
-            changed = move(item, WorkState.FAILED, why, results={item.step: Result(False, why)}, handler="")
+            await self._fail(item, f"{item.lane} does not answer", *guard)
+            return
         else:
             lane = await self._crew.pick()
             if lane == item.lane:
@@ -87,8 +91,22 @@ class Recovery:
             return
         await self._ports.store.commit(Replace(changed), *guard)
         self._ports.runtime.log("work recovered", work=item.id, state=str(changed.state), lane=changed.lane)
-        if changed.state is WorkState.FAILED:
-            await fold(self._ports, self._crew, item.job)
+
+    async def _give_up_waiting(self, item: Work) -> None:
+        """For a worker that never came."""
+        if await self._ports.store.now() - item.submitted < UNCLAIMED_SECONDS:
+            return
+        if item.bound:
+            await self._fail(item, f"{item.lane} has no worker")
+        else:
+            lane = await self._crew.pick()
+            await self._ports.store.commit(Replace(msgspec.structs.replace(item, lane=lane)))
+
+    async def _fail(self, item: Work, why: str, *guard: Write) -> None:
+        failed = move(item, WorkState.FAILED, why, results={item.step: Result(False, why)}, handler="")
+        await self._ports.store.commit(Replace(failed), *guard)
+        self._ports.runtime.log("work recovered", work=item.id, state=str(failed.state), lane=item.lane)
+        await fold(self._ports, self._crew, item.job)
 
     async def _mend_stuck(self) -> None:
         """Jobs that have not moved since the last sweep although nothing holds them: a hand-over that nobody completed."""
@@ -111,7 +129,7 @@ class Recovery:
         elif job.flag:
             queue = await store.get(JobQueue, job.flag)
             running = await store.get(Work, queue.running) if queue is not None and queue.running else None
-            first = await store.find(Work, {"flag": job.flag, "state": WorkState.QUEUED}, ("rank",), 1)
+            first = await store.find(Work, {"flag": job.flag, "state": WorkState.QUEUED}, ("turn",), 1)
             if queue is not None and (running is None or running.state in ENDED) and first and first[0].id == job.id:
                 turn = msgspec.structs.replace(queue, running=job.id)
                 await store.commit(Replace(turn), Replace(move(job, WorkState.READY, "its turn")))

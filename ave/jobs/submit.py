@@ -78,10 +78,12 @@ async def _enqueue(ports: Ports, job: Work, stamp: dict[str, float]) -> None:
     """One commit on the queue and the Job: the order of commits is the order of execution."""
     queue = await ports.store.get(JobQueue, job.flag)
     first = queue is None or not queue.running
-    entry = job if first else born(job, WorkState.QUEUED)
+    turn = queue.last + 1 if queue is not None else 1
+    entry = msgspec.structs.replace(job if first else born(job, WorkState.QUEUED), turn=turn)
     if queue is None:
-        await ports.store.commit(Insert(JobQueue(id=job.flag, running=job.id, last=1)), Insert(entry, stamp))
+        await ports.store.commit(Insert(JobQueue(id=job.flag, running=job.id, last=turn)), Insert(entry, stamp))
     else:
         running = job.id if first else queue.running
-        turn = msgspec.structs.replace(queue, running=running, last=queue.last + 1)
-        await ports.store.commit(Replace(turn), Insert(entry, stamp))
+        await ports.store.commit(
+            Replace(msgspec.structs.replace(queue, running=running, last=turn)), Insert(entry, stamp)
+        )

@@ -43,6 +43,7 @@ class Worker:
         self._wake = ports.runtime.signal()
         self._mine: dict[str, None] = {}  # what is being executed here
         self._unsure = False  # did a claim's answer get lost?
+        self._looked_back = False  # was the last claim a search for such a one?
         self.uuid = ""
 
     def wake(self) -> None:
@@ -124,16 +125,7 @@ class Worker:
         await self._units.acquire()
         wanted = min(CLAIM_MAX, self._units.free + 1)
         try:
-            items = await self._recover_claim() if self._unsure else []
-            items += await self._ports.store.take(
-                Work,
-                {"lane": In((self._ports.host, *self._roles())), "state": WorkState.READY},
-                ("rank",),
-                set={**_CLAIM, "handler": self.uuid},
-                add={"attempt": 1},
-                stamp={"assigned": 0.0},
-                limit=wanted,
-            )
+            items = await (self._recover_claim(wanted) if self._unsure else self._take(wanted))
         except Unavailable:
             await self._ports.runtime.sleep(RETRY_SECONDS)
             return True
@@ -146,13 +138,27 @@ class Worker:
             self._mine[item.id] = None
             self._units.grab()
             self._ports.runtime.spawn(self._execute(item), name=item.id)
-        return len(items) == wanted
+        return len(items) == wanted or self._looked_back
 
-    async def _recover_claim(self) -> list[Work]:
+    async def _take(self, wanted: int) -> list[Work]:
+        self._looked_back = False
+        return await self._ports.store.take(
+            Work,
+            {"lane": In((self._ports.host, *self._roles())), "state": WorkState.READY},
+            ("rank",),
+            set={**_CLAIM, "handler": self.uuid},
+            add={"attempt": 1},
+            stamp={"assigned": 0.0},
+            limit=wanted,
+        )
+
+    async def _recover_claim(self, wanted: int) -> list[Work]:
         """A claim whose answer was lost belongs to a live handler, so only that handler can find it."""
         held = await self._ports.store.find(Work, {"handler": self.uuid, "state": WorkState.RUNNING})
-        self._unsure = False
-        return [item for item in held if item.id not in self._mine]
+        lost = [item for item in held if item.id not in self._mine]
+        self._unsure = len(lost) > wanted
+        self._looked_back = True  # and not forward: there may be new work
+        return lost[:wanted]
 
     async def _execute(self, item: Work) -> None:
         with self._units.returned():

@@ -129,7 +129,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     arguments: dict[str, Any] = {}
     operation: str = ""  # Jobs only, as all below: what the user asked for
-    flag: str = ""  # the Job Queue it belongs to
+    flag: str = ""  # the Job Queue it belongs to …
+    turn: int = 0  # … and its place in it
     waits: str = ""  # the lock it waits for
     on_conflict: OnConflict = OnConflict.QUEUE
     plan: Plan | None = None

@@ -15,7 +15,8 @@ from ave.model.vm import VM
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """On whose behalf an effect happens, and how new that right is."""
+    """On whose behalf an effect happens, and how new that right is. Without a Job it is a host that settles what is its
+    own: only the epoch counts then, and no token is kept."""
 
     job: str = ""
     task: str = ""
@@ -59,12 +60,13 @@ class Hypervisor(Protocol):
         ...
 
     async def resume(self, vm: str, epoch: int) -> None:
-        """Let its vCPUs run, if it is of this epoch; Refused otherwise."""
+        """Let its vCPUs run, if it is of this epoch and not given away by a migration; Refused otherwise. Nothing begins
+        to run after the moment until which the guard was told to hold this host."""
         ...
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
-        """Copy its memory to the target host; when it returns both copies are paused and the target's is current.
-        An error leaves the VM as it was on this host."""
+        """Copy its memory to the target host; when it returns both copies are paused, the target's is current and of the
+        stamp's next epoch, and the one here cannot be resumed. An error leaves the VM as it was on this host."""
         ...
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:

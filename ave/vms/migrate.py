@@ -54,14 +54,14 @@ async def migrate(ports: Ports, task: Work) -> None:
     there = await ports.store.get(Host, target)
     if there is None or there.state is not HostState.ONLINE:
         raise Refused(f"{target} does not accept VMs now")
-    next = stamp(task, vm.epoch + 1)
+    now = stamp(task, vm.epoch)  # the copy will be of the next epoch
     if task.attempt > 1:
-        await ports.hypervisor.abort_migration(vm.id, target, next)  # what an earlier attempt left half done
-    await ports.hypervisor.migrate(vm, target, next)
+        await ports.hypervisor.abort_migration(vm.id, target, now)  # what an earlier attempt left half done
+    await ports.hypervisor.migrate(vm, target, now)
     try:
         moved = await _hand_over(ports, task, vm, there)
     except (Conflict, Unavailable) as trouble:
-        await ports.hypervisor.abort_migration(vm.id, target, next)
+        await ports.hypervisor.abort_migration(vm.id, target, now)
         raise Refused(f"{vm.id} stays on {ports.host}: {trouble}") from trouble
     await _go_forward(ports, task, moved)
 

@@ -16,8 +16,6 @@ from ave.ports.together import Ports
 from ave.vms.steps import lock_of, not_running
 
 EVERY_SECONDS = 30.0
-MARGIN_SECONDS = 5.0  # a lease about to end is none
-NEWER = 2**62  # the token of a host that clears what the store says is not its own
 
 
 async def reconcile_for_ever(ports: Ports) -> None:
@@ -52,7 +50,7 @@ async def reconcile(ports: Ports) -> None:
             if domain.state is DomainState.INCOMING:
                 await _take_over(ports, mine[name], domain)
             elif domain.state is DomainState.PAUSED and mine[name].state is VMState.RUNNING:
-                await _go_on(ports, mine[name])
+                await _stay(ports, mine[name])
 
 
 async def _remove_stale(ports: Ports, domain: Domain) -> None:
@@ -61,8 +59,9 @@ async def _remove_stale(ports: Ports, domain: Domain) -> None:
     lock = await ports.store.get(Lock, lock_of(domain.vm))
     if lock is not None and lock.job:
         return  # a Job is at work on it: a migration coming in, say
-    if vm is None or (vm.host != ports.host and vm.epoch > domain.epoch):
-        await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch, token=NEWER))
+    elsewhere = vm is not None and vm.host != ports.host
+    if vm is None or (elsewhere and (vm.epoch > domain.epoch or domain.state is DomainState.INCOMING)):
+        await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
 
@@ -90,20 +89,19 @@ async def _give_up(ports: Ports, here: Host, lost: list[VM]) -> None:
             ports.runtime.log("VM is gone from its host", vm=vm.id)
 
 
+async def _stay(ports: Ports, vm: VM) -> None:
+    """Paused though it should run. If a migration that nobody carries on left it so, the VM stays here after all."""
+    lock = await ports.store.get(Lock, lock_of(vm.id))
+    if lock is None or not lock.job:
+        await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, Stamp(epoch=vm.epoch))
+
+
 async def _take_over(ports: Ports, vm: VM, domain: Domain) -> None:
     """A migration was committed in our favour and its source could not say so: the VM is ours to run."""
     for volume in vm.volumes:
-        await ports.block.attach(volume, ports.host, Stamp(epoch=vm.epoch, token=NEWER))
+        await ports.block.attach(volume, ports.host, Stamp(epoch=vm.epoch))
     await ports.hypervisor.resume(domain.vm, vm.epoch)
     ports.runtime.log("VM taken over", vm=vm.id, epoch=vm.epoch)
-
-
-async def _go_on(ports: Ports, vm: VM) -> None:
-    """Paused when the lease ended, and forgotten by a process that was killed meanwhile. Only under a lease that holds."""
-    lock = await ports.store.get(Lock, lock_of(vm.id))
-    if (lock is None or not lock.job) and ports.machine.held_until() > ports.runtime.now() + MARGIN_SECONDS:
-        await ports.hypervisor.resume(vm.id, vm.epoch)
-        ports.runtime.log("VM resumes", vm=vm.id)
 
 
 async def _unlocked(ports: Ports, vm: str) -> Write:

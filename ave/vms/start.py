@@ -16,7 +16,7 @@ from ave.model.vm import VM, VMState
 from ave.model.work import Work
 from ave.operations import StartVMs
 from ave.placement.scores import Purpose
-from ave.ports.hypervisor import Domain, DomainState
+from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, START, Placing, place_step, start_step
@@ -40,9 +40,14 @@ async def start(ports: Ports, task: Work) -> None:
     domain = await _domain(ports, vm.id)
     if vm.state is VMState.RUNNING and vm.host == ports.host:
         return
-    if not _granted(vm, ports.host) or domain is None or domain.epoch != vm.epoch:
+    if (
+        not _granted(vm, ports.host)
+        or domain is None
+        or domain.epoch != vm.epoch
+        or domain.state is DomainState.INCOMING
+    ):
         if domain is not None:
-            await ports.hypervisor.destroy(vm.id, stamp(task, vm.epoch))
+            await ports.hypervisor.destroy(vm.id, Stamp(epoch=domain.epoch))
         vm = await _grant(ports, task, vm)
     try:
         for volume in vm.volumes:
@@ -85,7 +90,7 @@ def _granted(vm: VM, host: str) -> bool:
 
 
 async def _domain(ports: Ports, vm: str) -> Domain | None:
-    return next((d for d in await ports.hypervisor.list() if d.vm == vm and d.state is not DomainState.INCOMING), None)
+    return next((domain for domain in await ports.hypervisor.list() if domain.vm == vm), None)
 
 
 START_VERB = Verb(

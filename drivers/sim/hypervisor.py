@@ -28,7 +28,7 @@ class SimHypervisor:
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
-        self._accept(vm.id, stamp, "start")
+        self._accept(self._machine, vm.id, stamp, "start")
         known = self._machine.guests.get(vm.id)
         if known is not None:
             if known.epoch == stamp.epoch and known.state is DomainState.RUNNING:
@@ -43,7 +43,7 @@ class SimHypervisor:
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
-        self._accept(vm, stamp, "shutdown")
+        self._accept(self._machine, vm, stamp, "shutdown")
         guest = self._machine.guests.get(vm)
         if guest is None:
             return
@@ -55,7 +55,7 @@ class SimHypervisor:
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DESTROY_SECONDS)
-        self._accept(vm, stamp, "destroy")
+        self._accept(self._machine, vm, stamp, "destroy")
         if guest := self._machine.guests.get(vm):
             self._machine.remove(guest)
 
@@ -69,21 +69,25 @@ class SimHypervisor:
         guest = self._machine.guests.get(vm)
         if guest is None or guest.epoch != epoch:
             raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
+        if guest.migrating:
+            raise Refused(f"{vm} is complete on another host: it goes on there, or when its migration is aborted")
         self._machine.resume(guest, epoch)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
-        self._accept(vm.id, stamp, "migrate")
         source, machine = self._here(vm.id), self._peer(target)
+        self._accept(self._machine, vm.id, stamp, "migrate")
         if vm.id in machine.guests:
             raise Refused(f"{vm.id} already has a domain on {target}")
-        copy = machine.add(vm, stamp.epoch, incoming=True, job=stamp.job)
+        copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
         self._machine.migrations += 1
         try:
             await self._copy(source, target)
         except BaseException:
             machine.remove(copy)
-            self._machine.resume(source, source.epoch)
+            if source.migrating:  # it was we who paused it, and not the end of the lease
+                source.migrating = False
+                self._machine.resume(source, source.epoch)
             raise
         finally:
             self._machine.migrations -= 1
@@ -94,17 +98,21 @@ class SimHypervisor:
         copy = machine.guests.get(vm)
         if copy is None or copy.epoch != stamp.epoch:
             raise Refused(f"{vm} has no copy of epoch {stamp.epoch} on {target}")
-        machine.stamps[vm] = stamp
+        self._accept(machine, vm, stamp, "finish migration")
         machine.resume(copy, stamp.epoch)
         if source := self._machine.guests.get(vm):
             self._machine.remove(source)
 
     async def abort_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.HOP_SECONDS)
+        source = self._machine.guests.get(vm)
+        if source is not None:
+            self._accept(self._machine, vm, stamp, "abort migration")
         copy = self._machines[target].guests.get(vm)
         if copy is not None and copy.state is DomainState.INCOMING and self._reaches(target):
             self._machines[target].remove(copy)
-        if source := self._machine.guests.get(vm):
+        if source is not None and source.migrating:
+            source.migrating = False
             self._machine.resume(source, source.epoch)
 
     async def _copy(self, source: Guest, target: str) -> None:
@@ -121,6 +129,7 @@ class SimHypervisor:
             raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
         await self._runtime.sleep(seconds)
         self._peer(target)
+        source.migrating = True
         self._machine.pause(source)
         await self._runtime.sleep(left / bandwidth)
         if not self._reaches(target):
@@ -140,12 +149,20 @@ class SimHypervisor:
     def _reaches(self, target: str) -> bool:
         return self._machine.network.reaches(self._machine.name, target, Plane.MANAGEMENT)
 
-    def _accept(self, vm: str, stamp: Stamp, what: str) -> None:
-        """Refuse a right older than the newest seen: a slow worker that wakes changes nothing."""
-        newest = self._machine.stamps.get(vm)
-        if newest is not None and (stamp.epoch, stamp.token) < (newest.epoch, newest.token):
-            raise Refused(f"{vm}: {what} by {stamp.job or 'nobody'} is outdated; {newest.job} came after it")
-        self._machine.stamps[vm] = stamp
+    def _accept(self, machine: Machine, vm: str, stamp: Stamp, what: str) -> None:
+        """Refuse a right older than the newest seen: a slow worker that wakes changes nothing.
+
+        A host that clears itself acts for no Job: it names the incarnation it means, and leaves no stamp.
+        """
+        if not stamp.job:
+            guest = machine.guests.get(vm)
+            if guest is not None and guest.epoch > stamp.epoch:
+                raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {guest.epoch} is here")
+        else:
+            newest = machine.stamps.get(vm)
+            if newest is not None and (stamp.epoch, stamp.token) < (newest.epoch, newest.token):
+                raise Refused(f"{vm}: {what} by {stamp.job} is outdated; {newest.job} came after it")
+            machine.stamps[vm] = stamp
         self._machine.witness(Effect(f"vm/{vm}", stamp, what))
 
     def _between(self, bounds: tuple[float, float]) -> float:

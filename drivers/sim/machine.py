@@ -20,11 +20,12 @@ from drivers.sim.runtime import HostClock, SimRuntime, World
 class Guest:
     """One domain: a QEMU process with its memory."""
 
-    __slots__ = ("epoch", "instance", "memory_mib", "state", "vm", "volumes")
+    __slots__ = ("epoch", "instance", "memory_mib", "migrating", "state", "vm", "volumes")
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
         self.vm, self.volumes, self.memory_mib = vm.id, vm.volumes, vm.memory_mib
         self.instance, self.epoch, self.state = instance, epoch, state
+        self.migrating = False  # its memory is complete on another host: whether it may run is decided there
 
 
 class Instances:
@@ -162,11 +163,13 @@ class Machine:
             self.witness(Gone(guest.vm, self.name, guest.instance))
 
     def pause(self, guest: Guest) -> None:
-        if guest.state is DomainState.RUNNING:
+        if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
     def resume(self, guest: Guest, epoch: int) -> None:
+        if self.guests.get(guest.vm) is not guest or self.clock.now() >= self.held_until:
+            return  # destroyed meanwhile, or the guard holds everything here: nothing begins to run without a lease
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
