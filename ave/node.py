@@ -52,6 +52,6 @@ async def run_node(ports: Ports, *, master: bool, timing: Timing = PROFILES["see
     }
     if master:
         services["scheduler"] = scheduler.run()
-        services["monitor"] = Monitor(ports, crew, timing, scheduler).run()
+        services["monitor"] = Monitor(ports, crew, timing, scheduler, leadership).run()
         services["recovery"] = Recovery(ports, crew, ROLES).run()
     await together(runtime, services)

@@ -21,7 +21,7 @@ from ave.ports.store import Conflict, Replace
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.mirror import Mirror
-from ave.scheduler.role import MONITOR, still_held
+from ave.scheduler.role import MONITOR, Leadership, still_held
 from ave.sync import together
 
 QUEUE = "ha"
@@ -30,9 +30,10 @@ LAST_PAUSE_SECONDS = 100.0  # … and ever after this long, for as long as the V
 
 
 class Monitor:
-    def __init__(self, ports: Ports, crew: Crew, timing: Timing, scheduler: Scheduler) -> None:
+    def __init__(self, ports: Ports, crew: Crew, timing: Timing, scheduler: Scheduler, leadership: Leadership) -> None:
         self._ports, self._crew, self._timing, self._scheduler = ports, crew, timing, scheduler
-        self._leases, self._beats = _fresh()
+        self._leadership = leadership
+        self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
         self._role: Role | None = None
         self._looked_at = -1  # the mirror's changes at the last search for lost VMs
@@ -47,8 +48,8 @@ class Monitor:
         runtime = self._ports.runtime
         while True:
             await runtime.sleep(TICK_SECONDS)
-            if MONITOR not in self._scheduler.roles:
-                continue
+            if not self._leadership.term:
+                continue  # only the meta leader's host is told; whoever begins to lead begins to count
             try:
                 asked = runtime.now()
                 leases = [(lease.host, lease.counter, lease.revoked) for lease in await self._ports.block.leases()]
@@ -64,7 +65,6 @@ class Monitor:
                 continue
             if role is not self._role:
                 self._role, self._job, self._tries, self._looked_at = role, "", {}, -1
-                self._leases, self._beats = _fresh()
             try:
                 await self._judge(role, mirror)
                 await self._rescue(mirror)
@@ -136,11 +136,6 @@ class Monitor:
             lane=self._ports.host,  # alive, while another may be the next one lost
         )
         self._ports.runtime.log("rescue submitted", host=host.id, vms=len(names), job=self._job)
-
-
-def _fresh() -> tuple[Silence, Silence]:
-    """Of leases and of beats, with nothing known: a new leader's count starts when it begins to look."""
-    return Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
 
 
 def doubtful_hosts(mirror: Mirror) -> list[Host]:

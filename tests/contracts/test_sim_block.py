@@ -1,0 +1,434 @@
+"""What the simulated block storage promises: one owner per volume whatever is in flight, and leases that end for good."""
+
+from typing import Any
+
+import pytest
+
+from ave.errors import Refused, Unavailable
+from ave.model.vm import VM
+from ave.ports.block import Grant, Lease
+from ave.ports.hypervisor import Stamp
+from ave.ports.machine import Facts
+from drivers.sim import physics
+from drivers.sim.block import RENEW_SECONDS, SimBlock, Storage, Write
+from drivers.sim.facts import Joined, Owned, Refusing, Revoked, Wrote
+from drivers.sim.machine import Instances, Machine
+from drivers.sim.network import Network, Plane
+from drivers.sim.runtime import SimRuntime, World
+
+MEMBERS = ("a", "b", "c")
+HOSTS = (*MEMBERS, "d")  # one host is no member of the meta service
+STORAGE = (Plane.STORAGE,)
+ELECTED = physics.META_ELECTION_SECONDS[1] + 0.1
+
+
+class Lab:
+    def __init__(self, world):
+        self.world = world
+        self.network = Network(HOSTS)
+        self.facts: list[Any] = []
+        self.storage = Storage(world, self.network, MEMBERS, self.facts.append)
+        self.runtimes = {host: SimRuntime(world, host) for host in HOSTS}
+        self.blocks = {host: SimBlock(self.storage, self.runtimes[host], host) for host in HOSTS}
+
+    def told(self, kind):
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    def write(self, host, epoch):
+        """One write that arrives at the target now; is it acknowledged?"""
+        before = len(self.told(Wrote))
+        self.storage.accept(host, [Write("disk", "vm", epoch, epoch)])
+        return len(self.told(Wrote)) > before
+
+    def machine(self, name):
+        facts = Facts(
+            host=name,
+            boot="",
+            cpus=8,
+            memory_mib=65536,
+            reserve_mib=0,
+            zone="",
+            primary=False,
+            master=False,
+            cpu_model="any",
+            networks=(),
+        )
+        machine = Machine(self.world, self.network, self.storage, self.facts.append, Instances(), facts, {})
+        machine.power_on()
+        return machine
+
+    def advance(self, seconds):
+        self.world.advance(self.world.now + seconds)
+
+
+@pytest.fixture
+def lab():
+    with World(seed=1) as world:
+        yield Lab(world)
+
+
+@pytest.fixture
+def do(lab, finish):
+    """``do(host, verb, …)`` answers as that call of that host's block storage does."""
+    return lambda host, verb, *given: finish(
+        lab.world, lab.runtimes[host].spawn(getattr(lab.blocks[host], verb)(*given), name=verb)
+    )
+
+
+@pytest.fixture
+def disk(do):
+    """A volume of host a, at epoch 1."""
+    do("a", "create", "disk", 20, stamp(1))
+    do("a", "attach", "disk", "a", stamp(1))
+    return "disk"
+
+
+def stamp(epoch, token=1, job="job"):
+    return Stamp(job=job, epoch=epoch, token=token)
+
+
+# Volumes
+
+
+def test_a_new_volume_has_no_owner_and_takes_no_write(lab, do):
+    do("a", "create", "disk", 20, stamp(1))
+    assert do("b", "owner", "disk") == ("", 0)
+    assert not lab.write("a", 0)
+
+
+def test_a_volume_is_made_once_however_often_it_is_asked_for(lab, do, disk):
+    do("a", "create", disk, 20, stamp(1))
+    assert do("a", "owner", disk) == ("a", 1)
+    assert list(lab.storage.volumes) == [disk]
+
+
+def test_only_the_owner_may_write_and_only_at_its_epoch(lab, disk):
+    assert [lab.write(*who) for who in (("a", 1), ("a", 0), ("a", 2), ("b", 1))] == [True, False, False, False]
+
+
+def test_to_attach_again_is_to_change_nothing(lab, do, disk):
+    do("a", "attach", disk, "a", stamp(1))
+    assert do("a", "owner", disk) == ("a", 1)
+    assert lab.write("a", 1)
+
+
+def test_a_newer_epoch_takes_the_volume_and_the_older_one_is_fenced_when_that_is_answered(lab, do, disk):
+    do("b", "attach", disk, "b", stamp(2))
+    assert do("a", "owner", disk) == ("b", 2)
+    assert (lab.write("a", 1), lab.write("b", 2)) == (False, True)
+
+
+def test_any_host_may_give_a_volume_to_any_other(lab, do, disk):
+    do("a", "attach", disk, "c", stamp(2))
+    assert (lab.write("a", 2), lab.write("c", 2)) == (False, True)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_older_epoch_or_anothers_same_one_is_refused_by_name(lab, do, disk, epoch):
+    with pytest.raises(Refused, match="volume disk belongs to a at epoch 1"):
+        do("b", "attach", disk, "b", stamp(epoch))
+    assert lab.write("a", 1)
+
+
+def test_a_volume_that_is_not_there_can_be_neither_attached_nor_asked_about(do):
+    for verb, given in (("attach", ("none", "a", stamp(1))), ("owner", ("none",))):
+        with pytest.raises(Refused, match="there is no volume none"):
+            do("a", verb, *given)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        ("create", ("disk", 20, stamp(1, 4, "old"))),
+        ("attach", ("disk", "a", stamp(1, 4, "old"))),
+        ("attach", ("disk", "b", stamp(2, 4, "old"))),
+        ("detach", ("disk", stamp(1, 4, "old"))),
+        ("delete", ("disk", stamp(1, 4, "old"))),
+    ],
+)
+def test_a_job_whose_lock_a_later_one_holds_by_now_changes_nothing(lab, do, disk, verb, given):
+    do("a", "attach", disk, "a", stamp(1, 5, "new"))
+    with pytest.raises(Refused, match="volume disk: a newer Job holds its VM's lock"):
+        do("a", verb, *given)
+    assert do("a", "owner", disk) == ("a", 1)
+    assert lab.write("a", 1)
+
+
+def test_the_same_job_may_repeat_itself_and_a_later_one_goes_on(do, disk):
+    for token in (5, 5, 6):
+        do("a", "attach", disk, "a", stamp(1, token))
+        do("a", "detach", disk, stamp(1, token))
+
+
+def test_a_detached_volume_takes_no_write_and_may_be_detached_again(lab, do, disk):
+    for _ in range(2):
+        do("a", "detach", disk, stamp(1))
+        assert do("a", "owner", disk) == ("", 1)
+        assert not lab.write("a", 1)
+    do("a", "attach", disk, "a", stamp(1))
+    assert lab.write("a", 1)
+
+
+def test_to_detach_what_a_newer_epoch_holds_or_what_is_gone_changes_nothing(lab, do, disk):
+    do("b", "attach", disk, "b", stamp(2))
+    do("a", "detach", disk, stamp(1))
+    do("a", "detach", "none", stamp(1))
+    assert lab.write("b", 2)
+
+
+def test_a_deleted_volume_is_gone_and_may_be_deleted_again(lab, do, disk):
+    for _ in range(2):
+        do("a", "delete", disk, stamp(1))
+        assert lab.storage.volumes == {}
+    assert not lab.write("a", 1)
+
+
+@pytest.mark.parametrize("verb", ["create", "attach", "detach", "delete", "owner"])
+def test_a_host_without_storage_learns_so_within_its_deadline_and_changed_nothing(lab, do, disk, verb):
+    given = {"create": ("new", 20, stamp(1)), "attach": (disk, "d", stamp(2)), "owner": (disk,)}
+    lab.network.cut(("d",), STORAGE)
+    before = lab.world.now
+    with pytest.raises(Unavailable):
+        do("d", verb, *given.get(verb, (disk, stamp(1))))
+    assert RENEW_SECONDS <= lab.world.now - before < RENEW_SECONDS + 0.1
+    assert list(lab.storage.volumes) == [disk]
+    assert do("a", "owner", disk) == ("a", 1)
+
+
+def test_a_process_that_dies_before_its_request_arrives_has_changed_nothing(lab, do, disk):
+    lab.runtimes["b"].spawn(lab.blocks["b"].attach(disk, "b", stamp(2)), name="attach")
+    lab.advance(physics.ATTACH_SECONDS / 2)
+    lab.runtimes["b"].kill()
+    lab.advance(1.0)
+    assert do("a", "owner", disk) == ("a", 1)
+
+
+# Writes in flight
+
+
+def running(lab, disk):
+    """Host d runs a guest of epoch 1 that writes to the volume."""
+    machine = lab.machine("d")
+    lab.storage.place(disk, 20, "d", 1)
+    machine.add(VM(id="vm", vcpus=1, memory_mib=1024, volumes=(disk,)), 1, incoming=False)
+    return machine
+
+
+def test_a_guest_writes_until_its_volume_is_attached_elsewhere_and_never_again(lab, do):
+    running(lab, "disk")
+    lab.advance(20.0)
+    written = lab.told(Wrote)
+    assert written
+    assert {write.writes for write in written} == {(("disk", "vm", 1, 1),)}
+    do("a", "attach", "disk", "a", stamp(2))
+    lab.advance(20.0)
+    assert lab.told(Wrote) == written
+    assert lab.told(Refusing)
+
+
+def test_a_write_that_was_on_its_way_when_the_volume_was_attached_elsewhere_is_refused(lab, do):
+    machine = running(lab, "disk")
+    machine.disk_factor = 3.0 / physics.WRITE_SECONDS
+    lab.advance(physics.GUEST_WRITE_SECONDS)
+    assert (lab.told(Wrote), lab.told(Refusing)) == ([], []), "the first write is on its way"
+    do("a", "attach", "disk", "a", stamp(2))
+    lab.advance(3.0)
+    assert (lab.told(Wrote), lab.told(Refusing)) == ([], [Refusing("d", "disk", 1, 1)])
+
+
+def test_what_a_host_had_queued_for_a_lost_session_is_refused_if_the_volume_was_attached_elsewhere(lab, do):
+    running(lab, "disk")
+    lab.network.cut(("d",), STORAGE)
+    lab.advance(2 * physics.GUEST_WRITE_SECONDS + 1.0)
+    do("a", "attach", "disk", "a", stamp(2))
+    assert (lab.told(Wrote), lab.told(Refusing)) == ([], [])
+    lab.network.heal(("d",), STORAGE)
+    assert lab.told(Wrote) == []
+    assert len(lab.told(Refusing)) == 2
+
+
+def test_what_a_host_had_queued_is_written_when_its_session_is_back_in_time_and_dropped_if_it_is_old(lab):
+    running(lab, "disk")
+    lab.network.cut(("d",), STORAGE)
+    lab.advance(physics.REPLACEMENT_SECONDS + 4 * physics.GUEST_WRITE_SECONDS)
+    lab.network.heal(("d",), STORAGE)
+    kept = physics.REPLACEMENT_SECONDS / physics.GUEST_WRITE_SECONDS
+    assert kept - 1 <= len(lab.told(Wrote)) <= kept + 1
+
+
+def test_what_a_host_had_queued_is_gone_when_it_loses_power(lab):
+    machine = running(lab, "disk")
+    lab.network.cut(("d",), STORAGE)
+    lab.advance(2 * physics.GUEST_WRITE_SECONDS + 1.0)
+    machine.power_off()
+    machine.power_on()
+    lab.network.heal(("d",), STORAGE)
+    lab.advance(20.0)
+    assert lab.told(Wrote) == []
+
+
+# Leases
+
+
+def leases(do):
+    return {lease.host: lease for lease in do("a", "leases")}
+
+
+def test_a_host_that_joined_renews_and_each_renewal_counts_one(do):
+    do("d", "join", "d", "boot-1")
+    assert leases(do) == {"d": Lease("d", 0, False)}
+    assert do("d", "renew", "d", "boot-1") == Grant("a", 1)
+    do("d", "renew", "d", "boot-1")
+    assert leases(do) == {"d": Lease("d", 2, False)}
+
+
+def test_to_join_twice_under_one_boot_is_to_join_once(lab, do):
+    for _ in range(2):
+        do("d", "join", "d", "boot-1")
+        do("d", "renew", "d", "boot-1")
+    assert leases(do) == {"d": Lease("d", 2, False)}
+    assert lab.told(Joined) == [Joined("d", "boot-1")]
+
+
+def test_without_a_lease_or_under_another_boot_nothing_is_renewed(do):
+    with pytest.raises(Refused, match="the storage lease of d"):
+        do("d", "renew", "d", "boot-1")
+    do("d", "join", "d", "boot-1")
+    do("d", "join", "d", "boot-2")
+    with pytest.raises(Refused):
+        do("d", "renew", "d", "boot-1")
+    do("d", "renew", "d", "boot-2")
+
+
+def test_a_counter_never_goes_back_not_even_under_a_new_boot(do):
+    do("d", "join", "d", "boot-1")
+    counters = []
+    for boot in ("boot-1", "boot-2", "boot-3"):
+        do("d", "join", "d", boot)
+        counters.append(leases(do)["d"].counter)
+        do("d", "renew", "d", boot)
+        counters.append(leases(do)["d"].counter)
+    assert counters == sorted(set(counters))
+
+
+def test_only_the_meta_leader_is_told_the_leases(do):
+    do("d", "join", "d", "boot-1")
+    for host in ("b", "c", "d"):
+        with pytest.raises(Unavailable, match="does not lead"):
+            do(host, "leases")
+
+
+def test_a_revoked_lease_is_not_renewed_and_may_be_revoked_again(lab, do):
+    do("d", "join", "d", "boot-1")
+    for _ in range(2):
+        do("a", "revoke", "d", 0)
+        assert leases(do) == {"d": Lease("d", 0, True)}
+    with pytest.raises(Refused, match="revoked"):
+        do("d", "renew", "d", "boot-1")
+    assert lab.told(Revoked) == [Revoked("d")]
+
+
+def test_a_lease_that_was_renewed_since_it_was_looked_at_is_not_revoked(do):
+    do("d", "join", "d", "boot-1")
+    seen = leases(do)["d"].counter
+    do("d", "renew", "d", "boot-1")
+    with pytest.raises(Refused, match="d renewed its storage lease meanwhile"):
+        do("a", "revoke", "d", seen)
+    do("d", "renew", "d", "boot-1")
+
+
+def test_to_revoke_the_lease_of_a_host_that_has_none_changes_nothing(do):
+    do("a", "revoke", "d", 0)
+    assert leases(do) == {}
+
+
+@pytest.mark.parametrize("late", [delay / 10 * physics.HOP_SECONDS for delay in range(-12, 13, 2)])
+def test_of_a_renewal_and_a_revocation_at_once_exactly_one_takes_place(lab, do, late):
+    do("d", "join", "d", "boot-1")
+    answers = {}
+
+    async def ask(host, verb, *given, after):
+        await lab.runtimes[host].sleep(after)
+        try:
+            await getattr(lab.blocks[host], verb)(*given)
+            answers[verb] = True
+        except Refused:
+            answers[verb] = False
+
+    lab.runtimes["d"].spawn(ask("d", "renew", "d", "boot-1", after=max(0.0, late)), name="renew")
+    lab.runtimes["a"].spawn(ask("a", "revoke", "d", 0, after=max(0.0, -late)), name="revoke")
+    lab.advance(1.0)
+    assert sorted(answers.items()) in ([("renew", True), ("revoke", False)], [("renew", False), ("revoke", True)])
+    assert leases(do)["d"].revoked is answers["revoke"]
+
+
+def test_after_its_lease_was_revoked_a_host_may_join_anew(do):
+    do("d", "join", "d", "boot-1")
+    do("a", "revoke", "d", 0)
+    do("d", "join", "d", "boot-1")
+    assert leases(do) == {"d": Lease("d", 1, False)}
+    do("d", "renew", "d", "boot-1")
+    with pytest.raises(Refused):
+        do("a", "revoke", "d", 0)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"), [("renew", ("d", "boot-1")), ("join", ("d", "boot-2")), ("revoke", ("d", 0)), ("leases", ())]
+)
+def test_a_host_that_cannot_reach_the_meta_leader_learns_so_within_its_deadline(lab, do, verb, given):
+    do("d", "join", "d", "boot-1")
+    lab.network.cut(("d",), STORAGE)
+    before = lab.world.now
+    with pytest.raises(Unavailable):
+        do("d", verb, *given)
+    assert RENEW_SECONDS <= lab.world.now - before < RENEW_SECONDS + 0.1
+    assert leases(do) == {"d": Lease("d", 0, False)}
+
+
+def test_without_a_meta_leader_no_lease_is_renewed_and_volumes_go_on(lab, do, disk):
+    do("d", "join", "d", "boot-1")
+    lab.storage.step_down()
+    with pytest.raises(Unavailable):
+        do("d", "renew", "d", "boot-1")
+    do("b", "attach", disk, "b", stamp(2))
+    assert lab.write("b", 2)
+
+
+def test_leases_survive_a_change_of_the_meta_leader_and_the_term_grows(lab, do):
+    do("d", "join", "d", "boot-1")
+    terms = []
+    for _ in range(4):
+        lab.storage.step_down()
+        lab.advance(ELECTED)
+        grant = do("d", "renew", "d", "boot-1")
+        assert grant.leader == lab.storage.leader in MEMBERS
+        terms.append(grant.term)
+    assert terms == [2, 3, 4, 5]
+    assert do(lab.storage.leader, "leases") == (Lease("d", 4, False),)
+
+
+def test_a_meta_leader_that_loses_its_majority_is_replaced_by_one_who_has_it(lab, do):
+    do("d", "join", "d", "boot-1")
+    lab.network.cut(("a",), STORAGE)
+    lab.advance(ELECTED)
+    assert lab.storage.leader in ("b", "c")
+    with pytest.raises(Unavailable):
+        do("a", "leases")
+    do("d", "renew", "d", "boot-1")
+
+
+def test_nobody_leads_while_no_member_has_a_majority_and_somebody_does_once_one_has(lab, do):
+    do("d", "join", "d", "boot-1")
+    for member in MEMBERS:
+        lab.network.cut((member,), STORAGE)
+    lab.advance(100.0)
+    assert lab.storage.leader is None
+    lab.network.heal(HOSTS, STORAGE)
+    lab.advance(ELECTED)
+    do("d", "renew", "d", "boot-1")
+
+
+def test_owners_are_told_to_whoever_judges_in_the_order_in_which_they_came(lab, do, disk):
+    do("b", "attach", disk, "b", stamp(2))
+    do("b", "attach", disk, "c", stamp(3))
+    assert lab.told(Owned) == [Owned("disk", "a", 1), Owned("disk", "b", 2), Owned("disk", "c", 3)]

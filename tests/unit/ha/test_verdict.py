@@ -1,0 +1,227 @@
+"""Silence as a leader watched it, and the judgement of it: every row of the table."""
+
+import pytest
+
+from ave.ha.timing import PROFILES
+from ave.ha.verdict import Silence, Verdict, judge
+from ave.model.host import HOST, Host, HostState
+
+H = HostState
+SEED = PROFILES["seed"]
+GAP = 3.0
+
+
+def silence(*looks: tuple[float, int], revoked: bool = False) -> Silence:
+    """What is known of host "h" after looks at these times, each of which saw this counter."""
+    made = Silence(gap=GAP)
+    for number, (now, counter) in enumerate(looks, 1):
+        made.look(now, now, [("h", counter, revoked and number == len(looks))])
+    return made
+
+
+def silent(seconds: float, *, revoked: bool = False, gap: float = GAP, host: str = "h") -> Silence:
+    """The host was seen to renew, and then not again for so long."""
+    made = Silence(gap=gap)
+    made.look(0.0, 0.0, [(host, 6, False)])
+    now = 1.0
+    while now < 1.0 + seconds:
+        made.look(now, now, [(host, 7, revoked)])
+        now += 1.0
+    made.look(1.0 + seconds, 1.0 + seconds, [(host, 7, revoked)])
+    return made
+
+
+def host(state: HostState, name: str = "h") -> Host:
+    return Host(id=name, state=state, cpus=1, memory_mib=1)
+
+
+def verdicts(state: HostState, leases: Silence, beats: Silence) -> list[Verdict]:
+    return judge({"h": host(state)}, leases, beats, SEED)
+
+
+# Silence
+
+
+def test_silence_counts_from_the_look_that_first_saw_the_counter():
+    watched = silence((10.0, 1), (11.0, 2), (12.0, 2), (14.5, 2))
+    assert watched.seconds("h") == 3.5
+    seen = watched.of("h")
+    assert seen is not None
+    assert (seen.counter, seen.since, seen.revoked) == (2, 11.0, False)
+
+
+def test_silence_is_nothing_when_the_counter_moves():
+    assert silence((10.0, 1), (12.0, 1), (14.0, 2)).seconds("h") == 0.0
+
+
+def test_a_counter_that_goes_back_has_moved_too():
+    assert silence((10.0, 2), (12.0, 2), (14.0, 1)).seconds("h") == 0.0
+
+
+def test_silence_starts_again_when_the_lease_is_revoked():
+    watched = silence((10.0, 1), (12.0, 1), (14.0, 1), revoked=True)
+    assert watched.seconds("h") == 0.0
+    seen = watched.of("h")
+    assert seen is not None
+    assert seen.revoked
+
+
+def test_a_pause_of_the_watcher_is_no_silence_of_the_watched():
+    assert silence((10.0, 1), (13.0, 1)).seconds("h") == 3.0
+    assert silence((10.0, 1), (13.1, 1)).seconds("h") == 0.0
+    assert silence((10.0, 1), (13.1, 1), (14.1, 1)).seconds("h") == 1.0
+
+
+def test_a_counter_that_moved_did_so_before_the_answer_and_one_that_did_not_stood_still_until_the_question():
+    watched = Silence(gap=10.0)
+    watched.look(0.0, 0.0, [("h", 1, False)])
+    watched.look(5.0, 7.0, [("h", 2, False)])
+    assert watched.seconds("h") == 0.0
+    watched.look(6.0, 9.0, [("h", 2, False)])
+    assert watched.seconds("h") == 0.0
+    watched.look(10.0, 15.0, [("h", 2, False)])
+    assert watched.seconds("h") == 3.0
+
+
+def test_after_a_pause_of_the_watcher_a_host_that_is_not_named_is_unknown():
+    watched = Silence(gap=GAP)
+    watched.look(0.0, 0.0, [("h", 1, False), ("other", 1, False)])
+    watched.look(10.0, 10.0, [("other", 1, False)])
+    assert watched.of("h") is None
+    assert watched.seconds("h") == 0.0
+
+
+def test_hosts_are_watched_each_by_itself():
+    watched = Silence(gap=GAP)
+    for now, moving in ((0.0, 1), (2.0, 2), (4.0, 3)):
+        watched.look(now, now, [("still", 1, False), ("alive", moving, False)])
+    assert (watched.seconds("still"), watched.seconds("alive")) == (4.0, 0.0)
+
+
+def test_of_a_host_never_seen_nothing_is_known():
+    assert Silence(gap=GAP).of("h") is None
+    assert Silence(gap=GAP).seconds("h") == 0.0
+
+
+# The judgement
+
+ALIVE, MUTE = silent(0.0), silent(20.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "mute", "becomes"),
+    [
+        # It renews, and its worker beats.
+        (H.ONLINE, 0.0, 0.0, None),
+        (H.SUSPECT, 0.0, 0.0, H.ONLINE),
+        (H.UNMANAGED, 0.0, 0.0, H.ONLINE),
+        # It renews, but its worker is silent.
+        (H.ONLINE, 0.0, 19.9, None),
+        (H.ONLINE, 0.0, 20.0, H.UNMANAGED),
+        (H.ONLINE, 0.0, 500.0, H.UNMANAGED),
+        (H.SUSPECT, 0.0, 20.0, H.UNMANAGED),
+        (H.UNMANAGED, 0.0, 20.0, None),
+        (H.UNMANAGED, 0.0, 19.9, H.ONLINE),
+        # A little silence changes nothing.
+        (H.ONLINE, 14.9, 0.0, None),
+        (H.UNMANAGED, 14.9, 0.0, H.ONLINE),
+        (H.ONLINE, 14.9, 20.0, H.UNMANAGED),
+        # More makes it suspect, whatever its worker does.
+        (H.ONLINE, 15.0, 0.0, H.SUSPECT),
+        (H.ONLINE, 15.0, 20.0, H.SUSPECT),
+        (H.UNMANAGED, 15.0, 20.0, H.SUSPECT),
+        (H.UNMANAGED, 15.0, 0.0, H.SUSPECT),
+        (H.SUSPECT, 15.0, 20.0, None),
+        (H.SUSPECT, 89.9, 0.0, None),
+        # The verdict.
+        (H.ONLINE, 90.0, 0.0, H.FENCED),
+        (H.SUSPECT, 90.0, 0.0, H.FENCED),
+        (H.SUSPECT, 90.0, 500.0, H.FENCED),
+        (H.UNMANAGED, 90.0, 500.0, H.FENCED),
+        (H.JOINING, 90.0, 0.0, H.FENCED),
+        (H.ENTERING_MAINTENANCE, 90.0, 0.0, H.FENCED),
+        (H.MAINTENANCE, 90.0, 0.0, H.FENCED),
+        # What is in an operator's or the host's own hands is left alone until it is dead.
+        (H.JOINING, 0.0, 0.0, None),
+        (H.JOINING, 89.9, 500.0, None),
+        (H.ENTERING_MAINTENANCE, 0.0, 0.0, None),
+        (H.ENTERING_MAINTENANCE, 89.9, 500.0, None),
+        (H.MAINTENANCE, 0.0, 0.0, None),
+        (H.MAINTENANCE, 89.9, 500.0, None),
+        # What was judged stays judged until the host itself comes back.
+        (H.FENCED, 0.0, 0.0, None),
+        (H.FENCED, 500.0, 500.0, None),
+        (H.RECOVERED, 0.0, 0.0, None),
+        (H.RECOVERED, 500.0, 500.0, None),
+    ],
+)
+def test_a_host_is_judged_by_its_lease_and_then_by_its_workers_beat(state, seconds, mute, becomes):
+    found = verdicts(state, silent(seconds), silent(mute))
+    assert [verdict.state for verdict in found] == ([] if becomes is None else [becomes])
+
+
+@pytest.mark.parametrize("state", HostState)
+def test_a_revoked_lease_is_a_verdict_wherever_there_is_one_to_come(state):
+    found = verdicts(state, silent(0.0, revoked=True), ALIVE)
+    if state in (H.FENCED, H.RECOVERED):
+        assert found == []
+    else:
+        assert found == [Verdict("h", H.FENCED, "its storage lease is revoked", 7)]
+
+
+@pytest.mark.parametrize("state", HostState)
+def test_of_a_host_whose_lease_was_never_seen_nothing_is_judged(state):
+    assert verdicts(state, Silence(gap=GAP), MUTE) == []
+
+
+@pytest.mark.parametrize("state", HostState)
+@pytest.mark.parametrize("seconds", [0.0, 15.0, 90.0])
+@pytest.mark.parametrize("mute", [0.0, 20.0])
+def test_every_verdict_is_a_legal_move_to_another_state(state, seconds, mute):
+    for verdict in verdicts(state, silent(seconds), silent(mute)):
+        assert verdict.state in HOST.moves[state]
+
+
+def test_a_verdict_carries_the_counter_that_was_watched_and_says_why():
+    assert verdicts(H.ONLINE, silent(91.0), ALIVE) == [Verdict("h", H.FENCED, "silent for 91 s", 7)]
+    assert verdicts(H.ONLINE, silent(16.0), ALIVE) == [Verdict("h", H.SUSPECT, "silent for 16 s")]
+    assert verdicts(H.ONLINE, ALIVE, MUTE) == [Verdict("h", H.UNMANAGED, "its worker is silent for 20 s")]
+
+
+def test_a_host_whose_worker_was_never_heard_of_is_judged_by_its_lease_alone():
+    assert verdicts(H.ONLINE, ALIVE, Silence(gap=GAP)) == []
+    assert [verdict.state for verdict in verdicts(H.ONLINE, silent(90.0), Silence(gap=GAP))] == [H.FENCED]
+
+
+def test_hosts_are_judged_in_the_order_of_their_names():
+    names = ["h3", "h1", "h4", "h2"]
+    leases = Silence(gap=GAP)
+    for now in range(91):
+        leases.look(float(now), float(now), [(name, 1, False) for name in names])
+    found = judge({name: host(H.ONLINE, name) for name in names}, leases, Silence(gap=GAP), SEED)
+    assert [verdict.host for verdict in found] == sorted(names)
+
+
+def test_each_profile_has_its_own_verdict():
+    for profile in PROFILES.values():
+        hosts = {"h": host(H.SUSPECT)}
+        assert judge(hosts, silent(profile.verdict - 0.1), ALIVE, profile) == []
+        assert [v.state for v in judge(hosts, silent(profile.verdict), ALIVE, profile)] == [H.FENCED]
+
+
+def test_judging_changes_nothing_of_what_was_watched():
+    leases = silent(20.0)
+    assert verdicts(H.ONLINE, leases, ALIVE) == verdicts(H.ONLINE, leases, ALIVE)
+    assert leases.seconds("h") == 20.0
+
+
+@pytest.mark.parametrize("state", [H.SUSPECT, H.UNMANAGED])
+def test_a_first_look_clears_nobody(state):
+    """A new leader has not yet seen the host do anything: a dead one must not be given VMs for another 15 s."""
+    assert verdicts(state, silence((10.0, 1)), silence((10.0, 1))) == []
+
+
+@pytest.mark.parametrize("state", [H.SUSPECT, H.UNMANAGED])
+def test_a_look_after_a_pause_of_the_watcher_clears_nobody(state):
+    leases, beats = silence((10.0, 1), (20.0, 1)), silence((10.0, 1), (20.0, 1))
+    assert verdicts(state, leases, beats) == []
