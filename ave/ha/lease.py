@@ -53,7 +53,7 @@ class LeaseKeeper:
             except Refused:
                 await self._join(facts)
                 return
-            except Unavailable:
+            except (Unavailable, UnknownOutcome):
                 await self._ports.runtime.sleep(RETRY_SECONDS)
                 continue
             if known is None or known.boot != facts.boot or known.state in NOT_CLEARED:
@@ -72,7 +72,7 @@ class LeaseKeeper:
                 await self._renew()
                 await self._register(facts)
                 return
-            except (Unavailable, Refused):
+            except (Unavailable, UnknownOutcome, Refused):
                 await runtime.sleep(RETRY_SECONDS)
 
     async def _destroy(self, domain: Domain) -> None:
@@ -123,7 +123,7 @@ class LeaseKeeper:
     async def _keep_renewing(self) -> None:
         try:
             await self._renew()
-        except (Unavailable, Refused):
+        except (Unavailable, UnknownOutcome, Refused):
             pass  # _renew_for_ever deals with both
 
     async def _renew_for_ever(self, facts: Facts) -> None:
@@ -136,7 +136,7 @@ class LeaseKeeper:
                 pause = RENEW_SECONDS if runtime.now() < self._ends else RETRY_SECONDS  # VMs stand still: hurry
                 await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
                 await self._renew()
-            except Unavailable:
+            except (Unavailable, UnknownOutcome):
                 if runtime.now() >= self._ends:
                     self._learn(None)
             except Refused:

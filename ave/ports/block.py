@@ -51,7 +51,8 @@ class BlockStorage(Protocol):
         ...
 
     async def renew(self, host: str, boot: str) -> Grant:
-        """Refused once the lease was revoked or belongs to another boot; Unavailable without a round trip."""
+        """Refused once the lease was revoked or belongs to another boot; Unavailable or UnknownOutcome without a whole
+        round trip: then nothing is renewed as far as the host knows."""
         ...
 
     async def leases(self) -> tuple[Lease, ...]:

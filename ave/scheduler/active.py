@@ -86,7 +86,8 @@ class Scheduler:
                     raise Unavailable("this host is not the Active VM Scheduler any more")
                 for vm in vms:
                     mirror.learn(vm)
-                facts = self._decide(mirror, vms, asked)
+                facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
+                facts |= self._decide(mirror, vms, asked)
                 try:
                     await self._reserve(role, mirror, vms, facts)
                     return facts

@@ -55,10 +55,10 @@ async def reconcile(ports: Ports) -> None:
 
 async def _remove_stale(ports: Ports, domain: Domain) -> None:
     """Only if the VM's own document says that a newer incarnation, or none, is right; a document unread is no proof."""
-    vm = await ports.store.get(VM, domain.vm)
     lock = await ports.store.get(Lock, lock_of(domain.vm))
     if lock is not None and lock.job:
         return  # a Job is at work on it: a migration coming in, say
+    vm = await ports.store.get(VM, domain.vm)  # in this order: a Job that ended in between has said what is right
     elsewhere = vm is not None and vm.host != ports.host
     if vm is None or (elsewhere and (vm.epoch > domain.epoch or domain.state is DomainState.INCOMING)):
         await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ave.errors import Refused, Unavailable
+from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from drivers.sim import physics
@@ -210,7 +210,9 @@ class SimBlock:
 
     async def _answer(self) -> None:
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()))
-        await self._led()
+        if not self._storage.led_for(self._host):
+            await self._runtime.sleep(RENEW_SECONDS)
+            raise UnknownOutcome("the answer of the storage's meta leader was lost")
 
     async def _led(self) -> None:
         if not self._storage.led_for(self._host):

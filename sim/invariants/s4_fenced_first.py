@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drivers.sim.facts import Gone, Joined, Revoked, Started
+from drivers.sim.facts import Gone, Joined, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
 
@@ -23,7 +23,13 @@ class FencedFirst:
         self._revoked: dict[str, int] = {}  # host -> how often it had joined when its lease was revoked
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        return {Started: self.started, Revoked: self.revoked, Joined: self.joined, Gone: self.gone}
+        return {
+            Started: self.started,
+            Resumed: self.resumed,
+            Revoked: self.revoked,
+            Joined: self.joined,
+            Gone: self.gone,
+        }
 
     def revoked(self, fact: Revoked) -> None:
         silent = self._stage.now() - self._stage.storage.leases[fact.host].renewed_at
@@ -41,10 +47,16 @@ class FencedFirst:
         if self._stage.machines[fact.host].powered and self._since.get(fact.vm, ("", 0))[0] == fact.host:
             del self._since[fact.vm]
 
+    def resumed(self, fact: Resumed) -> None:
+        """Where it was, or where it has migrated to: a copy that never ran is nobody's last domain."""
+        self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+
     def started(self, fact: Started) -> None:
+        if fact.incoming:
+            return
         old, joins = self._since.get(fact.vm, ("", 0))
         self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
-        if fact.incoming or not fact.job.startswith("ha."):
+        if not fact.job.startswith("ha."):
             return
         self.armed += 1
         vm = self._stage.vm(fact.vm)

@@ -15,6 +15,7 @@ from ave.model.work import Work, WorkState
 from ave.operations import CreateVMs, MigrateVMs, NameVMs, NewVM, StartVMs
 from ave.ports.hypervisor import DomainState
 from ave.ports.store import Replace
+from ave.vms.reconcile import reconcile
 from drivers.sim.facts import Elected, Gone, Joined, Paused, Resumed, Revoked, Started
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
@@ -572,3 +573,19 @@ def test_a_vm_that_its_target_took_over_from_a_dead_source_still_obeys_its_user(
         off = cluster.done(cluster.submit("vm.poweroff", NameVMs(vms=(vm.id,)), "host-2"))
         assert off.results[vm.id].why == ""
         assert cluster.running("host-5") == []
+
+
+def test_a_look_that_was_interrupted_does_not_destroy_a_vm_that_came_in_meanwhile():
+    """The target looks at what runs there, stands still after some of its questions, and then acts on old answers."""
+    for step in range(40):
+        with Cluster(vms=1, memory_mib=4096) as cluster:
+            job, _ = begin_migration(cluster)
+            cluster.advance(2.0)
+            look = SimRuntime(cluster.world, "host-5/look")
+            look.spawn(reconcile(cluster.ports("host-5", look)), name="look")
+            cluster.advance(step * 0.0001)
+            look.halt()
+            cluster.done(job)
+            look.resume()
+            cluster.advance(1.0)
+            cluster.everything_runs_once()
