@@ -15,7 +15,7 @@ class RescuedInTime:
     """Armed by every wanted VM that a lost host ran. The clock starts again when something else happens to the world."""
 
     id = "H1"
-    phrase = "a wanted VM of a lost host runs again in time, if there is room for it"
+    phrase = "the wanted VMs of a lost host run again in time, if there is room for all of them"
 
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
@@ -80,26 +80,32 @@ class RescuedInTime:
         limit = self._stage.timing.verdict + BASE_SECONDS + max(0, len(self._lost) - BATCH)
         if self._meddling or self._stage.now() - self._since <= limit:
             return
-        for name, host in list(self._lost.items()):
+        for name in list(self._lost):
             vm = self._stage.vm(name)
-            if vm is None or not vm.on:
-                del self._lost[name]
-            elif self._exists(name):
-                del self._lost[name]  # running, or paused where it always was and not judged dead: the host came back
-            elif self._room(vm.memory_mib):
-                late = self._stage.now() - self._since
-                raise Violation(
-                    self.id, f"{name} of {host} does not run {late:.0f} s after the last fault", (name, host)
-                )
+            if vm is None or not vm.on or self._exists(name):
+                del self._lost[name]  # not wanted, or still where it was: its host came back before it was judged
+        if self._lost and self._room_for_all():
+            name, host = next(iter(self._lost.items()))
+            late = self._stage.now() - self._since
+            raise Violation(self.id, f"{name} of {host} does not run {late:.0f} s after the last fault", (name, host))
 
     def _exists(self, name: str) -> bool:
         return any(machine.powered and name in machine.guests for machine in self._stage.machines.values())
 
-    def _room(self, mib: int) -> bool:
-        """Could any machine that is up hold it? Promised room counts as free here, so doubt is in the VM's favour."""
+    def _room_for_all(self) -> bool:
+        """Could the machines that are up hold all that is lost? With less room, who waits may wait for its next turn.
+        Promised room counts as free here, so doubt is in the VMs' favour."""
+        free = []
         for machine in self._stage.machines.values():
-            used = sum(guest.memory_mib for guest in machine.guests.values())
-            able = machine.powered and self._stage.storage.reached_by(machine.name)
-            if able and used + mib <= machine.facts.memory_mib - machine.facts.reserve_mib:
-                return True
-        return False
+            if machine.powered and self._stage.storage.reached_by(machine.name):
+                used = sum(guest.memory_mib for guest in machine.guests.values())
+                free.append(machine.facts.memory_mib - machine.facts.reserve_mib - used)
+        needed = sorted(
+            (vm.memory_mib for name in self._lost if (vm := self._stage.vm(name)) is not None), reverse=True
+        )
+        for mib in needed:
+            free.sort(reverse=True)
+            if not free or free[0] < mib:
+                return False
+            free[0] -= mib
+        return True
