@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from drivers.sim import physics
 from drivers.sim.shelf import Shelf, holds
 
 _replace = msgspec.structs.replace
+_BY_ID = (Change, Check)
 
 
 class Ledger:
@@ -30,31 +32,32 @@ class Ledger:
         self, type: type[Any], where: Where, order: Sequence[str], limit: int, after: tuple[Any, ...] | None
     ) -> list[Any]:
         found = self.shelves[type].find(where, order, after)
-        return list(found) if not limit else [doc for doc, _ in zip(found, range(limit), strict=False)]
+        return list(islice(found, limit)) if limit else list(found)
 
     def commit(self, writes: Sequence[Write], now: float) -> list[Any]:
         """All or nothing; raises Conflict for the first write whose condition does not hold."""
         if len(writes) == 1:
             write = writes[0]
-            shelf = self.shelves[_type_of(write)]
-            new = _outcome(write, shelf.docs.get(_id_of(write)), shelf.kind.name, now)
-            if not isinstance(write, Check):
-                self._apply([(shelf, _id_of(write), new)], now)
-            return [None if isinstance(write, Check) else new]
-        staged: dict[tuple[type[Any], str], Any] = {}
+            shelf, id = self._target(write)
+            new = _OUTCOMES[type(write)](write, shelf.docs.get(id), shelf.name, now)
+            if type(write) is Check:
+                return [None]
+            self._apply([(shelf, id, new)], now)
+            return [new]
+        staged: dict[tuple[str, str], tuple[Shelf, str, Any]] = {}
         answers: list[Any] = []
         for write in writes:
-            type, id = _type_of(write), _id_of(write)
-            shelf = self.shelves[type]
-            old = staged[type, id] if (type, id) in staged else shelf.docs.get(id)
-            new = _outcome(write, old, shelf.kind.name, now)
-            if isinstance(write, Check):
+            shelf, id = self._target(write)
+            key = shelf.name, id
+            old = staged[key][2] if key in staged else shelf.docs.get(id)
+            new = _OUTCOMES[type(write)](write, old, shelf.name, now)
+            if type(write) is Check:
                 answers.append(None)
             else:
-                staged[type, id] = new
+                staged[key] = shelf, id, new
                 answers.append(new)
         if staged:
-            self._apply([(self.shelves[type], id, new) for (type, id), new in staged.items()], now)
+            self._apply(list(staged.values()), now)
         return answers
 
     def take(
@@ -82,60 +85,72 @@ class Ledger:
             raise TooOld(f"revision {revision} is no longer kept: the oldest is {self.revision - len(self.log)}")
         return [self.log[i] for i in range(len(self.log) - behind, len(self.log))]
 
-    def _apply(self, changes: list[tuple[Shelf, str, Any]], now: float) -> None:
+    def _target(self, write: Write) -> tuple[Shelf, str]:
+        if isinstance(write, _BY_ID):
+            return self.shelves[write.type], write.id
+        return self.shelves[type(write.doc)], write.doc.id
+
+    def _apply(self, changes: Sequence[tuple[Shelf, str, Any]], now: float) -> None:
         for shelf, id, new in changes:
             shelf.put(id, new)
         self.revision += 1
-        commit = Commit(self.revision, now, tuple([(shelf.kind.name, id, new) for shelf, id, new in changes]))
+        commit = Commit(self.revision, now, tuple([(shelf.name, id, new) for shelf, id, new in changes]))
         self.log.append(commit)
         for listener in self.listeners:
             listener(commit)
 
 
-def _type_of(write: Write) -> type[Any]:
-    return write.type if isinstance(write, Change | Check) else type(write.doc)
+def _inserted(write: Insert, old: Any, kind: str, now: float) -> Any:
+    if old is not None:
+        raise Conflict(kind, write.doc.id, old)
+    return _replace(write.doc, version=1, **_stamped(write.stamp, now))
 
 
-def _id_of(write: Write) -> str:
-    return write.id if isinstance(write, Change | Check) else write.doc.id
+def _replaced(write: Replace, old: Any, kind: str, now: float) -> Any:
+    doc = write.doc
+    if old is None or old.version != doc.version:
+        raise Conflict(kind, doc.id, old)
+    return _replace(doc, version=doc.version + 1, **_stamped(write.stamp, now))
 
 
-def _outcome(write: Write, old: Any, kind: str, now: float) -> Any:
-    """What the write makes of the document ``old`` (None: absent), or Conflict."""
-    match write:
-        case Insert(doc, stamp):
-            if old is not None:
-                raise Conflict(kind, doc.id, old)
-            return _replace(doc, version=1, **_stamped(stamp, now))
-        case Replace(doc, stamp):
-            if old is None or old.version != doc.version:
-                raise Conflict(kind, doc.id, old)
-            return _replace(doc, version=doc.version + 1, **_stamped(stamp, now))
-        case Change(_, id, where):
-            if old is None or not holds(old, where):
-                raise Conflict(kind, id, old)
-            return _changed(old, write, now)
-        case Delete(doc):
-            if old is None or old.version != doc.version:
-                raise Conflict(kind, doc.id, old)
-            return None
-        case Check(_, id, where):
-            if (old is not None) if where is None else (old is None or not holds(old, where)):
-                raise Conflict(kind, id, old)
-            return old
+def _deleted(write: Delete, old: Any, kind: str, now: float) -> Any:
+    if old is None or old.version != write.doc.version:
+        raise Conflict(kind, write.doc.id, old)
+    return None
+
+
+def _altered(write: Change, old: Any, kind: str, now: float) -> Any:
+    if old is None or not holds(old, write.where):
+        raise Conflict(kind, write.id, old)
+    return _changed(old, write, now)
+
+
+def _checked(write: Check, old: Any, kind: str, now: float) -> Any:
+    if (old is not None) if write.where is None else (old is None or not holds(old, write.where)):
+        raise Conflict(kind, write.id, old)
+    return old
+
+
+#: What a write makes of the document ``old`` (None: absent), or Conflict.
+_OUTCOMES: dict[type[Any], Callable[[Any, Any, str, float], Any]] = {
+    Insert: _inserted,
+    Replace: _replaced,
+    Delete: _deleted,
+    Change: _altered,
+    Check: _checked,
+}
 
 
 def _changed(old: Any, change: Change, now: float) -> Any:
-    flat = dict(change.set)
-    flat.update(_stamped(change.stamp, now))
+    flat = {**change.set, **_stamped(change.stamp, now)}
     for path, by in change.add.items():
         flat[path] = _at(old, path) + by
-    if any("." in path for path in flat):
-        new = old
-        for path, value in flat.items():
-            new = _with(new, path.split("."), value)
-        return _replace(new, version=old.version + 1)
-    return _replace(old, version=old.version + 1, **flat)
+    flat["version"] = old.version + 1
+    if "." not in "".join(flat):
+        return _replace(old, **flat)
+    for path, value in flat.items():
+        old = _with(old, path.split("."), value)
+    return old
 
 
 def _stamped(stamp: Mapping[str, float], now: float) -> dict[str, float]:

@@ -4,44 +4,64 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from operator import attrgetter
 from typing import Any
 
 from ave.ports.store import Above, Below, In, Index, Kind, Undeclared, Where
 
+_RANGES = (Below, Above)
+
 
 class _Ordered:
-    """One index: for each value of ``by``, the sorted (order values…, id) of its documents."""
+    """One index: for each value of ``by``, the sorted (order values…, id) of its documents.
 
-    __slots__ = ("bucket_of", "buckets", "index", "place_of")
+    It is made when it is first asked for: a run uses few of the declared ones, and each costs at every write.
+    """
+
+    __slots__ = ("buckets", "by", "fields", "index")
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.buckets: dict[Any, list[tuple[Any, ...]]] = {}
-        self.bucket_of: Callable[[Any], Any] = attrgetter(*index.by) if index.by else lambda doc: ()
-        fields = attrgetter(*index.order, "id")
-        self.place_of: Callable[[Any], tuple[Any, ...]] = fields if index.order else lambda doc: (doc.id,)
+        self.by = len(index.by)
+        names = (*index.by, *index.order, "id")
+        self.fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else lambda doc: (doc.id,)
+        self.buckets: dict[tuple[Any, ...], list[tuple[Any, ...]]] | None = None
+
+    def made(self, docs: Iterable[Any]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+        if self.buckets is None:
+            self.buckets = {}
+            for doc in docs:
+                fields = self.fields(doc)
+                self.buckets.setdefault(fields[: self.by], []).append(fields[self.by :])
+            for bucket in self.buckets.values():
+                bucket.sort()
+        return self.buckets
 
     def move(self, old: Any, new: Any) -> None:
-        if old is not None and new is not None:
-            before, after = self.bucket_of(old), self.bucket_of(new)
-            if before == after and self.place_of(old) == self.place_of(new):
-                return
-        if old is not None:
-            bucket = self.buckets[self.bucket_of(old)]
-            del bucket[bisect_left(bucket, self.place_of(old))]
-        if new is not None:
-            insort(self.buckets.setdefault(self.bucket_of(new), []), self.place_of(new))
+        buckets, by = self.buckets, self.by
+        if buckets is None:
+            return
+        before = None if old is None else self.fields(old)
+        after = None if new is None else self.fields(new)
+        if before == after:
+            return
+        if before is not None:
+            bucket = buckets[before[:by]]
+            del bucket[bisect_left(bucket, before[by:])]
+        if after is not None:
+            insort(buckets.setdefault(after[:by], []), after[by:])
 
 
 class Shelf:
     def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+        self.kind, self.name = kind, kind.name
         self.docs: dict[str, Any] = {}
         self._indexes = [_Ordered(index) for index in kind.indexes]
+        self._movable = [o for o in self._indexes if o.index.by or o.index.order]  # ids never change
         self._shapes = {(tuple(sorted(o.index.by)), o.index.order): o for o in reversed(self._indexes)}
+        self._serving: dict[Any, tuple[_Ordered, str]] = {}  # what ``_choose`` said before
 
     def put(self, id: str, new: Any) -> None:
         """Store the document under its id; None removes it."""
@@ -50,49 +70,56 @@ class Shelf:
             self.docs.pop(id, None)  # inserted and deleted in one commit, it never was there
         else:
             self.docs[id] = new
-        for ordered in self._indexes:
+        for ordered in self._indexes if old is None or new is None else self._movable:
             ordered.move(old, new)
 
     def find(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> Iterator[Any]:
         """Documents for which ``where`` holds, in order; an undeclared shape is an error."""
         docs = self.docs
         wanted = where.get("id")
-        if len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, Below | Above)):
+        if len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, _RANGES)):
             ids = wanted.values if isinstance(wanted, In) else (wanted,)
             return iter([docs[i] for i in sorted(dict.fromkeys(ids)) if i in docs])
-        ordered, ranged = self._serving(where, tuple(order))
+        shape = tuple([(field, type(value) in _RANGES) for field, value in where.items()]), tuple(order)
+        if shape not in self._serving:
+            self._serving[shape] = self._choose(*shape)
+        ordered, ranged = self._serving[shape]
         by_id = not order and bool(ordered.index.order)  # an index of another order serves it: put into that of ids
+        buckets = ordered.made(docs.values())
         runs = [
-            _run(bucket, ranged, None if by_id else after)
+            _run(bucket, where[ranged] if ranged else None, None if by_id else after)
             for key in _keys(where, ordered.index.by)
-            if (bucket := ordered.buckets.get(key))
+            if (bucket := buckets.get(key))
         ]
+        if not runs:
+            return iter(())
         places = runs[0] if len(runs) == 1 else heapq.merge(*runs)
         if by_id:
             found = sorted(place[-1] for place in places)
             return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
         return (docs[place[-1]] for place in places)
 
-    def _serving(self, where: Where, order: tuple[str, ...]) -> tuple[_Ordered, Any]:
-        ranges = [f for f, v in where.items() if isinstance(v, Below | Above)]
-        by = tuple(sorted(f for f in where if f not in ranges))
+    def _choose(self, fields: tuple[tuple[str, bool], ...], order: tuple[str, ...]) -> tuple[_Ordered, str]:
+        """The index that serves a query on these fields (is it a range?), and the field of its range or nothing."""
+        ranges = tuple(field for field, is_range in fields if is_range)
+        by = tuple(sorted(field for field, is_range in fields if not is_range))
         ordered = None if ranges and not order else self._shapes.get((by, order))
         if ordered is None and not order:
-            first = tuple(ranges[:1])
             same = (
-                o for o in self._indexes if tuple(sorted(o.index.by)) == by and o.index.order[: len(first)] == first
+                o
+                for o in self._indexes
+                if tuple(sorted(o.index.by)) == by and o.index.order[: len(ranges[:1])] == ranges[:1]
             )
             ordered = next(same, None)
-        if ordered is None or (ranges and (len(ranges) > 1 or ordered.index.order[:1] != (ranges[0],))):
-            raise Undeclared(f"{self.kind.name}: no index serves where {sorted(where)} order {list(order)}")
-        return ordered, where[ranges[0]] if ranges else None
+        if ordered is None or (ranges and (len(ranges) > 1 or ordered.index.order[:1] != ranges)):
+            where = sorted(field for field, _ in fields)
+            raise Undeclared(f"{self.name}: no index serves where {where} order {list(order)}")
+        return ordered, ranges[0] if ranges else ""
 
 
-def _keys(where: Where, by: tuple[str, ...]) -> Iterator[Any]:
+def _keys(where: Where, by: tuple[str, ...]) -> Iterable[tuple[Any, ...]]:
     """Every bucket the query asks for: In fans out."""
-    choices = [tuple(dict.fromkeys(value.values)) if isinstance(value := where[f], In) else (value,) for f in by]
-    for key in product(*choices):
-        yield key[0] if len(key) == 1 else key
+    return product(*[dict.fromkeys(value.values) if isinstance(value := where[f], In) else (value,) for f in by])
 
 
 def _run(bucket: list[tuple[Any, ...]], ranged: Any, after: tuple[Any, ...] | None) -> Iterator[tuple[Any, ...]]:
@@ -107,16 +134,14 @@ def _run(bucket: list[tuple[Any, ...]], ranged: Any, after: tuple[Any, ...] | No
 
 def holds(doc: Any, where: Where) -> bool:
     for field, wanted in where.items():
-        value = getattr(doc, field)
-        if isinstance(wanted, In):
-            if value not in wanted.values:
-                return False
-        elif isinstance(wanted, Below):
-            if not value < wanted.value:
-                return False
-        elif isinstance(wanted, Above):
-            if not value > wanted.value:
-                return False
-        elif value != wanted:
+        value, test = getattr(doc, field), _TESTS.get(type(wanted))
+        if value != wanted if test is None else not test(value, wanted):
             return False
     return True
+
+
+_TESTS: dict[type[Any], Callable[[Any, Any], bool]] = {
+    In: lambda value, wanted: value in wanted.values,
+    Below: lambda value, wanted: value < wanted.value,
+    Above: lambda value, wanted: value > wanted.value,
+}

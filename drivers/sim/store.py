@@ -27,6 +27,7 @@ class ReplicaSet:
         self.ledger = Ledger(kinds)
         self.members = tuple(members)
         self.primary: str | None = members[0]
+        self.open = network.whole  # the usual case, kept cheap: everybody reaches the primary
         self.term = 1  # grows with every election; a request of an older term is lost
         self.lost_answers = 0.0  # the chance that an effect happens and its answer does not arrive
         self.slow: dict[str, float] = {}  # member -> how many times slower its disk is
@@ -58,6 +59,7 @@ class ReplicaSet:
 
     def _look(self) -> None:
         """The network changed: does the primary still have its majority, and do the watches have the primary?"""
+        self._turn_to(self.primary)
         if self.primary is not None and not self._majority(self.primary):
             self._depose("lost its majority")
         elif self.primary is None and not self._electing:
@@ -66,13 +68,17 @@ class ReplicaSet:
             for watch in [w for w in self.watches if not self.serves(w.host)]:
                 watch.break_off()
 
+    def _turn_to(self, primary: str | None) -> None:
+        self.primary = primary
+        self.open = primary is not None and self._network.whole
+
     def _majority(self, member: str) -> bool:
         seen = sum(self._network.reaches(member, other, Plane.MANAGEMENT) for other in self.members)
         return 2 * seen > len(self.members)
 
     def _depose(self, why: str) -> None:
         self._world.tell("store", "primary lost", {"host": self.primary, "why": why})
-        self.primary = None
+        self._turn_to(None)
         self.term += 1
         for watch in list(self.watches):
             watch.break_off()
@@ -88,7 +94,7 @@ class ReplicaSet:
         self._electing = False
         able = [member for member in self.members if self._majority(member)]
         if able and self.primary is None:
-            self.primary = able[int(self._runtime.random.random() * len(able))]
+            self._turn_to(able[int(self._runtime.random.random() * len(able))])
             self._world.tell("store", "primary elected", {"host": self.primary, "term": self.term})
 
     # Watches
@@ -264,11 +270,11 @@ class SimStore:
     async def _request(self, work: float, *, write: bool = False) -> int:
         """Find the primary and reach it; returns the term in which it was reached."""
         replica_set, runtime = self._set, self._runtime
-        if not replica_set.serves(self._host):
+        if not (replica_set.open or replica_set.serves(self._host)):
             await self._select()
         term = replica_set.term
         await runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
-        if replica_set.term != term or not replica_set.serves(self._host):
+        if replica_set.term != term or not (replica_set.open or replica_set.serves(self._host)):
             await runtime.sleep(physics.ANSWER_SECONDS)
             raise UnknownOutcome("the store did not answer") if write else Unavailable("the store did not answer")
         return term
@@ -284,7 +290,7 @@ class SimStore:
         replica_set = self._set
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
         lost = write and replica_set.lost_answers and self._random() < replica_set.lost_answers
-        if lost or replica_set.term != term or not replica_set.serves(self._host):
+        if lost or replica_set.term != term or not (replica_set.open or replica_set.serves(self._host)):
             await self._runtime.sleep(physics.ANSWER_SECONDS)
             raise UnknownOutcome("the store's answer was lost") if write else Unavailable("the store did not answer")
 
