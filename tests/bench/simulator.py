@@ -135,9 +135,7 @@ def _calls(pairs: int, size: float) -> list[Row]:
             "Replace of a task, 5 indexes": (bench.replace_cost, GOAL_INDEXED),
         }
         return [
-            Row(
-                "P9", what, _ratio(pairs, raw, size, lambda cost=cost: cost(times)), "wake-ups", goal, "less", due=False
-            )
+            Row("P9", what, _ratio(pairs, raw, size, partial(cost, times)), "wake-ups", goal, "less", due=False)
             for what, (cost, goal) in cases.items()
         ]
 

@@ -43,7 +43,7 @@ def environment(version: str, python: Path) -> Path:
 
 def _answers(candidate: Path, version: str) -> bool:
     """pyenv's shims are on the PATH also for versions that are switched off."""
-    asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    asked = [str(candidate), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     return answer.returncode == 0 and answer.stdout.strip() == version
 

@@ -18,7 +18,18 @@ PYTHONS = installed()
 
 def hashes(python: Path, hash_seed: str, scenario: str, seed: int, out: Path) -> tuple[str, str]:
     """Of the summary and of the decompressed event log, made by a process of its own."""
-    command = [python, "-m", "ave.cli.main", "sim", "run", f"scenarios/{scenario}", "--seed", str(seed), "--out", out]
+    command = [
+        str(python),
+        "-m",
+        "ave.cli.main",
+        "sim",
+        "run",
+        f"scenarios/{scenario}",
+        "--seed",
+        str(seed),
+        "--out",
+        str(out),
+    ]
     environ = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -261,7 +261,9 @@ def test_damage_says_where_it_is_and_how_far_one_can_play(paths):
     assert read.seek(END).docs == read.seek(read.end).docs
 
 
-@pytest.mark.parametrize("content", [b"", b"vm,arrive_s\n", gzip.compress(b"vm,arrive_s\n", mtime=0), gzip.compress(b"", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"vm,arrive_s\n", gzip.compress(b"vm,arrive_s\n", mtime=0), gzip.compress(b"", mtime=0)]
+)
 def test_of_what_is_no_recording_nothing_is_played(path, content):
     path.write_bytes(content)
     read = Recording(path)
