@@ -125,7 +125,8 @@ class Machine:
         self._physical.spawn(supervise(), name=f"restart {process}")
 
     def stall(self) -> None:
-        """The whole host stands still: its guests too."""
+        """The whole host stands still: its guests too, and whatever others would ask of it."""
+        self.network.set_power(self.name, on=False)
         self._still = [guest for guest in self.guests.values() if guest.state is DomainState.RUNNING]
         for guest in self._still:
             self.witness(Paused(guest.vm, self.name, guest.instance))
@@ -133,6 +134,8 @@ class Machine:
             runtime.halt()
 
     def unstall(self) -> None:
+        if self.powered:
+            self.network.set_power(self.name, on=True)
         self.witness(Thawed(self.name))
         for guest in self._still:
             if self.guests.get(guest.vm) is guest:

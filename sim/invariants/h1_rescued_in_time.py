@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.vm import VM
-from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started
+from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started, Wrote
 from sim.invariants.shape import Stage, Violation
 
 BASE_SECONDS = 15.0  # beyond the profile's verdict
+RETRY_SECONDS = 100.0  # the longest pause between two tries of who found no room
 BATCH = 50  # VMs for which that is promised; one second more for each further one
 
 
@@ -22,6 +23,7 @@ class RescuedInTime:
         self._stage = stage
         self._lost: dict[str, str] = {}  # VM -> host
         self._since = 0.0  # the last disturbance
+        self._scarce_at = 0.0  # when there last was too little room for all that is lost
         self._meddling = 0  # lasting faults under way that harm no host: while there are, nothing is promised
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -32,6 +34,7 @@ class RescuedInTime:
             "vm": self.wanted,
             Started: self.up,
             Resumed: self.up,
+            Wrote: self.tick,
             "end": self.end,
         }
 
@@ -66,6 +69,10 @@ class RescuedInTime:
         if id in self._lost and (vm is None or not vm.on):
             del self._lost[id]
 
+    def tick(self, _: Wrote) -> None:
+        if self._lost and not self._room_for_all():
+            self._scarce_at = self._stage.now()
+
     def end(self, _: object) -> None:
         self._check()
 
@@ -78,7 +85,8 @@ class RescuedInTime:
 
     def _check(self) -> None:
         limit = self._stage.timing.verdict + BASE_SECONDS + max(0, len(self._lost) - BATCH)
-        if self._meddling or self._stage.now() - self._since <= limit:
+        since = self._since if self._scarce_at <= self._since else self._scarce_at + RETRY_SECONDS
+        if self._meddling or self._stage.now() - since <= limit:
             return
         for name in list(self._lost):
             vm = self._stage.vm(name)
