@@ -19,6 +19,7 @@ from ave.ports.together import Ports
 from ave.sync import Slots, together
 
 BEAT_SECONDS = 5.0
+SILENT_SECONDS = 2 * BEAT_SECONDS
 POLL_SECONDS = 600.0  # the net below the watch; a broken watch polls by itself
 RETRY_SECONDS = 2.0
 CLAIM_MAX = 16  # items per claim: one round trip, and a fair share for the other hosts of a role
@@ -44,6 +45,7 @@ class Worker:
         self._mine: dict[str, None] = {}  # what is being executed here
         self._unsure = False  # did a claim's answer get lost?
         self._looked_back = False  # was the last claim a search for such a one?
+        self._beat_at = float("-inf")  # the last one that the store confirmed
         self.uuid = ""
 
     def wake(self) -> None:
@@ -76,15 +78,20 @@ class Worker:
                 await self._ports.runtime.sleep(RETRY_SECONDS)
 
     async def _beat(self) -> None:
-        runtime, store, host = self._ports.runtime, self._ports.store, self._ports.host
+        runtime = self._ports.runtime
         await runtime.sleep(BEAT_SECONDS * runtime.random.random())
         while True:
             try:
-                busy = UNITS_PER_HOST - self._units.free
-                await store.commit(Change(Handler, host, {"uuid": self.uuid}, {"busy": busy}, {"beat": 1}))
+                await self._beat_once()
             except (Unavailable, UnknownOutcome):
                 pass  # the next beat is the retry
             await runtime.sleep(BEAT_SECONDS)
+
+    async def _beat_once(self) -> None:
+        busy = UNITS_PER_HOST - self._units.free
+        beat = Change(Handler, self._ports.host, {"uuid": self.uuid}, {"busy": busy}, {"beat": 1})
+        await self._ports.store.commit(beat)
+        self._beat_at = self._ports.runtime.now()
 
     async def _listen(self) -> None:
         """Turn commits in this worker's lanes into wake-ups."""
@@ -125,6 +132,10 @@ class Worker:
         await self._units.acquire()
         wanted = min(CLAIM_MAX, self._units.free + 1)
         try:
+            if self._ports.runtime.now() - self._beat_at > SILENT_SECONDS:
+                await (
+                    self._beat_once()
+                )  # who was silent says that it is back, before it takes what others would take from it
             items = await (self._recover_claim(wanted) if self._unsure else self._take(wanted))
         except Unavailable:
             await self._ports.runtime.sleep(RETRY_SECONDS)
