@@ -50,7 +50,14 @@ def rows(outcome: Outcome) -> list[tuple[str, str]]:
     return [(name, figure(name, outcome.metrics[name])) for name in wanted if outcome.metrics[name] or name in _ALWAYS]
 
 
-_ALWAYS = ("ha.waiting", "jobs.failed", "jobs.open", "placement.refused", "capacity.refused", "capacity.empty_hosts.min")
+_ALWAYS = (
+    "ha.waiting",
+    "jobs.failed",
+    "jobs.open",
+    "placement.refused",
+    "capacity.refused",
+    "capacity.empty_hosts.min",
+)
 
 
 def markdown(outcome: Outcome) -> str:
