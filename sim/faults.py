@@ -203,5 +203,5 @@ def end(cluster: SimCluster, name: str, hosts: tuple[str, ...], given: Given) ->
     if fault.end is None:
         return
     cluster.world.tell("fault", f"{name} ends", {"hosts": ",".join(hosts)})
-    fault.end(cluster, hosts, given)
     cluster.witness(Disturbed(name, hosts if fault.harms else (), over=True, lasting=True))
+    fault.end(cluster, hosts, given)

@@ -129,14 +129,18 @@ class LeaseKeeper:
     async def _renew_for_ever(self, facts: Facts) -> None:
         runtime = self._ports.runtime
         await self._enter(facts)
+        renewed = True
         while True:
             try:
-                if self._stopped:
+                if self._stopped and renewed:
                     await self._resume()
-                pause = RENEW_SECONDS if runtime.now() < self._ends else RETRY_SECONDS  # VMs stand still: hurry
+                pause = RENEW_SECONDS if renewed else RETRY_SECONDS  # without an answer every second counts
                 await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
+                renewed = False
                 await self._renew()
+                renewed = True
             except (Unavailable, UnknownOutcome):
+                renewed = False  # also when it was the resuming that could not be done: the lease comes first
                 if runtime.now() >= self._ends:
                     self._learn(None)
             except Refused:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.ha.timing import RENEW_SECONDS
-from drivers.sim.facts import Deposed, Disturbed, Elected, Gone, Paused, Powered
+from drivers.sim.facts import Deposed, Disturbed, Elected, Gone, Paused, Powered, Resumed, Started
 from sim.invariants.shape import Stage, Violation
 
 AFTERMATH_SECONDS = 300.0  # how long after its end a harm may still show
@@ -23,6 +23,7 @@ class StaticStability:
         self.armed = 0
         self._stage = stage
         self._harmed: dict[str, float] = {}  # host -> until when
+        self._copies: dict[int, None] = {}  # incoming domains
         self._without: dict[str, float] = {}  # host -> since when it is without storage
         for machine in list(stage.machines.values())[:1]:
             machine.network.on_change(lambda: self.look(None))
@@ -33,6 +34,8 @@ class StaticStability:
             Disturbed: self.disturbed,
             Elected: self.look,
             Deposed: self.look,
+            Started: self.started,
+            Resumed: self.ran,
             Paused: self.stopped,
             Gone: self.stopped,
         }
@@ -60,7 +63,16 @@ class StaticStability:
             else:
                 self._without.pop(host, None)
 
+    def started(self, fact: Started) -> None:
+        if fact.incoming:
+            self._copies[fact.instance] = None
+
+    def ran(self, fact: Resumed) -> None:
+        self._copies.pop(fact.instance, None)
+
     def stopped(self, fact: Paused | Gone) -> None:
+        if fact.instance in self._copies:
+            return  # a migration's copy that never ran: nobody's VM stops with it
         if self._stage.now() <= self._harmed.get(fact.host, -1.0) or self._lease_could_end(fact.host):
             return
         if self._stage.lock_holder(f"vm/{fact.vm}"):
