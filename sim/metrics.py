@@ -52,6 +52,7 @@ class Metrics:
         self._recovery: list[float] = []
         self._durations: list[float] = []
         self._jobs: dict[str, WorkState] = {}
+        self._open: dict[str, None] = {}  # those of them that have not ended
         self._placed: dict[str, None] = {}
         self.counts: dict[str, int] = dict.fromkeys(METRICS, 0)
         self._pause_max = 0.0
@@ -81,7 +82,7 @@ class Metrics:
         values["jobs.submitted"] = len(self._jobs)
         values["jobs.done"] = sum(state is WorkState.DONE for state in self._jobs.values())
         values["jobs.failed"] = sum(state is WorkState.FAILED for state in self._jobs.values())
-        values["jobs.open"] = sum(state not in ENDED for state in self._jobs.values())
+        values["jobs.open"] = len(self._open)
         values["placement.failed_ratio"] = values["placement.refused"] / max(1, values["placement.decided"])
         values["user.given_up"] = given_up
         for name, sample in (("ha.recovery_time", self._recovery), ("jobs.duration", self._durations)):
@@ -93,8 +94,7 @@ class Metrics:
         """What a chart shows of this moment."""
         guests = sum(len(machine.guests) for machine in self._cluster.machines.values())
         up = sum(machine.powered for machine in self._cluster.machines.values())
-        opened = sum(state not in ENDED for state in self._jobs.values())
-        return {"hosts up": up, "domains": guests, "VMs lost": len(self._lost), "Jobs open": opened}
+        return {"hosts up": up, "domains": guests, "VMs lost": len(self._lost), "Jobs open": len(self._open)}
 
     def _listen(self, fact: Any) -> None:
         handler = self._saw.get(type(fact))
@@ -175,7 +175,10 @@ class Metrics:
 
     def _work(self, id: str, work: Work) -> None:
         if work.function == LEAD:
-            if work.state in ENDED and self._jobs.get(id) not in ENDED:
+            if work.state not in ENDED:
+                self._open[id] = None
+            elif self._jobs.get(id) not in ENDED:
+                self._open.pop(id, None)
                 self._durations.append(self._now() - work.submitted)
             self._jobs[id] = work.state
         elif work.function == PLACE and work.state is WorkState.DONE and id not in self._placed:

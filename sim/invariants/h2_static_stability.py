@@ -25,8 +25,9 @@ class StaticStability:
         self._harmed: dict[str, float] = {}  # host -> until when
         self._copies: dict[int, None] = {}  # incoming domains
         self._without: dict[str, float] = {}  # host -> since when it is without storage
-        for machine in list(stage.machines.values())[:1]:
-            machine.network.on_change(lambda: self.look(None))
+        self._network = next((machine.network for machine in stage.machines.values()), None)
+        if self._network is not None:
+            self._network.on_change(lambda: self.look(None))
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
@@ -54,6 +55,9 @@ class StaticStability:
     def look(self, _: object) -> None:
         """Who is without storage now, and for whom is that over?"""
         storage = self._stage.storage
+        whole = self._network is not None and self._network.whole
+        if whole and storage.leader is not None and not self._without:
+            return  # nobody is, nor was: the usual case, with a thousand hosts powered on one by one
         for host in self._stage.machines:
             if not storage.reached_by(host) or not storage.led_for(host):
                 self._without.setdefault(host, self._stage.now())
