@@ -5,7 +5,8 @@ A shape not declared here is an error, not a slow scan (``ports.store``). Indexe
 
 from __future__ import annotations
 
-from ave.model.cluster import Handler, JobQueue, Lock, Role
+from ave.model.alarm import Alarm
+from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.network import Network
@@ -13,6 +14,8 @@ from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.model.work import Work
 from ave.ports.store import Index, Kind
+
+SCHEMA = 1  # grows with every change that an older node would misread; a store of a newer one is refused
 
 KINDS = (
     Kind("host", Host, (Index(), Index(("state",)))),
@@ -30,10 +33,13 @@ KINDS = (
             Index(("job", "state")),  # a Job's tasks
             Index(("flag", "state"), ("turn",)),  # a Job Queue
             Index(("state",), ("submitted",)),  # recovery
+            Index(("state",), ("finished",)),  # clean-up
         ),
     ),
     Kind("role", Role, (Index(),)),
     Kind("handler", Handler, (Index(),), shown=False),
-    Kind("lock", Lock, (Index(("job",)),), shown=False),
+    Kind("lock", Lock, (Index(("job",)), Index((), ("job",))), shown=False),
     Kind("queue", JobQueue, (Index(),), shown=False),
+    Kind("key", Key, (Index((), ("made",)),), shown=False),
+    Kind("alarm", Alarm, (Index(), Index((), ("raised",)))),
 )

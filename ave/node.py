@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from ave.ha.lease import LeaseKeeper
 from ave.ha.monitor import Monitor
-from ave.ha.rescue import RESCUE
 from ave.ha.timing import PROFILES, Timing
 from ave.jobs.crew import Crew
 from ave.jobs.recovery import Recovery
-from ave.jobs.verb import Function, Verb
+from ave.jobs.timetable import Timetable
+from ave.jobs.verb import TaskKind, Verb
 from ave.jobs.worker import Worker
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership
 from ave.scheduler.steps import PLACE
 from ave.sync import together
-from ave.vms.create import CREATE
-from ave.vms.delete import DELETE
-from ave.vms.migrate import MIGRATE
-from ave.vms.power import POWEROFF, SHUTDOWN
-from ave.vms.reconcile import reconcile_for_ever
-from ave.vms.start import START_VERB
+from ave.verbs import VERBS
+from ave.vms.reconcile import reconcile_at_start
 
-VERBS: Mapping[str, Verb] = {
-    verb.operation: verb for verb in (CREATE, START_VERB, SHUTDOWN, POWEROFF, MIGRATE, DELETE, RESCUE)
+# What may be run by itself, and what it needs beside it.
+SERVICES: Mapping[str, tuple[str, ...]] = {
+    "lease": (),  # the storage lease, and what must stand still when it ends
+    "jobs": (),  # the Job Center: Worker everywhere, Job Recovery and timetable on master hosts
+    "scheduler": ("lease", "jobs"),  # on master hosts: who is Active places VMs
+    "monitor": ("lease", "jobs", "scheduler"),  # on master hosts: judges hosts and rescues their VMs
 }
 
 
-async def run_node(ports: Ports, *, master: bool, timing: Timing = PROFILES["seed"]) -> None:
-    """Every service of a host: lease keeper and worker everywhere, roles and Job Recovery on master hosts."""
+async def run_node(
+    ports: Ports,
+    *,
+    master: bool,
+    timing: Timing = PROFILES["seed"],
+    services: Sequence[str] = tuple(SERVICES),
+    verbs: Mapping[str, Verb] = VERBS,
+) -> None:
+    """The named services of a host; some of them are on master hosts only."""
     timing.require_safe()
     runtime = ports.runtime
     leadership = Leadership(ports)
     crew = Crew(ports)
-    functions: dict[str, Function] = {name: f for verb in VERBS.values() for name, f in verb.functions.items()}
+    kinds: dict[str, TaskKind] = {name: kind for verb in verbs.values() for name, kind in verb.tasks.items()}
     worker: Worker | None = None
 
     def wake() -> None:
@@ -43,15 +51,17 @@ async def run_node(ports: Ports, *, master: bool, timing: Timing = PROFILES["see
             worker.wake()
 
     scheduler = Scheduler(ports, leadership, wake)
-    functions[PLACE] = scheduler.place
-    worker = Worker(ports, crew, VERBS, functions, lambda: tuple(scheduler.roles), ROLES if master else ())
-    services = {
-        "lease": LeaseKeeper(ports, timing, leadership).run(),
-        "worker": worker.run(),
-        "reconcile": reconcile_for_ever(ports),
+    kinds[PLACE] = TaskKind(function=scheduler.place)
+    worker = Worker(ports, crew, verbs, kinds, lambda: tuple(scheduler.roles), ROLES if master else ())
+    running: dict[str, dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
+        "lease": {"lease": LeaseKeeper(ports, timing, leadership).run, "reconcile": lambda: reconcile_at_start(ports)},
+        "jobs": {"worker": worker.run},
+        "scheduler": {},
+        "monitor": {},
     }
     if master:
-        services["scheduler"] = scheduler.run()
-        services["monitor"] = Monitor(ports, crew, timing, scheduler, leadership).run()
-        services["recovery"] = Recovery(ports, crew, ROLES).run()
-    await together(runtime, services)
+        running["jobs"]["recovery"] = Recovery(ports, crew, ROLES).run
+        running["jobs"]["timetable"] = Timetable(ports, crew).run
+        running["scheduler"]["scheduler"] = scheduler.run
+        running["monitor"]["monitor"] = Monitor(ports, crew, timing, scheduler, leadership).run
+    await together(runtime, {name: run() for service in services for name, run in running[service].items()})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from ave.model.vm import Priority
+from ave.model.volume import StoragePolicy
+from ave.model.work import Urgency
 
 
 class NewVM(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,58 @@ class MigrateVMs(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
 
 
+class NewVolume(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    size_gib: int
+    policy: StoragePolicy = StoragePolicy()
+
+
+class CreateVolumes(msgspec.Struct, frozen=True, kw_only=True):
+    volumes: tuple[NewVolume, ...]
+
+
+class GrowVolumes(msgspec.Struct, frozen=True, kw_only=True):
+    sizes_gib: dict[str, int]  # by volume
+
+
+class NameVolumes(msgspec.Struct, frozen=True, kw_only=True):
+    volumes: tuple[str, ...]
+
+
+class DescribedNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network shall be; with VLANs in ``trunk`` it is a trunk, and an access network without."""
+
+    id: str
+    vlan: int = 0
+    trunk: tuple[int, ...] = ()
+
+
+class DescribeNetworks(msgspec.Struct, frozen=True, kw_only=True):
+    networks: tuple[DescribedNetwork, ...]
+
+
+class NameNetworks(msgspec.Struct, frozen=True, kw_only=True):
+    networks: tuple[str, ...]
+
+
+class EnterMaintenance(msgspec.Struct, frozen=True, kw_only=True):
+    host: str
+    check_only: bool = False  # only say where its VMs would go, or what is in the way
+
+
+class ExitMaintenance(msgspec.Struct, frozen=True, kw_only=True):
+    host: str
+    bring_back: bool = False  # the VMs that were moved away for it
+
+
+class NameHosts(msgspec.Struct, frozen=True, kw_only=True):
+    hosts: tuple[str, ...]
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that says it all by being made."""
+
+
 class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
     """What the VM Monitor asks for: bring back the VMs of a host that is proved not to run them."""
 
@@ -54,11 +109,23 @@ class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
     vms: tuple[str, ...]
 
 
+class JobType(StrEnum):
+    RESOURCE = "resource"  # declarative: after success its resources are as described, whatever they were before
+    ONE_TIME = "one-time"  # imperative: something is done once, the removal of a host, say
+    SCHEDULED = "scheduled"  # comes back every period; never retried, the next one is the retry
+
+
 class Operation(msgspec.Struct, frozen=True):
     name: str
     request: type[Any]
     phrase: str
     by_user: bool = True
+    type: JobType = JobType.RESOURCE
+    urgency: Urgency = Urgency.NORMAL
+
+
+def _scheduled(name: str, request: type[Any], phrase: str) -> Operation:
+    return Operation(name, request, phrase, by_user=False, type=JobType.SCHEDULED)
 
 
 OPERATIONS = {
@@ -66,10 +133,29 @@ OPERATIONS = {
     for operation in (
         Operation("vm.create", CreateVMs, "create VMs, and start them"),
         Operation("vm.start", StartVMs, "start stopped VMs"),
-        Operation("vm.shutdown", ShutdownVMs, "ask the guests to shut down"),
-        Operation("vm.poweroff", NameVMs, "force VMs off"),
+        Operation("vm.shutdown", ShutdownVMs, "ask the guests to shut down", urgency=Urgency.STOP),
+        Operation("vm.poweroff", NameVMs, "force VMs off", urgency=Urgency.STOP),
         Operation("vm.migrate", MigrateVMs, "move running VMs to other hosts without stopping them"),
         Operation("vm.delete", NameVMs, "delete VMs and their volumes"),
-        Operation("ha.rescue", RescueVMs, "start the VMs of a dead host elsewhere", by_user=False),
+        Operation("volume.create", CreateVolumes, "make volumes"),
+        Operation("volume.grow", GrowVolumes, "make volumes larger, attached or not"),
+        Operation("volume.delete", NameVolumes, "delete volumes that belong to no VM"),
+        Operation("network.create", DescribeNetworks, "declare virtual networks"),
+        Operation("network.edit", DescribeNetworks, "change the VLANs of networks"),
+        Operation("network.delete", NameNetworks, "delete networks to which no VM is connected"),
+        Operation(
+            "host.enter-maintenance",
+            EnterMaintenance,
+            "move every VM away from a host and keep it empty",
+            type=JobType.ONE_TIME,
+        ),
+        Operation("host.exit-maintenance", ExitMaintenance, "let a host take VMs again", type=JobType.ONE_TIME),
+        Operation(
+            "ha.rescue", RescueVMs, "start the VMs of a dead host elsewhere", by_user=False, urgency=Urgency.RESCUE
+        ),
+        _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
+        _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),
+        _scheduled("jobs.recover", Nothing, "the net below the continuous sweeps: nothing in the Job Center is stuck"),
+        _scheduled("jobs.clean-up", Nothing, "forget Jobs and keys that are older than their retention"),
     )
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, LEAD, Work, WorkState
+from ave.operations import OPERATIONS, JobType
 from ave.ports.store import Commit
 from ave.scheduler.steps import PLACE
 from drivers.sim.facts import Disturbed, Elected, Gone, Paused, Powered, Resumed, Started
@@ -174,7 +175,7 @@ class Metrics:
                 self._work(id, doc)
 
     def _work(self, id: str, work: Work) -> None:
-        if work.function == LEAD:
+        if work.function == LEAD and OPERATIONS[work.operation].type is not JobType.SCHEDULED:
             if work.state not in ENDED:
                 self._open[id] = None
             elif self._jobs.get(id) not in ENDED:

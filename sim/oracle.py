@@ -60,6 +60,8 @@ class Oracle:
 
     def told(self, process: str, event: str, fields: dict[str, Any]) -> None:
         self._events.append((self._now(), (process, event, fields)))
+        if event == "work stumbles" and fields["work"] not in self.stage.poisoned:
+            raise Violation("crash", f"a bug in {fields['work']}: {fields['why']}", tuple(_names([fields["work"]])))
 
     def end(self) -> None:
         for handler in self._handlers.get("end", ()):

@@ -21,7 +21,7 @@ PACKAGES = {
 _GROUND = ("errors", "runtime", "sync")
 _WORDS = (*_GROUND, "model", "operations", "ports", "kinds")
 _SERVICES = ("scheduler", "storage", "network", "guest", "console")
-_NODE = (*_WORDS, "projection", "placement", "jobs", *_SERVICES, "vms", "ha")
+_NODE = (*_WORDS, "projection", "placement", "jobs", *_SERVICES, "hosts", "vms", "ha", "verbs")
 INSIDE_AVE = {
     "__init__": (),
     "errors": (),
@@ -41,6 +41,8 @@ INSIDE_AVE = {
     "console": (*_WORDS, "jobs"),
     "vms": (*_WORDS, "jobs", "placement", *_SERVICES),
     "ha": (*_WORDS, "jobs", "placement", *_SERVICES),
+    "hosts": (*_WORDS, "jobs", "placement", *_SERVICES),
+    "verbs": _NODE,
     "node": _NODE,
     "guard": _NODE,
 }
@@ -49,7 +51,7 @@ INSIDE_AVE = {
 # fmt: off
 STANDARD_LIBRARY = (
     "__future__", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "enum", "fractions",
-    "functools", "heapq", "itertools", "math", "operator", "re", "string", "textwrap", "types", "typing",
+    "functools", "hashlib", "heapq", "itertools", "math", "operator", "re", "string", "textwrap", "types", "typing",
 )
 # fmt: on
 THIRD_PARTY = ("msgspec", "networkx", "numpy")

@@ -1,6 +1,6 @@
 """The command line: its commands, and what its exit codes mean.
 
-0 done · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+0 done · 1 failed · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ app.command(sim)
 sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
 sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
 sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
+app.command("ave.cli.node:node", name="node", help="Run the services of one host, for real.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
 
 

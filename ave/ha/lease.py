@@ -200,7 +200,7 @@ class LeaseKeeper:
     async def _let_run(self, domain: Domain) -> None:
         runtime = self._ports.runtime
         try:
-            await self._ports.hypervisor.resume(domain.vm, domain.epoch)
+            await self._ports.hypervisor.resume(domain.vm, Stamp(epoch=domain.epoch))
             runtime.log("VM resumes", vm=domain.vm)
         except Refused as refusal:
             runtime.log("VM does not resume", vm=domain.vm, why=str(refusal))

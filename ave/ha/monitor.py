@@ -132,7 +132,6 @@ class Monitor:
             request,
             flag=QUEUE,
             on_conflict=OnConflict.SKIP,
-            urgent=True,
             lane=self._ports.host,  # alive, while another may be the next one lost
         )
         self._ports.runtime.log("rescue submitted", host=host.id, vms=len(names), job=self._job)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM, VMState
@@ -19,12 +19,12 @@ LOST = (VMState.RUNNING, VMState.STARTING, VMState.SUSPENDED, VMState.UNKNOWN)
 
 
 def split(request: RescueVMs, found: Found) -> Split:
-    host: Host | None = found.get(request.host)
+    host = found.get(Host, request.host)
     results: dict[str, Result] = {}
     writes: list[Write] = []
     rescued: list[str] = []
     for name in request.vms:
-        vm: VM | None = found.get(name)
+        vm = found.get(VM, name)
         if vm is None or host is None or vm.host != host.id or vm.state not in LOST:
             results[name] = Result(True, "nothing to rescue any more")
         elif host.state not in (HostState.FENCED, HostState.RECOVERED) and host.epoch <= vm.host_epoch:
@@ -55,8 +55,7 @@ def _settle(vm: VM, host: Host) -> list[Write]:
 
 RESCUE = Verb(
     operation="ha.rescue",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split,
     also=lambda request: ((Host, request.host),),
 )

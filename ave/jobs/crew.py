@@ -43,6 +43,12 @@ class Crew:
             return facts[step.fact].host, True
         return await self.pick(), False
 
+    async def hosts(self) -> tuple[str, ...]:
+        """Those that are online and have a worker."""
+        if self._ports.runtime.now() - self._read_at > FRESH_SECONDS:
+            await self._read()
+        return tuple(host for host, _ in self._idle)
+
     async def _read(self) -> None:
         store = self._ports.store
         online = await store.find(Host, {"state": HostState.ONLINE})

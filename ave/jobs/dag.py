@@ -1,8 +1,9 @@
-"""The DAG of a Job, as pure functions on its Plan.
+"""The DAG of a Job or of a resource group, as pure functions on its Plan.
 
 A node is a step, an edge a dependency. A task that succeeded leaves and frees its dependants; one that failed takes all its
-direct and indirect dependants with it, while independent branches go on. Folding is the only way a plan changes, and folds
-every ended task it is shown at once, so that siblings ending together cost one commit and not a storm of retries.
+direct and indirect dependants with it, while independent branches go on, and leaves a step that undoes what it may have
+done. Folding is the only way a plan changes, and folds every ended task it is shown at once, so that siblings ending together
+cost one commit and not a storm of retries.
 """
 
 from __future__ import annotations
@@ -13,24 +14,35 @@ import msgspec
 import networkx
 
 from ave.errors import Refused
-from ave.model.work import Fact, Plan, Result, Step, Work, WorkState
+from ave.model.work import GROUP, Fact, Plan, Result, Step, Work, WorkState
 
 STEPS_MAX = 10_000
+UNDO = "undo/"
+CANCELLED = Result(False, "cancelled")
+
+Steps = Mapping[str, Step]
 
 
-def plan(steps: Mapping[str, Step], results: Mapping[str, Result], tokens: Mapping[str, int]) -> Plan:
+def plan(
+    steps: Steps,
+    results: Mapping[str, Result],
+    tokens: Mapping[str, int],
+    groups: Mapping[str, dict[str, Step]] | None = None,
+    groups_need: tuple[str, ...] = (),
+) -> Plan:
     """The plan of these steps; Refused if they depend on nothing known, or on themselves."""
-    if len(steps) > STEPS_MAX:
-        raise Refused(f"a Job may have {STEPS_MAX} tasks, this one has {len(steps)}: split the request")
-    if any(step.needs for step in steps.values()):
-        for name, step in steps.items():
-            for need in step.needs:
-                if need not in steps:
-                    raise Refused(f"step {name} needs {need}, which is not a step of this Job")
-        if not networkx.is_directed_acyclic_graph(_graph(steps)):
-            cycle = " -> ".join(edge[0] for edge in networkx.find_cycle(_graph(steps)))
-            raise Refused(f"the steps wait for each other: {cycle}")
-    return Plan(steps=dict(steps), submitted=(), results=dict(results), tokens=dict(tokens), total=len(steps))
+    groups = groups or {}
+    total = len(steps) + sum(len(inner) for inner in groups.values())
+    if total > STEPS_MAX:
+        raise Refused(f"a Job may have {STEPS_MAX} tasks, this one has {total}: split the request")
+    carriers = {f"{GROUP}/{name}": Step(function=GROUP, needs=groups_need) for name in groups}
+    outer = {**steps, **carriers}
+    for each in (outer, *groups.values()):
+        _require_acyclic(each)
+    inner = {f"{GROUP}/{name}": dict(each) for name, each in groups.items()}
+    return Plan(
+        steps=outer, submitted=(), results=dict(results), tokens=dict(tokens), total=total or len(outer), groups=inner
+    )
 
 
 def ready(plan: Plan) -> tuple[str, ...]:
@@ -38,31 +50,64 @@ def ready(plan: Plan) -> tuple[str, ...]:
     return tuple(name for name, step in plan.steps.items() if not step.needs and name not in plan.submitted)
 
 
-def fold(plan: Plan, ended: Iterable[Work]) -> Plan:
-    """The plan without the tasks that ended; what they freed is in ``ready``. A task already folded changes nothing."""
-    steps, graph = dict(plan.steps), _Lazy(plan.steps)
+def group(plan: Plan, name: str) -> Plan:
+    """The plan of a resource group that begins now, with the facts that its steps need."""
+    steps = dict(plan.groups[name])
+    facts = {step.fact: plan.facts[step.fact] for step in steps.values() if step.fact in plan.facts}
+    results: dict[str, Result] = {}
+    total = len(steps)
+    _refuse(steps, _Lazy(steps), facts, results, {})
+    ended = total - len(steps)
+    return Plan(steps=steps, submitted=(), facts=facts, results=results, tokens=plan.tokens, total=total, ended=ended)
+
+
+def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
+    """The plan without the tasks that ended; what they freed is in ``ready``. A task already folded changes nothing.
+
+    With ``stop`` nothing new begins but what undoes.
+    """
+    steps, graph, groups = dict(plan.steps), _Lazy(plan.steps), dict(plan.groups)
     facts, results = dict(plan.facts), dict(plan.results)
+    before, over, undoing = _weight(steps, groups), 0, 0
     for task in ended:
         step = steps.pop(task.step, None)
         if step is None:
             continue
         facts.update(task.facts)
-        if task.state is WorkState.DONE:
-            _count(results, step, Result(True))
+        if task.function == GROUP:
+            over += task.plan.total if task.plan is not None else 0
+            for name, result in task.results.items():
+                _count(results, name, result)
+        elif task.state is WorkState.DONE:
+            _count(results, step.resource, Result(True))
             _free(steps, task.step)
         else:
             why = task.results[task.step].why if task.step in task.results else str(task.state)
-            _fail(steps, graph, results, task.step, step, why)
-    _refuse(steps, graph, facts, results)
-    submitted = tuple(name for name in plan.submitted if name in steps)
-    return msgspec.structs.replace(plan, steps=steps, facts=facts, results=results, submitted=submitted)
+            _fail(steps, graph, groups, results, task.step, step, why)
+            if step.undo and task.attempt:
+                steps[UNDO + task.step] = msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
+                undoing += 1
+    _refuse(steps, graph, facts, results, groups)
+    if stop:
+        _stop(plan, steps, groups, results)
+    over += before + undoing - _weight(steps, groups)
+    return msgspec.structs.replace(
+        plan,
+        steps=steps,
+        facts=facts,
+        results=results,
+        groups=groups,
+        submitted=tuple(name for name in plan.submitted if name in steps),
+        total=plan.total + undoing,
+        ended=plan.ended + over,
+    )
 
 
 class _Lazy:
     """The graph of a plan's steps, drawn once and only if a step failed."""
 
-    def __init__(self, steps: Mapping[str, Step]) -> None:
-        self._steps = steps
+    def __init__(self, steps: Steps) -> None:
+        self._steps = dict(steps)
         self._graph: networkx.DiGraph[str] | None = None
 
     def drawn(self) -> networkx.DiGraph[str]:
@@ -71,36 +116,83 @@ class _Lazy:
         return self._graph
 
 
+Groups = dict[str, dict[str, Step]]
+
+
 def _free(steps: dict[str, Step], done: str) -> None:
     for name, step in steps.items():
         if done in step.needs:
             steps[name] = msgspec.structs.replace(step, needs=tuple(n for n in step.needs if n != done))
 
 
-def _fail(steps: dict[str, Step], graph: _Lazy, results: dict[str, Result], name: str, step: Step, why: str) -> None:
-    _count(results, step, Result(False, why))
+def _fail(
+    steps: dict[str, Step],
+    graph: _Lazy,
+    groups: Groups,
+    results: dict[str, Result],
+    name: str,
+    step: Step,
+    why: str,
+) -> None:
+    counts_for = step.resource or name
+    if name.startswith(UNDO):
+        known = results.get(counts_for, Result(False))
+        results[counts_for] = Result(False, f"{known.why}; what it had done could not be undone: {why}")
+        return
+    _count(results, counts_for, Result(False, why))
     for dependant in sorted(networkx.descendants(graph.drawn(), name)):
         if (gone := steps.pop(dependant, None)) is not None:
-            _count(results, gone, Result(False, why))
+            _drop(dependant, gone, groups, results, Result(False, why))
 
 
-def _refuse(steps: dict[str, Step], graph: _Lazy, facts: Mapping[str, Fact], results: dict[str, Result]) -> None:
+def _drop(name: str, step: Step, groups: Groups, results: dict[str, Result], result: Result) -> None:
+    """A step, or a whole group, that will never begin."""
+    for gone in (step, *groups.pop(name, {}).values()):
+        _count(results, gone.resource, result)
+
+
+def _refuse(
+    steps: dict[str, Step], graph: _Lazy, facts: Mapping[str, Fact], results: dict[str, Result], groups: Groups
+) -> None:
     """Steps that would run where a fact says, when the fact is that there is no such place."""
     for name in list(steps):
         step = steps.get(name)
         if step is not None and step.fact in facts and (why := facts[step.fact].refusal):
             del steps[name]
-            _fail(steps, graph, results, name, step, why)
+            _fail(steps, graph, groups, results, name, step, why)
 
 
-def _count(results: dict[str, Result], step: Step, result: Result) -> None:
+def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str, Result]) -> None:
+    for name in list(steps):
+        if name not in plan.submitted and not name.startswith(UNDO):
+            _drop(name, steps.pop(name), groups, results, CANCELLED)
+
+
+def _count(results: dict[str, Result], resource: str, result: Result) -> None:
     """A resource's result: the first failure stays."""
-    known = results.get(step.resource)
-    if step.resource and (known is None or known.ok):
-        results[step.resource] = result
+    known = results.get(resource)
+    if resource and (known is None or known.ok):
+        results[resource] = result
 
 
-def _graph(steps: Mapping[str, Step]) -> networkx.DiGraph[str]:
+def _weight(steps: Steps, groups: Groups) -> int:
+    """How many steps are still to end, not counting those of groups that have begun."""
+    return sum(step.function != GROUP for step in steps.values()) + sum(len(inner) for inner in groups.values())
+
+
+def _require_acyclic(steps: Steps) -> None:
+    if not any(step.needs for step in steps.values()):
+        return
+    for name, step in steps.items():
+        for need in step.needs:
+            if need not in steps:
+                raise Refused(f"step {name} needs {need}, which is not a step of this Job")
+    if not networkx.is_directed_acyclic_graph(_graph(steps)):
+        cycle = " -> ".join(edge[0] for edge in networkx.find_cycle(_graph(steps)))
+        raise Refused(f"the steps wait for each other: {cycle}")
+
+
+def _graph(steps: Steps) -> networkx.DiGraph[str]:
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_nodes_from(steps)
     graph.add_edges_from((need, name) for name, step in steps.items() for need in step.needs)

@@ -6,28 +6,82 @@ from collections.abc import Mapping
 
 from ave.errors import NoFit, Refused, Stale, Unavailable, UnknownOutcome
 from ave.jobs.crew import Crew
-from ave.jobs.leader import fold, folding
-from ave.jobs.verb import SECONDS_PER_TASK, Function
+from ave.jobs.folding import FINISHED, ended_group, fold, folding
+from ave.jobs.verb import TaskKind
+from ave.model.alarm import Alarm
 from ave.model.states import move
 from ave.model.work import ENDED, Result, Work, WorkState
-from ave.ports.store import Conflict, Replace
+from ave.ports.store import Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
+from ave.runtime import Cancelled
 
-ATTEMPTS = 5
-FIRST_PAUSE_SECONDS = 0.5  # doubled after every attempt, with jitter
+FIRST_PAUSE_SECONDS = 0.5  # doubled after every try, with jitter …
+LONGEST_PAUSE_SECONDS = 60.0  # … up to this
 RETRY_SECONDS = 2.0
 
 
 class Follower:
-    def __init__(self, ports: Ports, crew: Crew, functions: Mapping[str, Function]) -> None:
-        self._ports, self._crew, self._functions = ports, crew, functions
+    def __init__(self, ports: Ports, crew: Crew, kinds: Mapping[str, TaskKind]) -> None:
+        self._ports, self._crew, self._kinds = ports, crew, kinds
+        self._at_work: dict[str, None] = {}  # tasks whose function runs now
+        self._stopped: dict[str, None] = {}
 
     async def follow(self, task: Work) -> None:
         """Perform the task and record how it ended. Raises Stale if it was given to somebody else meanwhile."""
-        ended = await self._perform(task)
+        await self._record(task, await self._perform(task))
+
+    async def give_up(self, task: Work, why: str) -> None:
+        """Fail a task that nobody can perform, so that it blocks nobody, and have somebody look at it."""
+        alarm = Alarm(id=f"poison/{task.id}", what=f"task {task.id} ({task.function}) was given up: {why}")
+        await self._record(task, _failed(task, why), Insert(alarm, {"raised": 0.0}))
+
+    def stop(self, task: Work) -> bool:
+        """Its Job is cancelled: may whoever executes it be cancelled now?"""
+        kind = self._kinds.get(task.function)
+        if kind is None or not kind.stoppable or task.id not in self._at_work:
+            return False
+        self._stopped[task.id] = None
+        return True
+
+    async def _perform(self, task: Work) -> Work:
+        kind = self._kinds.get(task.function)
+        if kind is None:
+            return _failed(task, f"{self._ports.host} does not know how to do {task.function}")
+        self._at_work[task.id] = None
+        try:
+            return await self._try(task, kind)
+        except Cancelled:
+            if task.id not in self._stopped:
+                raise
+            why = "stopped: its Job was cancelled"
+            return move(task, WorkState.CANCELLED, why, results={task.step: Result(False, why)}, handler="")
+        finally:
+            self._at_work.pop(task.id, None)
+            self._stopped.pop(task.id, None)
+
+    async def _try(self, task: Work, kind: TaskKind) -> Work:
+        why = ""
+        for number in range(kind.tries):
+            try:
+                async with self._ports.runtime.timeout(kind.seconds):
+                    facts = await kind.function(self._ports, task)
+                return move(task, WorkState.DONE, "did it", facts=facts or {}, handler="")
+            except (Refused, NoFit) as refusal:
+                return _failed(task, str(refusal))
+            except TimeoutError:
+                return _failed(task, f"{task.function} did not end within {kind.seconds:g} s")
+            except (Unavailable, UnknownOutcome, Conflict) as trouble:
+                why = f"{type(trouble).__name__}: {trouble}"
+                self._ports.runtime.log("task retries", task=task.id, attempt=number + 1, why=why)
+            if number + 1 < kind.tries:
+                await self._pause(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number))
+        return _failed(task, why)
+
+    async def _record(self, task: Work, ended: Work, *also: Write) -> None:
+        """Until the store has it. Raises Stale."""
         while True:
             try:
-                await self._record(task, ended)
+                await self._record_once(task, ended, *also)
                 return
             except Unavailable:
                 await self._pause(RETRY_SECONDS)
@@ -35,39 +89,31 @@ class Follower:
                 now = await self._recorded(task)
                 if now.state in ENDED:
                     return  # a sweep will fold it if nobody has
+            except Conflict as conflict:
+                now = conflict.found
+                if conflict.id != task.id:
+                    raise
+                if now is None or (now.state, now.handler, now.attempt) != (task.state, task.handler, task.attempt):
+                    raise Stale(task.id) from conflict
+                task = now  # still ours: its user wants it stopped, and it has ended by itself
+                ended = move(task, ended.state, ended.story[-1], facts=ended.facts, results=ended.results, handler="")
 
-    async def _perform(self, task: Work) -> Work:
-        function = self._functions[task.function]
-        why = ""
-        for attempt in range(ATTEMPTS):
-            try:
-                async with self._ports.runtime.timeout(SECONDS_PER_TASK):
-                    facts = await function(self._ports, task)
-                return move(task, WorkState.DONE, "did it", facts=facts or {}, handler="")
-            except (Refused, NoFit) as refusal:
-                why = str(refusal)
-                break
-            except (Unavailable, UnknownOutcome, Conflict, TimeoutError) as trouble:
-                why = f"{type(trouble).__name__}: {trouble}"
-                self._ports.runtime.log("task retries", task=task.id, attempt=attempt + 1, why=why)
-                await self._pause(FIRST_PAUSE_SECONDS * 2**attempt)
-        return move(task, WorkState.FAILED, why, results={task.step: Result(False, why)}, handler="")
-
-    async def _record(self, task: Work, ended: Work) -> None:
-        """One commit for the task and the Job when no sibling is at work; else the task alone, then a fold."""
+    async def _record_once(self, task: Work, ended: Work, *also: Write) -> None:
+        """One commit for the task and its plan when no sibling is at work; else the task alone, then a fold."""
         store = self._ports.store
-        job = await store.get(Work, task.job)
-        alone = job is not None and job.plan is not None and job.plan.submitted == (task.step,)
-        try:
-            if alone and job is not None and job.plan is not None:
-                await store.commit(Replace(ended, _FINISHED), *await folding(job, job.plan, [ended], self._crew))
+        carrier = await store.get(Work, task.parent)
+        if carrier is not None and carrier.plan is not None and carrier.plan.submitted == (task.step,):
+            writes = await folding(carrier, carrier.plan, [ended], self._crew)
+            try:
+                await store.commit(Replace(ended, FINISHED), *also, *writes)
+                if above := ended_group(writes):
+                    await fold(self._ports, self._crew, above)
                 return
-            await store.commit(Replace(ended, _FINISHED))
-        except Conflict as conflict:
-            if conflict.id == task.id:
-                raise Stale(task.id) from conflict
-            await store.commit(Replace(ended, _FINISHED))
-        await fold(self._ports, self._crew, task.job)
+            except Conflict as conflict:
+                if conflict.id == task.id:
+                    raise
+        await store.commit(Replace(ended, FINISHED), *also)
+        await fold(self._ports, self._crew, task.parent)
 
     async def _recorded(self, task: Work) -> Work:
         while True:
@@ -85,4 +131,5 @@ class Follower:
         await runtime.sleep(seconds * (0.5 + runtime.random.random()))
 
 
-_FINISHED = {"finished": 0.0}
+def _failed(task: Work, why: str) -> Work:
+    return move(task, WorkState.FAILED, why, results={task.step: Result(False, why)}, handler="")

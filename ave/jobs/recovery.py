@@ -10,14 +10,17 @@ import msgspec
 
 from ave.errors import Stale, Unavailable, UnknownOutcome
 from ave.jobs.crew import Crew
-from ave.jobs.leader import fold
-from ave.model.cluster import Handler, JobQueue, Lock
+from ave.jobs.folding import FINISHED, fold
+from ave.jobs.mend import Mender
+from ave.jobs.queue import leave
+from ave.model.cluster import Handler
 from ave.model.states import move
-from ave.model.work import ENDED, Result, Work, WorkState
+from ave.model.work import LEAD, Result, Work, WorkState
+from ave.operations import OPERATIONS, JobType
 from ave.ports.store import Check, Conflict, Replace, Write
 from ave.ports.together import Ports
 
-SWEEP_SECONDS = 10.0
+SWEEP_SECONDS = 7.0
 LEASE_SECONDS = 30.0
 GAP_SECONDS = 1.5 * SWEEP_SECONDS
 UNCLAIMED_SECONDS = 300.0  # after so long in the lane of a host that has no worker, a task is in the wrong lane
@@ -26,8 +29,8 @@ UNCLAIMED_SECONDS = 300.0  # after so long in the lane of a host that has no wor
 class Recovery:
     def __init__(self, ports: Ports, crew: Crew, roles: tuple[str, ...] = ()) -> None:
         self._ports, self._crew, self._roles = ports, crew, roles
+        self._mender = Mender(ports, crew)
         self._beats: dict[str, tuple[str, int, float]] = {}  # host -> uuid, beat, since when on our clock
-        self._seen: dict[str, int] = {}  # work -> version at the last sweep
         self._last = float("-inf")
 
     async def run(self) -> None:
@@ -36,7 +39,7 @@ class Recovery:
         while True:
             try:
                 await self.sweep()
-            except (Unavailable, UnknownOutcome, Conflict, Stale):
+            except (Unavailable, UnknownOutcome):
                 pass  # the next sweep is the retry
             await runtime.sleep(SWEEP_SECONDS)
 
@@ -45,13 +48,21 @@ class Recovery:
         alive = self._alive(handlers)
         for item in await self._ports.store.find(Work, {"state": WorkState.RUNNING}):
             if item.handler not in alive:
-                await self._give_away(item, handlers, alive)
+                await self._each(item, handlers, alive)
         for item in await self._ports.store.find(Work, {"state": WorkState.READY}):
-            if item.lane in handlers and handlers[item.lane].uuid not in alive:
-                await self._give_away(item, handlers, alive)
-            elif item.lane not in handlers and item.lane not in self._roles:
+            if item.lane not in self._roles and (item.lane not in handlers or handlers[item.lane].uuid not in alive):
+                await self._each(item, handlers, alive)
+        await self._mender.sweep()
+
+    async def _each(self, item: Work, handlers: dict[str, Handler], alive: dict[str, None]) -> None:
+        """One item that cannot be dealt with now is no reason to leave the others."""
+        try:
+            if item.state is WorkState.READY and item.lane not in handlers:
                 await self._give_up_waiting(item)
-        await self._mend_stuck()
+            else:
+                await self._give_away(item, handlers, alive)
+        except (Conflict, Stale):
+            pass  # it moved by itself
 
     def _alive(self, handlers: dict[str, Handler]) -> dict[str, None]:
         """The uuids of the handlers that are not known to be gone."""
@@ -75,21 +86,21 @@ class Recovery:
         guard: list[Write] = []
         if there is not None and there.uuid not in alive:
             guard = [Check(Handler, there.id, {"uuid": there.uuid, "beat": there.beat})]
-        changed: Work
-        if not guard:
-            changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
-        elif item.bound:
+        if item.state is WorkState.RUNNING and not _repeatable(item):
+            await self._fail(item, "its worker is gone, and scheduled work is not repeated", *guard)
+            return
+        changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
+        if guard and item.bound:
             await self._fail(item, f"{item.lane} does not answer", *guard)
             return
-        else:
+        if guard:
             lane = await self._crew.pick()
             if lane == item.lane:
                 return  # the crew's picture is older than ours: next sweep
-            changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
             changed = msgspec.structs.replace(changed, lane=lane)
         if changed is item:
             return
-        await self._ports.store.commit(Replace(changed), *guard)
+        await self._ports.store.commit(Replace(changed, {"modified": 0.0}), *guard)
         self._ports.runtime.log("work recovered", work=item.id, state=str(changed.state), lane=changed.lane)
 
     async def _give_up_waiting(self, item: Work) -> None:
@@ -100,43 +111,26 @@ class Recovery:
             await self._fail(item, f"{item.lane} has no worker")
         else:
             lane = await self._crew.pick()
-            await self._ports.store.commit(Replace(msgspec.structs.replace(item, lane=lane)))
+            await self._ports.store.commit(Replace(msgspec.structs.replace(item, lane=lane), {"modified": 0.0}))
 
     async def _fail(self, item: Work, why: str, *guard: Write) -> None:
-        failed = move(item, WorkState.FAILED, why, results={item.step: Result(False, why)}, handler="")
-        await self._ports.store.commit(Replace(failed), *guard)
+        step = "request" if item.function == LEAD else item.step
+        failed = move(item, WorkState.FAILED, why, results={step: Result(False, why)}, handler="")
+        also = await leave(self._ports.store, item) if item.function == LEAD else []
+        await self._ports.store.commit(Replace(failed, FINISHED), *guard, *also)
         self._ports.runtime.log("work recovered", work=item.id, state=str(failed.state), lane=item.lane)
-        await fold(self._ports, self._crew, item.job)
-
-    async def _mend_stuck(self) -> None:
-        """Jobs that have not moved since the last sweep although nothing holds them: a hand-over that nobody completed."""
-        seen: dict[str, int] = {}
-        for state in (WorkState.WAITING, WorkState.QUEUED):
-            for job in await self._ports.store.find(Work, {"state": state}):
-                seen[job.id] = job.version
-                if self._seen.get(job.id) == job.version:
-                    await self._mend(job)
-        self._seen = seen
-
-    async def _mend(self, job: Work) -> None:
-        store = self._ports.store
-        if job.state is WorkState.WAITING:
-            await fold(self._ports, self._crew, job.id)
-        elif job.waits:
-            lock = await store.get(Lock, job.waits)
-            if lock is None or not lock.job:
-                await store.commit(Replace(move(job, WorkState.READY, f"{job.waits} is free", waits="")))
-        elif job.flag:
-            queue = await store.get(JobQueue, job.flag)
-            running = await store.get(Work, queue.running) if queue is not None and queue.running else None
-            first = await store.find(Work, {"flag": job.flag, "state": WorkState.QUEUED}, ("turn",), 1)
-            if queue is not None and (running is None or running.state in ENDED) and first and first[0].id == job.id:
-                turn = msgspec.structs.replace(queue, running=job.id)
-                await store.commit(Replace(turn), Replace(move(job, WorkState.READY, "its turn")))
+        if item.parent:
+            await fold(self._ports, self._crew, item.parent)
 
 
 def _again(item: Work, why: str) -> Work:
     return move(item, WorkState.READY, why, handler="")
+
+
+def _repeatable(item: Work) -> bool:
+    """A scheduled Job is not begun twice: its next cycle is the retry. To close one that has begun is no repetition."""
+    operation = OPERATIONS.get(item.operation)
+    return operation is None or operation.type is not JobType.SCHEDULED or item.plan is not None
 
 
 assert LEASE_SECONDS > 2 * SWEEP_SECONDS, "a handler must be seen silent at least twice"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.jobs import queue
 from ave.jobs.crew import Crew
-from ave.model.cluster import JobQueue
-from ave.model.states import born
-from ave.model.work import LEAD, OnConflict, Work, WorkState
+from ave.jobs.folding import SUBMITTED
+from ave.model.cluster import Key
+from ave.model.work import LEAD, RANK_SECONDS, OnConflict, Urgency, Work
 from ave.operations import OPERATIONS
-from ave.ports.store import Conflict, Insert, Replace
+from ave.ports.store import Conflict, Insert, Write
 from ave.ports.together import Ports
 from ave.runtime import Random
 
-TRIES = 5
-URGENT_SECONDS = 1e6  # high availability goes before everything that waits
+TRIES = 20
 
 
 def job_id(operation: str, random: Random) -> str:
@@ -32,17 +33,19 @@ async def submit(
     *,
     flag: str = "",
     on_conflict: OnConflict = OnConflict.QUEUE,
-    urgent: bool = False,
+    urgency: Urgency | None = None,
     lane: str = "",
     id: str = "",
+    key: str = "",
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
 
     Refused for an unknown operation; Unavailable when nothing was submitted; UnknownOutcome when that cannot be told. Who
-    asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one.
+    asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one. So does who asks again with the
+    same idempotency ``key`` while it is remembered; with another request it is refused.
     """
     if operation not in OPERATIONS:
-        raise Refused(f"unknown operation {operation}")
+        raise Refused(f"unknown operation {operation}: known are {', '.join(OPERATIONS)}")
     id = id or job_id(operation, ports.runtime.random)
     job = Work(
         id=id,
@@ -54,36 +57,39 @@ async def submit(
         flag=flag,
         on_conflict=on_conflict,
     )
-    stamp = {"submitted": 0.0, "rank": -URGENT_SECONDS if urgent else 0.0}
+    stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency]}
+    remember: list[Write] = []
+    if key:
+        remember = [Insert(Key(id=key, job=id, digest=digest(operation, request)), {"made": 0.0})]
     for _ in range(TRIES):
         try:
-            if flag:
-                await _enqueue(ports, job, stamp)
-            else:
-                await ports.store.commit(Insert(job, stamp))
+            entry = await queue.enter(ports.store, job, stamp) if flag else [Insert(job, stamp)]
+            await ports.store.commit(*remember, *entry)
             return id
         except Conflict as conflict:
+            if conflict.kind == "key":
+                return _same(conflict.found, key, digest(operation, request))
             if conflict.id == id:
                 return id  # an earlier try of ours got through
+            pause = 0.05 * (0.5 + ports.runtime.random.random())
+            await ports.runtime.sleep(pause)  # others are at the same Job Queue
         except UnknownOutcome as unknown:
             try:
                 if await ports.store.get(Work, id) is not None:
                     return id
             except Unavailable:
                 raise unknown from None
-    raise Refused(f"{operation} could not be queued: too many Jobs are being submitted to {flag}")
+    raise Unavailable(f"{operation} was not submitted: too many Jobs enter the Job Queue {flag} at once")
 
 
-async def _enqueue(ports: Ports, job: Work, stamp: dict[str, float]) -> None:
-    """One commit on the queue and the Job: the order of commits is the order of execution."""
-    queue = await ports.store.get(JobQueue, job.flag)
-    first = queue is None or not queue.running
-    turn = queue.last + 1 if queue is not None else 1
-    entry = msgspec.structs.replace(job if first else born(job, WorkState.QUEUED), turn=turn)
-    if queue is None:
-        await ports.store.commit(Insert(JobQueue(id=job.flag, running=job.id, last=turn)), Insert(entry, stamp))
-    else:
-        running = job.id if first else queue.running
-        await ports.store.commit(
-            Replace(msgspec.structs.replace(queue, running=running, last=turn)), Insert(entry, stamp)
-        )
+def digest(operation: str, request: Any) -> str:
+    """What makes two requests the same request."""
+    text = msgspec.json.encode([operation, msgspec.to_builtins(request)], order="deterministic")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _same(known: Any, key: str, digest: str) -> str:
+    if isinstance(known, Key) and known.digest == digest:
+        return known.job
+    job = known.job if isinstance(known, Key) else "another Job"
+    raise Refused(f"the idempotency key {key} was used for a different request, {job}: use a new key")

@@ -1,10 +1,12 @@
 """The documents by which hosts agree: roles, worker beats, locks and Job Queues.
 
 None of them carries a deadline. A beat is a counter, and only who has watched it unchanged for a whole lease, on its own
-clock, may act on its silence. None of them is ever deleted, so ``version`` only grows and serves as the fencing token.
+clock, may act on its silence. None but a key is ever deleted, so ``version`` only grows and serves as the fencing token.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -28,6 +30,11 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     busy: int = 0  # execution units in use
 
 
+def lock_name(type: type[Any], id: str) -> str:
+    """What the lock of a resource is called: vm/web-1."""
+    return f"{type.__name__.lower()}/{id}"
+
+
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """A resource's lock. Its version at the moment of locking is the token that every effect must carry."""
 
@@ -44,3 +51,14 @@ class JobQueue(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     running: str = ""
     last: int = 0  # how many were ever submitted
+    length: int = 0  # how many of them have not ended
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's idempotency key: the same request with the same key is the same Job."""
+
+    id: str
+    version: int = 0
+    job: str = ""
+    digest: str = ""  # of the request it was first used for
+    made: float = 0.0  # store time

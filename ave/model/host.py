@@ -20,6 +20,13 @@ class HostState(StrEnum):
     MAINTENANCE = "maintenance"
 
 
+class Wish(StrEnum):
+    """What a host's operator wants of it, whatever becomes of the host meanwhile."""
+
+    SERVE = "serve"
+    MAINTENANCE = "maintenance"
+
+
 H = HostState
 HOST = Table(
     noun="host",
@@ -35,7 +42,7 @@ HOST = Table(
         H.MAINTENANCE: "runs no VM until an operator ends maintenance",
     },
     moves={
-        H.JOINING: (H.ONLINE, H.FENCED),
+        H.JOINING: (H.ONLINE, H.MAINTENANCE, H.FENCED),
         H.ONLINE: (H.UNMANAGED, H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
         H.UNMANAGED: (H.ONLINE, H.SUSPECT, H.FENCED, H.JOINING),
         H.SUSPECT: (H.ONLINE, H.UNMANAGED, H.FENCED, H.JOINING),
@@ -61,6 +68,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
     boot: str = ""  # the boot id it joined with
     epoch: int = 0  # grows each time it joins; what an older epoch started runs no more
+    wish: Wish = Wish.SERVE
+    away: tuple[str, ...] = ()  # VMs that maintenance moved away from it, or is moving
 
     @property
     def table(self) -> Table:

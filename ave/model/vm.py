@@ -36,7 +36,7 @@ VM_TABLE = Table(
         V.CREATING: (V.STOPPED, V.DELETING),
         V.STOPPED: (V.STARTING, V.DELETING),
         V.STARTING: (V.RUNNING, V.STOPPED, V.UNKNOWN, V.DELETING),
-        V.RUNNING: (V.STOPPED, V.SUSPENDED, V.UNKNOWN, V.DELETING),
+        V.RUNNING: (V.STARTING, V.STOPPED, V.SUSPENDED, V.UNKNOWN, V.DELETING),
         V.SUSPENDED: (V.RUNNING, V.STOPPED, V.UNKNOWN, V.DELETING),
         V.UNKNOWN: (V.STARTING, V.RUNNING, V.STOPPED, V.DELETING),
         V.DELETING: (),
@@ -61,16 +61,18 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     state: VMState = VMState.CREATING
     story: tuple[str, ...] = ()
+    name: str = ""  # for people; the id is what everything else knows it by
     tenant: str = "default"
     labels: dict[str, str] = {}
     vcpus: int
     memory_mib: int
     cpu_model: str = "any"
     volumes: tuple[str, ...] = ()
+    cdrom: str = ""  # the volume in its CD-ROM drive, which it reads only
     networks: tuple[str, ...] = ()
     ha: bool = True
     priority: Priority = Priority.MEDIUM
-    on: bool = True  # what its user wants: to run
+    on: bool = True  # what its user wants: to run; not while it is suspended
     host: str = ""  # where it is, or was last
     host_epoch: int = 0  # the epoch of that host when it was started there
     epoch: int = 0  # grows each time the right to run it is given; older incarnations are fenced
@@ -79,6 +81,11 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def table(self) -> Table:
         return VM_TABLE
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """Every volume that its host must own to run it: its disks, and what is in its CD-ROM drive."""
+        return (*self.volumes, self.cdrom) if self.cdrom else self.volumes
 
     @property
     def holds_memory(self) -> bool:

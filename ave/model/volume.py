@@ -28,6 +28,10 @@ VOLUME = Table(
 )
 
 
+SIZE_GIB_MAX = 64 * 2**10
+REPLICAS_MAX, STRIPES_MAX, STRIPE_KIB = 3, 128, (4, 256)
+
+
 class StoragePolicy(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 2  # 1 to 3
     thin: bool = True
@@ -43,7 +47,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     size_gib: int
     policy: StoragePolicy = StoragePolicy()
-    vm: str = ""
+    vm: str = ""  # to which it belongs, attached or not
 
     @property
     def table(self) -> Table:

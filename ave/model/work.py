@@ -1,7 +1,8 @@
 """Jobs and tasks: one kind of work item, because one queue and one claim serve both.
 
 A Job is the work item whose function is ``lead``: its Leader task runs once to split it and once to close it. Its
-Follower tasks are work items of their own, submitted as the Job's DAG allows.
+Follower tasks are work items of their own, submitted as the Job's DAG allows. A resource group of a Job is a work item
+too: it is executed by nobody and only carries a DAG.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from ave.model.states import Table
 
 LEAD = "lead"
+GROUP = "group"
 
 
 class WorkState(StrEnum):
@@ -38,7 +40,7 @@ JOB = Table(
         W.WAITING: "its Follower tasks are at work",
         W.DONE: "every task of it succeeded",
         W.FAILED: "at least one task of it failed",
-        W.CANCELLED: "was withdrawn before it began",
+        W.CANCELLED: "was withdrawn; what had begun was ended or undone",
     },
     moves={
         W.QUEUED: (W.READY, W.CANCELLED),
@@ -58,16 +60,51 @@ TASK = Table(
         W.RUNNING: "a worker executes it",
         W.DONE: "its effect is in place",
         W.FAILED: "gave up; its dependants are failed with it",
-        W.CANCELLED: "was withdrawn before it began",
+        W.CANCELLED: "was withdrawn before it began, or stopped",
     },
     moves={
         W.READY: (W.RUNNING, W.FAILED, W.CANCELLED),
-        W.RUNNING: (W.READY, W.DONE, W.FAILED),
+        W.RUNNING: (W.READY, W.DONE, W.FAILED, W.CANCELLED),
         W.DONE: (),
         W.FAILED: (),
         W.CANCELLED: (),
     },
 )
+
+
+GROUPS = Table(
+    noun="resource group",
+    start=(W.WAITING,),
+    phrases={
+        W.WAITING: "its Follower tasks are at work",
+        W.DONE: "every task of it succeeded",
+        W.FAILED: "at least one task of it failed",
+        W.CANCELLED: "was withdrawn with its Job",
+    },
+    moves={W.WAITING: (W.DONE, W.FAILED, W.CANCELLED), W.DONE: (), W.FAILED: (), W.CANCELLED: ()},
+)
+
+
+class Urgency(StrEnum):
+    """What goes before what. The first two are let into the reserved execution units of every host."""
+
+    RESCUE = "rescue"
+    STOP = "stop"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+# Work is claimed by rank, lowest first: the store's time at submission plus this. A high one goes before what was submitted
+# in the hour before it and a low one after what is submitted in the hour after it, so that nothing waits for ever.
+RANK_SECONDS = {
+    Urgency.RESCUE: -2e12,
+    Urgency.STOP: -1e12,
+    Urgency.HIGH: -3600.0,
+    Urgency.NORMAL: 0.0,
+    Urgency.LOW: 3600.0,
+}
+URGENT_BELOW = -5e11
 
 
 class OnConflict(StrEnum):
@@ -95,6 +132,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     fact: str = ""  # … or to the host that an earlier step found; none of the three: any idle host
     arguments: dict[str, Any] = {}
     needs: tuple[str, ...] = ()  # names of steps
+    undo: str = ""  # the function that takes back what it may have done, should it fail or be stopped
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -112,13 +150,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Fact] = {}
     results: dict[str, Result] = {}
     tokens: dict[str, int] = {}
-    total: int = 0
+    total: int = 0  # steps there were, those of groups too
+    ended: int = 0  # of those, how many are over
+    groups: dict[str, dict[str, Step]] = {}  # steps of the groups that have not begun
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1."""
+        return self.ended / self.total if self.total else 1.0
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     version: int = 0
     job: str  # the Job's id; of a Job its own
+    parent: str = ""  # the Job or group in whose plan this is a step
     function: str
     lane: str  # the host or role whose workers may claim it
     bound: bool = False  # only that host can do it: it fails with its host instead of moving to another
@@ -126,7 +172,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     story: tuple[str, ...] = ()
     rank: float = 0.0  # order within the lane: lower first
     handler: str = ""  # the worker start that claimed it
-    attempt: int = 0
+    attempt: int = 0  # how often it was claimed; of a Job, in this phase of its life
+    stop: bool = False  # its user cancels it
     arguments: dict[str, Any] = {}
     operation: str = ""  # Jobs only, as all below: what the user asked for
     flag: str = ""  # the Job Queue it belongs to …
@@ -139,10 +186,15 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     resource: str = ""  # a task's resource
     step: str = ""  # a task's name within its Job
     tokens: dict[str, int] = {}
-    submitted: float = 0.0  # store time, for people and retention
+    submitted: float = 0.0  # store time, for people and retention, as all below
     assigned: float = 0.0
+    started: float = 0.0
+    modified: float = 0.0
     finished: float = 0.0
 
     @property
     def table(self) -> Table:
-        return JOB if self.function == LEAD else TASK
+        return _TABLES.get(self.function, TASK)
+
+
+_TABLES = {LEAD: JOB, GROUP: GROUPS}

@@ -1,6 +1,6 @@
 """The BlockStorage port: volumes that obey one owner, and the storage lease by which a host is known to be alive.
 
-A volume accepts writes of exactly one (owner, epoch). ``attach`` fences every older epoch before it answers, durably: no
+A volume is a LUN of zeros when it is made. It accepts writes of exactly one (owner, epoch). ``attach`` fences every older epoch before it answers, durably: no
 write of an older epoch is acknowledged afterwards, not even one that was in flight.
 
 The lease is a counter kept by the storage's meta quorum. A host renews it by a round trip; whoever leads the VM Monitor
@@ -17,6 +17,11 @@ import msgspec
 from ave.ports.hypervisor import Stamp
 
 
+class VolumeStamp(Stamp, frozen=True, kw_only=True):
+    """Of a Job that holds the volume's own lock, and not that of its VM. Tokens of different locks say nothing about each
+    other: per volume a driver keeps the newest stamp of either kind, and compares only those of one kind."""
+
+
 class Grant(msgspec.Struct, frozen=True):
     """The answer to a renewal: who leads the storage's meta service, and since which term."""
 
@@ -31,8 +36,17 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class BlockStorage(Protocol):
-    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None: ...
-    async def delete(self, volume: str, stamp: Stamp) -> None: ...
+    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        """Refused if there is one of another size."""
+        ...
+
+    async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        """At least so large from now on, attached or not; Refused if it is larger already."""
+        ...
+
+    async def delete(self, volume: str, stamp: Stamp) -> None:
+        """Gone already is success. Under the volume's own lock: Refused while it is attached."""
+        ...
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
         """Give the volume to this host under the stamp's epoch; Refused if a newer epoch holds it."""

@@ -24,10 +24,16 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     token: int = 0  # of the VM's lock
     epoch: int = 0  # of the VM
 
+    def outdated_by(self, newest: Stamp) -> bool:
+        """Must an effect with this stamp be refused where ``newest`` was already accepted?"""
+        mine, theirs = (self.epoch, self.token), (newest.epoch, newest.token)
+        return mine < theirs or (mine == theirs and self.task == newest.task and self.attempt < newest.attempt)
+
 
 class DomainState(StrEnum):
     RUNNING = "running"
-    PAUSED = "paused"
+    PAUSED = "paused"  # stands still for its host's sake: the end of a lease, or a migration that is complete
+    SUSPENDED = "suspended"  # stands still because its user wants it so, whatever becomes of the lease
     INCOMING = "incoming"  # holds a migrated memory, not yet given the right to run
 
 
@@ -56,12 +62,25 @@ class Hypervisor(Protocol):
         ...
 
     async def pause(self, vm: str) -> None:
-        """Stop its vCPUs within milliseconds. For the lease's end: needs no right, takes none."""
+        """Stop its vCPUs within milliseconds. For the lease's end: needs no right, takes none. What is suspended stays
+        suspended."""
         ...
 
-    async def resume(self, vm: str, epoch: int) -> None:
-        """Let its vCPUs run, if it is of this epoch and not given away by a migration; Refused otherwise. Nothing begins
-        to run after the moment until which the guard was told to hold this host."""
+    async def suspend(self, vm: str, stamp: Stamp) -> None:
+        """Stop its vCPUs because its user wants that, durably told apart from a pause. Refused if there is no domain of
+        the stamp's epoch here; paused already is no obstacle, suspended already is success."""
+        ...
+
+    async def resume(self, vm: str, stamp: Stamp) -> None:
+        """Let its vCPUs run, if it is of the stamp's epoch and not given away by a migration; Refused otherwise. What its
+        user suspended is resumed for a Job only: a stamp without one, the host itself, is Refused. Nothing begins to run
+        after the moment until which the guard was told to hold this host: then it is left paused."""
+        ...
+
+    async def plug(self, vm: VM, stamp: Stamp) -> None:
+        """Make the devices of the domain that is here (volumes, networks, CD-ROM) those of this VM; what is so already is
+        left so. Refused, and nothing is changed, if there is no domain of the stamp's epoch, or if a volume that it would
+        gain is not attached to this host under that epoch."""
         ...
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:

@@ -6,7 +6,7 @@ A VM for which there is no place is created all the same, and stays stopped: its
 from __future__ import annotations
 
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -25,10 +25,11 @@ def split(request: CreateVMs, found: Found) -> Split:
     steps: dict[str, Step] = {}
     writes: list[Write] = []
     results: dict[str, Result] = {}
+    there = found.of(VM)
     for new in request.vms:
-        if found.get(new.id) is not None:
+        if there.get(new.id) is not None:
             results[new.id] = Result(False, f"there already is a VM {new.id}")
-        elif new.id in found:
+        elif new.id in there:
             writes += _documents(new, request.start)
             steps[f"volumes/{new.id}"] = Step(function="vm.make-volumes", resource=new.id)
     names = tuple(new.id for new in request.vms if f"volumes/{new.id}" in steps)
@@ -90,8 +91,7 @@ async def make_volumes(ports: Ports, task: Work) -> None:
 
 CREATE = Verb(
     operation="vm.create",
-    kind=VM,
-    resources=lambda request: tuple(new.id for new in request.vms),
+    resources=lambda request: each(VM, (new.id for new in request.vms)),
     split=split,
-    functions={"vm.make-volumes": make_volumes},
+    tasks={"vm.make-volumes": TaskKind(function=make_volumes)},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -15,7 +15,7 @@ from ave.vms.steps import locked, read, record, sort_by_state, stamp
 
 
 def split(request: NameVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found, request.vms, "delete", *VMState)
+    able, refused = sort_by_state(found.of(VM), request.vms, "delete", *VMState)
     steps: dict[str, Step] = {}
     for vm in able:
         off = f"poweroff/{vm.id}"
@@ -43,8 +43,7 @@ async def delete(ports: Ports, task: Work) -> None:
 
 DELETE = Verb(
     operation="vm.delete",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split,
-    functions={"vm.delete": delete},
+    tasks={"vm.delete": TaskKind(function=delete)},
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.model.work import Step, Work
@@ -24,7 +24,7 @@ FORWARD_SECONDS = 1.0
 
 
 def split(request: MigrateVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found, request.vms, "migrate", VMState.RUNNING)
+    able, refused = sort_by_state(found.of(VM), request.vms, "migrate", VMState.RUNNING)
     if not able:
         return Split(results=refused)
     names = tuple(vm.id for vm in able)
@@ -97,8 +97,7 @@ async def _go_forward(ports: Ports, task: Work, vm: VM) -> None:
 
 MIGRATE = Verb(
     operation="vm.migrate",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split,
-    functions={"vm.migrate": migrate},
+    tasks={"vm.migrate": TaskKind(function=migrate)},
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.vm import VM, VMState
 from ave.model.work import Step, Work
 from ave.operations import NameVMs, ShutdownVMs
@@ -16,7 +16,7 @@ ON = (VMState.RUNNING, VMState.SUSPENDED)
 
 
 def split_shutdown(request: ShutdownVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found, request.vms, "shut down", VMState.RUNNING)
+    able, refused = sort_by_state(found.of(VM), request.vms, "shut down", VMState.RUNNING)
     steps = {
         f"shutdown/{vm.id}": Step(
             function="vm.shutdown", resource=vm.id, host=vm.host, arguments={"seconds": request.seconds}
@@ -27,7 +27,7 @@ def split_shutdown(request: ShutdownVMs, found: Found) -> Split:
 
 
 def split_poweroff(request: NameVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found, request.vms, "poweroff", *ON, VMState.STARTING, VMState.UNKNOWN)
+    able, refused = sort_by_state(found.of(VM), request.vms, "poweroff", *ON, VMState.STARTING, VMState.UNKNOWN)
     steps = {f"poweroff/{vm.id}": off_step(vm) for vm in able}
     return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": False}) for vm in able))
 
@@ -56,15 +56,13 @@ async def poweroff(ports: Ports, task: Work) -> None:
 
 SHUTDOWN = Verb(
     operation="vm.shutdown",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split_shutdown,
-    functions={"vm.shutdown": shutdown},
+    tasks={"vm.shutdown": TaskKind(function=shutdown)},
 )
 POWEROFF = Verb(
     operation="vm.poweroff",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split_poweroff,
-    functions={"vm.poweroff": poweroff},
+    tasks={"vm.poweroff": TaskKind(function=poweroff)},
 )

@@ -18,15 +18,16 @@ from ave.vms.steps import lock_of, not_running
 EVERY_SECONDS = 30.0
 
 
-async def reconcile_for_ever(ports: Ports) -> None:
+async def reconcile_at_start(ports: Ports) -> None:
+    """Until one look succeeded; from then on the scheduled VM state synchronisation does it."""
     runtime = ports.runtime
-    await runtime.sleep(EVERY_SECONDS * runtime.random.random())
     while True:
+        await runtime.sleep(EVERY_SECONDS * runtime.random.random())
         try:
             await reconcile(ports)
+            return
         except (Unavailable, UnknownOutcome, Conflict, Refused) as trouble:
             runtime.log("reconcile put off", why=str(trouble))
-        await runtime.sleep(EVERY_SECONDS)
 
 
 async def reconcile(ports: Ports) -> None:

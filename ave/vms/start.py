@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM, VMState
@@ -24,7 +24,7 @@ from ave.vms.steps import read, record, sort_by_state, stamp, stopped
 
 
 def split(request: StartVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found, request.vms, "start", VMState.STOPPED)
+    able, refused = sort_by_state(found.of(VM), request.vms, "start", VMState.STOPPED)
     if not able:
         return Split(results=refused)
     names = tuple(vm.id for vm in able)
@@ -95,8 +95,7 @@ async def _domain(ports: Ports, vm: str) -> Domain | None:
 
 START_VERB = Verb(
     operation="vm.start",
-    kind=VM,
-    resources=lambda request: request.vms,
+    resources=lambda request: each(VM, request.vms),
     split=split,
-    functions={START: start},
+    tasks={START: TaskKind(function=start)},
 )

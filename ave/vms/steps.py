@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ave.errors import Refused, Unavailable
-from ave.model.cluster import Lock
+from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Result, Work
-from ave.ports.hypervisor import Stamp
+from ave.ports.hypervisor import Domain, Stamp
 from ave.ports.store import Check, Replace, Write
 from ave.ports.together import Ports
 
 
 def lock_of(vm: str) -> str:
-    return f"vm/{vm}"
+    return lock_name(VM, vm)
 
 
 def stamp(task: Work, epoch: int) -> Stamp:
@@ -37,6 +37,16 @@ async def read(ports: Ports, task: Work) -> VM:
     return vm
 
 
+async def domain_of(ports: Ports, vm: str) -> Domain | None:
+    """What of the VM is on this host."""
+    return next((domain for domain in await ports.hypervisor.list() if domain.vm == vm), None)
+
+
+def require_here(ports: Ports, vm: VM) -> None:
+    if vm.host != ports.host:
+        raise Refused(f"{vm.id} is on {vm.host}, not on {ports.host}")
+
+
 async def record(ports: Ports, task: Work, vm: VM, *also: Write) -> VM:
     """Write the VM under the Job's lock; Conflict if it moved."""
     return (await ports.store.commit(Replace(vm), locked(task), *also))[0]  # type: ignore[no-any-return]
@@ -45,7 +55,7 @@ async def record(ports: Ports, task: Work, vm: VM, *also: Write) -> VM:
 async def stopped(ports: Ports, task: Work, vm: VM, why: str) -> VM:
     """Its domain is gone for certain: it runs nowhere, and nobody may write to its volumes."""
     try:
-        for volume in vm.volumes:
+        for volume in vm.media:
             await ports.block.detach(volume, stamp(task, vm.epoch))
     except Unavailable:
         pass  # that it runs nowhere is true all the same; what stays attached is fenced by the next attach

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
@@ -34,10 +34,7 @@ class SimHypervisor:
             if known.epoch == stamp.epoch and known.state is DomainState.RUNNING:
                 return
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
-        for name in vm.volumes:
-            volume = self._machine.storage.volumes.get(name)
-            if volume is None or (volume.owner, volume.epoch) != (self._machine.name, stamp.epoch):
-                raise Refused(f"{vm.id} cannot open volume {name}: {self._machine.name} is not its owner")
+        self._require_owner(vm.id, vm.media, stamp.epoch)
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
         await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
 
@@ -64,14 +61,30 @@ class SimHypervisor:
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
-    async def resume(self, vm: str, epoch: int) -> None:
+    async def suspend(self, vm: str, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        self._accept(self._machine, vm, stamp, "suspend")
+        guest = self._of_epoch(vm, stamp.epoch)
+        if guest.migrating or guest.state is DomainState.INCOMING:
+            raise Refused(f"{vm} is being migrated: it can be suspended when it has arrived")
+        self._machine.suspend(guest)
+
+    async def resume(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.RESUME_SECONDS)
-        guest = self._machine.guests.get(vm)
-        if guest is None or guest.epoch != epoch:
-            raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
+        self._accept(self._machine, vm, stamp, "resume")
+        guest = self._of_epoch(vm, stamp.epoch)
         if guest.migrating:
             raise Refused(f"{vm} is complete on another host: it goes on there, or when its migration is aborted")
-        self._machine.resume(guest, epoch)
+        if guest.state is DomainState.SUSPENDED and not stamp.job:
+            raise Refused(f"{vm} is suspended by its user: only a Job resumes it")
+        self._machine.resume(guest, stamp.epoch)
+
+    async def plug(self, vm: VM, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        self._accept(self._machine, vm.id, stamp, "plug")
+        guest = self._of_epoch(vm.id, stamp.epoch)
+        self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
+        guest.plug(vm)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
@@ -135,6 +148,18 @@ class SimHypervisor:
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
 
+    def _require_owner(self, vm: str, volumes: Sequence[str], epoch: int) -> None:
+        for name in volumes:
+            volume = self._machine.storage.volumes.get(name)
+            if volume is None or (volume.owner, volume.epoch) != (self._machine.name, epoch):
+                raise Refused(f"{vm} cannot open volume {name}: {self._machine.name} is not its owner")
+
+    def _of_epoch(self, vm: str, epoch: int) -> Guest:
+        guest = self._machine.guests.get(vm)
+        if guest is None or guest.epoch != epoch:
+            raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
+        return guest
+
     def _here(self, vm: str) -> Guest:
         guest = self._machine.guests.get(vm)
         if guest is None or guest.state is not DomainState.RUNNING:
@@ -160,7 +185,7 @@ class SimHypervisor:
                 raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {guest.epoch} is here")
         else:
             newest = machine.stamps.get(vm)
-            if newest is not None and (stamp.epoch, stamp.token) < (newest.epoch, newest.token):
+            if newest is not None and stamp.outdated_by(newest):
                 raise Refused(f"{vm}: {what} by {stamp.job} is outdated; {newest.job} came after it")
             machine.stamps[vm] = stamp
         self._machine.witness(Effect(f"vm/{vm}", stamp, what))

@@ -20,12 +20,17 @@ from drivers.sim.runtime import HostClock, SimRuntime, World
 class Guest:
     """One domain: a QEMU process with its memory."""
 
-    __slots__ = ("epoch", "instance", "memory_mib", "migrating", "state", "vm", "volumes")
+    __slots__ = ("epoch", "instance", "media", "memory_mib", "migrating", "networks", "state", "vm", "volumes")
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
-        self.vm, self.volumes, self.memory_mib = vm.id, vm.volumes, vm.memory_mib
+        self.vm, self.memory_mib = vm.id, vm.memory_mib
         self.instance, self.epoch, self.state = instance, epoch, state
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
+        self.plug(vm)
+
+    def plug(self, vm: VM) -> None:
+        """Its devices are those of the VM; what it writes goes to the volumes among them."""
+        self.volumes, self.media, self.networks = vm.volumes, vm.media, vm.networks
 
 
 class Instances:
@@ -170,9 +175,20 @@ class Machine:
             guest.state = DomainState.PAUSED
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
+    def suspend(self, guest: Guest) -> None:
+        if self.guests.get(guest.vm) is guest:
+            self.pause(guest)
+            guest.state = DomainState.SUSPENDED
+
     def resume(self, guest: Guest, epoch: int) -> None:
-        if self.guests.get(guest.vm) is not guest or self.clock.now() >= self.held_until:
-            return  # destroyed meanwhile, or the guard holds everything here: nothing begins to run without a lease
+        if self.guests.get(guest.vm) is not guest:
+            return  # destroyed meanwhile
+        if (
+            self.clock.now() >= self.held_until
+        ):  # the guard holds everything here: nothing begins to run without a lease
+            if guest.state is DomainState.SUSPENDED:
+                guest.state = DomainState.PAUSED
+            return
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING

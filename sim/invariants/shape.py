@@ -27,6 +27,7 @@ class Stage:
     ) -> None:
         self.machines, self.storage, self.store, self.timing, self.now = machines, storage, store, timing, now
         self.acknowledged: dict[str, None] = {}  # Jobs whose submission a user was told of
+        self.poisoned: dict[str, None] = {}  # work that is meant to stumble
 
     def vm(self, id: str) -> VM | None:
         return self.store.ledger.get(VM, id)  # type: ignore[no-any-return]

@@ -413,7 +413,7 @@ def test_no_kind_of_the_cluster_is_called_like_a_line_of_another_sort():
 
 
 def test_what_the_cluster_stores_can_be_recorded(path):
-    texts = {"id": "x", "job": "j", "function": "start", "lane": "l", "rule": "must-zone"}
+    texts = {"id": "x", "what": "w", "job": "j", "function": "start", "lane": "l", "rule": "must-zone"}
     needed = texts | dict.fromkeys(["cpus", "memory_mib", "vcpus", "size_gib"], 1)
     docs = [(kind.name, "x", msgspec.convert(needed, kind.type)) for kind in ave.kinds.KINDS if kind.shown]
     with Recorder(path, ave.kinds.KINDS, lambda: 1.0) as recorder:

@@ -1,0 +1,48 @@
+"""``ave node``: the services of one host, for real."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ave.cli.screen import complain
+
+
+def node(
+    *,
+    config: Path | None = None,
+    host: str = "",
+    services: str = "",
+    store: str = "",
+    root: str = "",
+) -> int:
+    """Run the services of one host until SIGTERM or Ctrl-C. Exit 0 stopped, 1 failed, 2 bad configuration.
+
+    Parameters
+    ----------
+    config
+        A TOML file. Each key may also come from the environment, as AVE_STORE__URL does for [store] url.
+    host
+        The host's name, instead of [node] host.
+    services
+        Which of lease, jobs, scheduler, monitor to run, with commas; all of them if absent.
+    store
+        mongodb://user@host,…/database?replicaSet=… or sqlite:FILE. A password comes from AVE_STORE__PASSWORD or
+        [store] password_file, never from here.
+    root
+        The directory of a process cluster, instead of [hypervisor] root.
+    """
+    from ave.errors import AveError
+    from drivers.config import load
+    from drivers.production import run
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    flags = {"node.host": host, "node.services": services, "store.url": store, "hypervisor.root": root}
+    try:
+        asyncio.run(run(load(config, os.environ, flags)))
+    except AveError as problem:
+        return complain(problem)
+    return 0

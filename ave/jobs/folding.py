@@ -1,0 +1,121 @@
+"""Folding: ended tasks leave the plan of their Job or resource group, and what became ready is submitted, in one commit.
+
+Anyone may fold, at any time: a task that was folded before changes nothing. Whoever folds a plan's last task hands the Job
+back to its Leader, or ends the group and folds it into its Job.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ave.errors import UnknownOutcome
+from ave.jobs import dag
+from ave.jobs.crew import Crew
+from ave.model.states import born, move
+from ave.model.work import ENDED, GROUP, Plan, Result, Work, WorkState
+from ave.ports.store import Conflict, In, Insert, Replace, Write
+from ave.ports.together import Ports
+
+TRIES = 20  # conflicts in a row; then it is left to the next sweep
+SUBMITTED = {"submitted": 0.0, "modified": 0.0}
+MODIFIED = {"modified": 0.0}
+FINISHED = {"finished": 0.0, "modified": 0.0}
+
+
+async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
+    """Take every ended task out of the plan of this Job or group, and so on upwards if that was its last."""
+    tries = 0
+    while tries < TRIES:
+        carrier = await ports.store.get(Work, carrier_id)
+        if carrier is None or carrier.plan is None or carrier.state is not WorkState.WAITING:
+            return
+        children = tuple(f"{carrier_id}/{step}" for step in carrier.plan.submitted)
+        ended = [task for task in await ports.store.find(Work, {"id": In(children)}) if task.state in ENDED]
+        if not ended and carrier.plan.steps and not (carrier.stop and dag.ready(carrier.plan)):
+            return
+        writes = await folding(carrier, carrier.plan, ended, crew)
+        try:
+            await ports.store.commit(*writes)
+        except (Conflict, UnknownOutcome):
+            tries += 1
+            continue
+        above = ended_group(writes)
+        if not above:
+            return
+        carrier_id, tries = above, 0
+
+
+async def folding(carrier: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[Write]:
+    """The writes that fold these ended tasks into the Job or group."""
+    folded, tasks = await next_tasks(carrier, dag.fold(plan, ended, stop=carrier.stop), crew)
+    if folded.steps:
+        return [Replace(msgspec.structs.replace(carrier, plan=folded), MODIFIED), *tasks]
+    if carrier.function != GROUP:
+        return [Replace(move(carrier, WorkState.READY, "its last task ended", plan=folded, attempt=0), MODIFIED)]
+    failed = [result.why for result in folded.results.values() if not result.ok]
+    state = WorkState.DONE if not failed else WorkState.CANCELLED if carrier.stop else WorkState.FAILED
+    why = failed[0] if failed else "every task succeeded"
+    return [Replace(move(carrier, state, why, plan=folded, results=folded.results), FINISHED)]
+
+
+def ended_group(writes: list[Write]) -> str:
+    """The carrier above, if these writes end a resource group."""
+    first = writes[0]
+    doc = first.doc if isinstance(first, Replace) else None
+    return doc.parent if isinstance(doc, Work) and doc.function == GROUP and doc.state in ENDED else ""
+
+
+async def next_tasks(carrier: Work, plan: Plan, crew: Crew) -> tuple[Plan, list[Write]]:
+    """The plan with its ready steps submitted, and the inserts that submit them."""
+    tasks: list[Write] = []
+    for name in dag.ready(plan):
+        step = plan.steps[name]
+        if step.function == GROUP:
+            plan, begun = await _begin_group(carrier, plan, name, crew)
+            tasks += begun
+            continue
+        lane, bound = await crew.lane(step, plan.facts)
+        task = Work(
+            id=f"{carrier.id}/{name}",
+            job=carrier.job,
+            parent=carrier.id,
+            step=name,
+            function=step.function,
+            lane=lane,
+            bound=bound,
+            operation=carrier.operation,
+            arguments=step.arguments,
+            resource=step.resource,
+            tokens=plan.tokens,
+            rank=carrier.rank,
+        )
+        tasks.append(Insert(task, SUBMITTED))
+        plan = msgspec.structs.replace(plan, submitted=(*plan.submitted, name))
+    return plan, tasks
+
+
+async def _begin_group(carrier: Work, plan: Plan, name: str, crew: Crew) -> tuple[Plan, list[Write]]:
+    inner = dag.group(plan, name)
+    groups = {other: steps for other, steps in plan.groups.items() if other != name}
+    if not inner.steps:  # none of them can be done: the group is over before it began
+        steps = {other: step for other, step in plan.steps.items() if other != name}
+        results: dict[str, Result] = {**plan.results, **inner.results}
+        over = plan.ended + inner.total
+        return msgspec.structs.replace(plan, steps=steps, groups=groups, results=results, ended=over), []
+    group = born(
+        Work(
+            id=f"{carrier.id}/{name}",
+            job=carrier.job,
+            parent=carrier.id,
+            step=name,
+            function=GROUP,
+            lane=carrier.lane,
+            operation=carrier.operation,
+            rank=carrier.rank,
+        ),
+        WorkState.WAITING,
+    )
+    inner, tasks = await next_tasks(group, inner, crew)
+    submitted = (*plan.submitted, name)
+    plan = msgspec.structs.replace(plan, groups=groups, submitted=submitted)
+    return plan, [Insert(msgspec.structs.replace(group, plan=inner), SUBMITTED), *tasks]

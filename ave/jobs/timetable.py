@@ -1,0 +1,89 @@
+"""The Job Center Scheduler: every master host submits each cycle's Jobs, and exactly one insert wins.
+
+A cycle is a number that all of them compute alike from the store's time, and it is part of the Job's id; so no lock and no
+leader is needed, and one healthy instance is enough. If the store's time jumps, a cycle is skipped or comes again: to repeat
+one changes nothing, because its Job is already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.jobs.cleanup import CLEAN_UP
+from ave.jobs.crew import Crew
+from ave.jobs.mend import RECOVER
+from ave.jobs.submit import submit
+from ave.model.work import Urgency
+from ave.operations import NameHosts, Nothing
+from ave.ports.together import Ports
+
+RETRY_SECONDS = 5.0
+HOSTS_PER_PERIOD = 50  # beyond so many hosts a look at all of them comes less often, so that its cost per second stays
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    operation: str
+    seconds: float  # from one cycle to the next
+    request: Callable[[tuple[str, ...]], Any] = lambda hosts: Nothing()
+    per_host: bool = False  # it has a task for every host
+    flag: str = ""
+
+    def period(self, hosts: int) -> float:
+        return self.seconds * max(1, -(-hosts // HOSTS_PER_PERIOD)) if self.per_host else self.seconds
+
+
+def _hosts(hosts: tuple[str, ...]) -> NameHosts:
+    return NameHosts(hosts=hosts)
+
+
+TIMETABLE = (
+    Entry(operation="vm.synchronise", seconds=30.0, request=_hosts, per_host=True),
+    Entry(operation=RECOVER, seconds=60.0, flag=RECOVER),
+    Entry(operation=CLEAN_UP, seconds=600.0, flag=CLEAN_UP),
+)
+
+
+class Timetable:
+    def __init__(self, ports: Ports, crew: Crew, entries: Sequence[Entry] = TIMETABLE) -> None:
+        self._ports, self._crew, self._entries = ports, crew, entries
+        self._submitted: dict[str, int] = {}  # operation -> the last cycle that we know to be there
+
+    async def run(self) -> None:
+        runtime = self._ports.runtime
+        while True:
+            try:
+                await runtime.sleep(await self._submit_due())
+            except (Unavailable, UnknownOutcome):
+                await runtime.sleep(RETRY_SECONDS)
+
+    async def _submit_due(self) -> float:
+        """Submit what is due; returns for how long nothing will be. What is due at the start is the cycle to come."""
+        now, hosts = await self._ports.store.now(), await self._crew.hosts()
+        wait = float("inf")
+        for entry in self._entries:
+            period = entry.period(len(hosts))
+            cycle = int(now // period)
+            if self._submitted.setdefault(entry.operation, cycle) != cycle:
+                await self._submit(entry, cycle, hosts)
+                self._submitted[entry.operation] = cycle
+            wait = min(wait, (cycle + 1) * period - now)
+        return wait + 0.05 * self._ports.runtime.random.random()
+
+    async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> None:
+        id = f"{entry.operation}@{cycle}"
+        try:
+            await submit(
+                self._ports,
+                self._crew,
+                entry.operation,
+                entry.request(hosts),
+                flag=entry.flag,
+                urgency=Urgency.LOW,
+                id=id,
+            )
+        except Refused as refusal:  # its queue is full of earlier cycles
+            self._ports.runtime.log("cycle left out", job=id, why=str(refusal))

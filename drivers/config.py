@@ -1,0 +1,114 @@
+"""A node's configuration: one TOML file, and the environment over it (``AVE_STORE__URL`` for ``[store] url``).
+
+A secret is never in it, nor in the process's arguments: the store's password is read from a file of its own, or from
+``AVE_STORE__PASSWORD``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ave.errors import Refused
+from ave.node import SERVICES
+
+PREFIX = "AVE_"
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class NodeConfig(_Section):
+    host: str
+    master: bool = True
+    services: tuple[str, ...] = tuple(SERVICES)
+    profile: str = "seed"  # the pair of HA times, see ave.ha.timing
+
+
+class StoreConfig(_Section):
+    url: str  # mongodb://user@host,…/database?replicaSet=… or sqlite:/path/to/file
+    password_file: str = ""  # MongoDB only
+    password: str = ""  # from the environment only
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"  # SQLite only; NORMAL may forget the last commits at a power loss
+
+
+class HypervisorConfig(_Section):
+    driver: Literal["process"] = "process"
+    root: str  # where the hosts of one process cluster keep their state
+
+
+class MachineConfig(_Section):
+    """What a host of a process cluster says it is made of."""
+
+    cpus: int = 8
+    memory_mib: int = 32 * 1024
+    reserve_mib: int = 1024
+    zone: str = ""
+    networks: tuple[str, ...] = ()
+
+
+class Config(_Section):
+    node: NodeConfig
+    store: StoreConfig
+    hypervisor: HypervisorConfig
+    machine: MachineConfig = MachineConfig()
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """The configuration; ``flags`` ("node.host") win over the environment, which wins over the file.
+
+    Refused, naming the file, the key and what is wrong with it.
+    """
+    tree = _read(file) if file is not None else {}
+    if "password" in tree.get("store", {}):
+        raise Refused(f"{file}: store.password: a password does not belong into this file; name a store.password_file")
+    for name, value in environment.items():
+        section, mark, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and mark:
+            tree.setdefault(section, {})[key] = value
+    for path, value in flags.items():
+        section, _, key = path.partition(".")
+        if value:
+            tree.setdefault(section, {})[key] = value
+    source = str(file) if file is not None else "the configuration (no --config was given)"
+    try:
+        config = msgspec.convert(_split(tree), Config, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Refused(f"{source}: {problem}") from None
+    unknown = [name for name in config.node.services if name not in SERVICES]
+    if unknown:
+        raise Refused(f"{source}: node.services: unknown {', '.join(unknown)}; known are {', '.join(SERVICES)}")
+    for name in config.node.services:
+        missing = [other for other in SERVICES[name] if other not in config.node.services]
+        if missing:
+            raise Refused(f"{source}: node.services: {name} needs {', '.join(missing)} beside it")
+    return config
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        tree = tomllib.loads(file.read_text())
+    except OSError as problem:
+        raise Refused(f"{file} cannot be read: {problem.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise Refused(f"{file} is not TOML: {problem}") from None
+    for section, value in tree.items():
+        if not isinstance(value, dict):
+            raise Refused(f"{file}: {section} stands outside of every section")
+    return tree
+
+
+def _split(tree: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Lists may be given as text with commas, as the environment and flags can only do."""
+    services = tree.get("node", {}).get("services")
+    if isinstance(services, str):
+        tree["node"]["services"] = [name.strip() for name in services.split(",") if name.strip()]
+    networks = tree.get("machine", {}).get("networks")
+    if isinstance(networks, str):
+        tree["machine"]["networks"] = [name.strip() for name in networks.split(",") if name.strip()]
+    return tree

@@ -1,0 +1,81 @@
+"""A real host: the control plane's own node, put together on real drivers. One of the two composition roots."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+from ave.errors import Refused
+from ave.ha.timing import PROFILES
+from ave.kinds import KINDS, SCHEMA
+from ave.node import run_node
+from ave.ports.machine import Facts
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.config import Config, StoreConfig
+
+SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
+
+
+async def run(config: Config) -> None:
+    """Run the node until SIGTERM or SIGINT."""
+    runtime = AsyncioRuntime(f"{config.node.host}/node")
+    if config.node.profile not in PROFILES:
+        raise Refused(f"node.profile: unknown {config.node.profile}; known are {', '.join(PROFILES)}")
+    async with await open_store(config.store) as store:
+        from drivers.process.ports import open_host, ports
+
+        root = Path(config.hypervisor.root)
+        open_host(root, _facts(config))
+        main = run_node(
+            ports(root, config.node.host, runtime, store),
+            master=config.node.master,
+            timing=PROFILES[config.node.profile],
+            services=config.node.services,
+        )
+        runtime.log("node starts", services=",".join(config.node.services), store=config.store.url)
+        task = asyncio.ensure_future(runtime.supervise(main))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            runtime.log("node stops")
+
+
+async def open_store(config: StoreConfig) -> Any:
+    """The store that the URL names. Refused if it names none, or needs what is not installed."""
+    if config.url.startswith(SQLITE):
+        from drivers.sqlite.store import SqliteStore
+
+        path = Path(config.url.removeprefix(SQLITE))
+        return await SqliteStore.open(path, KINDS, schema=SCHEMA, synchronous=config.synchronous)
+    if config.url.startswith(MONGODB):
+        try:
+            from drivers.mongo.store import MongoStore
+        except ImportError as missing:
+            raise Refused(
+                f"store.url names MongoDB, and {missing.name} is not installed: pip install ave[mongo]"
+            ) from None
+        password = config.password
+        if config.password_file:
+            password = Path(config.password_file).read_text().strip()
+        return await MongoStore.open(config.url, KINDS, schema=SCHEMA, password=password)
+    raise Refused(f"store.url: {config.url.partition(':')[0]} is no store; it begins with sqlite: or mongodb://")
+
+
+def _facts(config: Config) -> Facts:
+    made = config.machine
+    return Facts(
+        host=config.node.host,
+        boot="",
+        cpus=made.cpus,
+        memory_mib=made.memory_mib,
+        reserve_mib=made.reserve_mib,
+        zone=made.zone,
+        primary=False,
+        master=config.node.master,
+        cpu_model="any",
+        networks=made.networks,
+    )

@@ -1,0 +1,199 @@
+"""The Job Center on three simulated hosts that run workers and Job Recovery and nothing else, with verbs that only count."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ave.errors import Refused
+from ave.jobs.crew import Crew
+from ave.jobs.recovery import LEASE_SECONDS, SWEEP_SECONDS, Recovery
+from ave.jobs.submit import submit
+from ave.jobs.verb import Split, TaskKind, Verb, each
+from ave.jobs.worker import Worker
+from ave.kinds import KINDS
+from ave.model.cluster import Lock
+from ave.model.host import Host, HostState
+from ave.model.states import move
+from ave.model.vm import VM
+from ave.model.work import ENDED, LEAD, Step, Work, WorkState
+from ave.operations import NameVMs
+from ave.ports.store import Insert
+from ave.ports.together import Ports
+from ave.sync import together
+from drivers.sim.network import Network
+from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.store import ReplicaSet, SimStore
+from tests.unit.jobs.test_dag import NINE
+
+HOSTS = ("one", "two", "three")
+STEP_SECONDS = 0.5
+# A worker that is gone is known to be by the second sweep after its lease; then what it held begins again.
+RECOVERED_SECONDS = 3 * (LEASE_SECONDS + 2 * SWEEP_SECONDS)
+DAG = "vm.start"  # the operation whose Jobs have the steps that the test wants
+EACH = "vm.delete"  # the operation whose Jobs have one step per VM
+
+# The whitepaper's nine tasks: some bound to a host, some for any.
+NINE_STEPS = {
+    name: Step(function="do", resource=name, needs=needs, host={"4": "one", "6": "two"}.get(name, ""))
+    for name, needs in NINE.items()
+}
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """A step's function ran to its end."""
+
+    at: float
+    job: str
+    step: str
+    host: str
+
+
+class JobCenter:
+    """Close it, or use it as a context manager."""
+
+    def __init__(self, steps: dict[str, Step] | None = None, *, seconds: float = STEP_SECONDS, seed: int = 1) -> None:
+        self.world = World(seed)
+        self.network = Network(HOSTS)
+        self.store = ReplicaSet(self.world, self.network, HOSTS, KINDS)
+        self.effects: list[Effect] = []
+        self.late: list[Effect] = []  # those whose Job had already ended
+        self.began: list[str] = []  # Jobs, in order
+        self.most = 0  # steps at once
+        self.processes: dict[str, SimRuntime] = {}
+        self._seconds, self._busy, self._starts = seconds, 0, 0
+        self.kinds = {"do": TaskKind(function=self._do), "fail": TaskKind(function=_fail)}
+        self.verbs = {
+            DAG: self._verb(DAG, lambda names: steps or {}),
+            EACH: self._verb(EACH, lambda names: {name: Step(function="do", resource=name) for name in names}),
+        }
+        self._user = SimRuntime(self.world, "user")
+        self.world.tell = self._told
+        for host in HOSTS:
+            online = move(Host(id=host, cpus=8, memory_mib=1024), HostState.ONLINE, "there from the start")
+            self.store.ledger.commit([Insert(online)], 0.0)
+            self.launch(host)
+        self.world.advance(1.0)
+
+    def __enter__(self) -> "JobCenter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.world.close()
+
+    def launch(self, host: str) -> None:
+        """Start the host's process."""
+        self._starts += 1
+        runtime = self.processes[host] = SimRuntime(self.world, f"{host}/node-{self._starts}")
+        ports = self._ports(host, runtime)
+        crew = Crew(ports)
+        worker = Worker(ports, crew, self.verbs, self.kinds, lambda: (), ())
+        services = {"worker": worker.run(), "recovery": Recovery(ports, crew).run()}
+        runtime.spawn(together(runtime, services), name="main")
+
+    def kill(self, host: str) -> None:
+        self.processes.pop(host).kill()
+
+    def at(self, moment: float, deed: Callable[[], None]) -> None:
+        self.world.timeout(moment - self.world.now).callbacks.append(lambda _: deed())
+
+    # What a user does and sees
+
+    def submit(self, operation: str, *names: str, door: str = "two", **options: Any) -> str:
+        ports = self._ports(door, self._user)
+        return self.ask(submit(ports, Crew(ports), operation, NameVMs(vms=names), **options))
+
+    def ask(self, call: Any) -> Any:
+        """Let the world go on until the call answers."""
+        answer = self._user.spawn(_outcome(self._user.spawn(call, name="call")), name="answer")
+        self.until(answer.done)
+        result, error = answer.value or (None, None)
+        if error is not None:
+            raise error
+        return result
+
+    def until(self, done: Callable[[], bool], limit: float = RECOVERED_SECONDS) -> None:
+        end = self.world.now + limit
+        while not done():
+            assert self.world.peek() <= end, f"not so after {limit:g} s"
+            self.world.step()
+
+    def finish(self, *jobs: str, limit: float = RECOVERED_SECONDS) -> tuple[Work, ...]:
+        self.until(lambda: all(self.work(job).state in ENDED for job in jobs), limit)
+        return tuple(self.work(job) for job in jobs)
+
+    # What is so
+
+    def work(self, id: str) -> Work:
+        found: Work = self.store.ledger.get(Work, id)
+        return found
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return list(self.store.ledger.shelves[kind].docs.values())
+
+    def locked(self) -> list[str]:
+        return [lock.id for lock in self.all(Lock) if lock.job]
+
+    def busy(self, host: str) -> int:
+        """Tasks of that host that are claimed and not over."""
+        tasks = [work for work in self.all(Work) if work.function != LEAD and work.lane == host]
+        return sum(task.state is WorkState.RUNNING for task in tasks)
+
+    def ran(self, *jobs: str) -> list[str]:
+        return [effect.step for effect in self.effects if not jobs or effect.job in jobs]
+
+    def order(self) -> list[str]:
+        """Jobs in the order of their first effects."""
+        return list(dict.fromkeys(effect.job for effect in self.effects))
+
+    def _ports(self, host: str, runtime: SimRuntime) -> Ports:
+        store = SimStore(self.store, runtime, host)
+        return Ports(host, runtime, store, None, None, None)  # type: ignore[arg-type]
+
+    def _verb(self, operation: str, steps: Callable[[tuple[str, ...]], dict[str, Step]]) -> Verb:
+        return Verb(
+            operation=operation,
+            resources=lambda request: each(VM, request.vms),
+            split=lambda request, found: Split(steps=steps(tuple(n for n in request.vms if n in found.of(VM)))),
+            tasks=self.kinds,
+        )
+
+    async def _do(self, ports: Ports, task: Work) -> None:
+        self._busy += 1
+        self.most = max(self.most, self._busy)
+        await ports.runtime.sleep(self._seconds)
+        self._busy -= 1
+        effect = Effect(self.world.now, task.job, task.step, ports.host)
+        self.effects.append(effect)
+        if self.work(task.job).state in ENDED:
+            self.late.append(effect)
+
+    def _told(self, process: str, event: str, fields: dict[str, Any]) -> None:
+        if event == "job begins":
+            self.began.append(fields["job"])
+
+
+async def _fail(ports: Ports, task: Work) -> None:
+    raise Refused(f"{task.step} will not")
+
+
+async def _outcome(task: Any) -> tuple[Any, Exception | None]:
+    try:
+        return await task.join(), None
+    except Exception as error:
+        return None, error
+
+
+def holds_what_was_promised(center: JobCenter, job: Work, steps: dict[str, Step]) -> None:
+    """However a Job ended: nothing is locked, nothing happened after its end, nothing before what it needs."""
+    assert job.state in ENDED
+    assert center.locked() == []
+    assert center.late == []
+    ran = center.ran(job.id)
+    for position, step in enumerate(ran):
+        assert set(steps[step].needs) <= set(ran[:position])
+    if job.state is WorkState.DONE:
+        assert set(ran) == set(steps)
+        assert all(result.ok for result in job.results.values())
+    open_tasks = [w.id for w in center.all(Work) if w.job == job.id and w.state not in ENDED]
+    assert open_tasks == []
