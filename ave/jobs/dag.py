@@ -47,7 +47,8 @@ def plan(
 
 def ready(plan: Plan) -> tuple[str, ...]:
     """Steps that wait for nothing and have no task yet."""
-    return tuple(name for name, step in plan.steps.items() if not step.needs and name not in plan.submitted)
+    submitted = dict.fromkeys(plan.submitted)
+    return tuple(name for name, step in plan.steps.items() if not step.needs and name not in submitted)
 
 
 def group(plan: Plan, name: str) -> Plan:
@@ -69,6 +70,7 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
     steps, graph, groups = dict(plan.steps), _Lazy(plan.steps), dict(plan.groups)
     facts, results = dict(plan.facts), dict(plan.results)
     before, over, undoing = _weight(steps, groups), 0, 0
+    done: dict[str, None] = {}
     for task in ended:
         step = steps.pop(task.step, None)
         if step is None:
@@ -80,13 +82,14 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
                 _count(results, name, result)
         elif task.state is WorkState.DONE:
             _count(results, step.resource, Result(True))
-            _free(steps, task.step)
+            done[task.step] = None
         else:
             why = task.results[task.step].why if task.step in task.results else str(task.state)
             _fail(steps, graph, groups, results, task.step, step, why)
             if step.undo and task.attempt:
                 steps[UNDO + task.step] = msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
                 undoing += 1
+    _free(steps, done)
     _refuse(steps, graph, facts, results, groups)
     if stop:
         _stop(plan, steps, groups, results)
@@ -119,10 +122,10 @@ class _Lazy:
 Groups = dict[str, dict[str, Step]]
 
 
-def _free(steps: dict[str, Step], done: str) -> None:
+def _free(steps: dict[str, Step], done: Mapping[str, None]) -> None:
     for name, step in steps.items():
-        if done in step.needs:
-            steps[name] = msgspec.structs.replace(step, needs=tuple(n for n in step.needs if n != done))
+        if any(need in done for need in step.needs):
+            steps[name] = msgspec.structs.replace(step, needs=tuple(need for need in step.needs if need not in done))
 
 
 def _fail(
@@ -163,8 +166,9 @@ def _refuse(
 
 
 def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str, Result]) -> None:
+    submitted = dict.fromkeys(plan.submitted)
     for name in list(steps):
-        if name not in plan.submitted and not name.startswith(UNDO):
+        if name not in submitted and not name.startswith(UNDO):
             _drop(name, steps.pop(name), groups, results, CANCELLED)
 
 

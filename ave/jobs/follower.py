@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from ave.errors import NoFit, Refused, Stale, Unavailable, UnknownOutcome
 from ave.jobs.crew import Crew
-from ave.jobs.folding import FINISHED, ended_group, fold, folding
+from ave.jobs.ends import Ends
 from ave.jobs.verb import TaskKind
 from ave.model.alarm import Alarm
 from ave.model.states import move
 from ave.model.work import ENDED, Result, Work, WorkState
-from ave.ports.store import Conflict, Insert, Replace, Write
+from ave.ports.store import Conflict, Insert, Write
 from ave.ports.together import Ports
 from ave.runtime import Cancelled
 
@@ -22,7 +22,8 @@ RETRY_SECONDS = 2.0
 
 class Follower:
     def __init__(self, ports: Ports, crew: Crew, kinds: Mapping[str, TaskKind]) -> None:
-        self._ports, self._crew, self._kinds = ports, crew, kinds
+        self._ports, self._kinds = ports, kinds
+        self._ends = Ends(ports, crew)
         self._at_work: dict[str, None] = {}  # tasks whose function runs now
         self._stopped: dict[str, None] = {}
 
@@ -81,7 +82,7 @@ class Follower:
         """Until the store has it. Raises Stale."""
         while True:
             try:
-                await self._record_once(task, ended, *also)
+                await self._ends.record(ended, *also)
                 return
             except Unavailable:
                 await self._pause(RETRY_SECONDS)
@@ -97,23 +98,6 @@ class Follower:
                     raise Stale(task.id) from conflict
                 task = now  # still ours: its user wants it stopped, and it has ended by itself
                 ended = move(task, ended.state, ended.story[-1], facts=ended.facts, results=ended.results, handler="")
-
-    async def _record_once(self, task: Work, ended: Work, *also: Write) -> None:
-        """One commit for the task and its plan when no sibling is at work; else the task alone, then a fold."""
-        store = self._ports.store
-        carrier = await store.get(Work, task.parent)
-        if carrier is not None and carrier.plan is not None and carrier.plan.submitted == (task.step,):
-            writes = await folding(carrier, carrier.plan, [ended], self._crew)
-            try:
-                await store.commit(Replace(ended, FINISHED), *also, *writes)
-                if above := ended_group(writes):
-                    await fold(self._ports, self._crew, above)
-                return
-            except Conflict as conflict:
-                if conflict.id == task.id:
-                    raise
-        await store.commit(Replace(ended, FINISHED), *also)
-        await fold(self._ports, self._crew, task.parent)
 
     async def _recorded(self, task: Work) -> Work:
         while True:

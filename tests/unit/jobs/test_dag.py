@@ -225,9 +225,10 @@ def test_a_failure_without_a_reason_is_told_by_its_state():
     assert fold(nine(), ended("3", FAILED))[0].results == {"r3": Result(False, "failed")}
 
 
-def test_a_step_without_a_resource_counts_for_none():
+def test_a_step_without_a_resource_counts_only_when_it_fails_and_then_by_its_name():
     only = plan({"a": Step(function="f")})
-    assert fold(only, ended("a", FAILED, "no"))[0].results == {}
+    assert fold(only, ended("a"))[0].results == {}
+    assert fold(only, ended("a", FAILED, "no"))[0].results == {"a": Result(False, "no")}
 
 
 def test_a_large_batch_for_which_there_is_no_room_is_folded_at_once():
