@@ -85,7 +85,13 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
             done[task.step] = None
         else:
             why = task.results[task.step].why if task.step in task.results else str(task.state)
-            _fail(steps, graph, groups, results, task.step, step, why)
+            counts_for = step.resource or task.step.removeprefix(UNDO)
+            if task.step.startswith(UNDO):
+                known = results.get(counts_for, Result(False))
+                results[counts_for] = Result(False, f"{known.why}; what it had done could not be undone: {why}")
+                continue
+            _count(results, counts_for, Result(False, why))
+            _fail(graph, steps, groups, results, task.step, why)
             if step.undo and task.attempt:
                 steps[UNDO + task.step] = msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
                 undoing += 1
@@ -129,20 +135,9 @@ def _free(steps: dict[str, Step], done: Mapping[str, None]) -> None:
 
 
 def _fail(
-    steps: dict[str, Step],
-    graph: _Lazy,
-    groups: Groups,
-    results: dict[str, Result],
-    name: str,
-    step: Step,
-    why: str,
+    graph: _Lazy, steps: dict[str, Step], groups: Groups, results: dict[str, Result], name: str, why: str
 ) -> None:
-    counts_for = step.resource or name
-    if name.startswith(UNDO):
-        known = results.get(counts_for, Result(False))
-        results[counts_for] = Result(False, f"{known.why}; what it had done could not be undone: {why}")
-        return
-    _count(results, counts_for, Result(False, why))
+    """Nothing that needs this step will begin."""
     for dependant in sorted(networkx.descendants(graph.drawn(), name)):
         if (gone := steps.pop(dependant, None)) is not None:
             _drop(dependant, gone, groups, results, Result(False, why))
@@ -162,7 +157,8 @@ def _refuse(
         step = steps.get(name)
         if step is not None and step.fact in facts and (why := facts[step.fact].refusal):
             del steps[name]
-            _fail(steps, graph, groups, results, name, step, why)
+            _count(results, step.resource, Result(False, why))
+            _fail(graph, steps, groups, results, name, why)
 
 
 def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str, Result]) -> None:
