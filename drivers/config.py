@@ -1,7 +1,7 @@
 """A node's configuration: one TOML file, and the environment over it (``AVE_STORE__URL`` for ``[store] url``).
 
 A secret is never in it, nor in the process's arguments: the store's password is read from a file of its own, or from
-``AVE_STORE__PASSWORD``.
+``AVE_MONGO_PASSWORD``.
 """
 
 from __future__ import annotations
@@ -19,30 +19,27 @@ from ave.node import SERVICES
 PREFIX = "AVE_"
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class NodeConfig(_Section):
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str
     master: bool = True
     services: tuple[str, ...] = tuple(SERVICES)
     profile: str = "seed"  # the pair of HA times, see ave.ha.timing
 
 
-class StoreConfig(_Section):
-    url: str  # mongodb://user@host,…/database?replicaSet=… or sqlite:/path/to/file
-    password_file: str = ""  # MongoDB only
-    password: str = ""  # from the environment only
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str  # sqlite:FILE or mongodb://one,two,three/?replicaSet=…
+    database: str = "ave"  # MongoDB only, as the next two
+    user: str = ""
+    password_file: str = ""
     synchronous: Literal["FULL", "NORMAL"] = "FULL"  # SQLite only; NORMAL may forget the last commits at a power loss
 
 
-class HypervisorConfig(_Section):
+class HypervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     driver: Literal["process"] = "process"
     root: str  # where the hosts of one process cluster keep their state
 
 
-class MachineConfig(_Section):
+class MachineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a host of a process cluster says it is made of."""
 
     cpus: int = 8
@@ -52,7 +49,7 @@ class MachineConfig(_Section):
     networks: tuple[str, ...] = ()
 
 
-class Config(_Section):
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node: NodeConfig
     store: StoreConfig
     hypervisor: HypervisorConfig
@@ -65,8 +62,6 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     Refused, naming the file, the key and what is wrong with it.
     """
     tree = _read(file) if file is not None else {}
-    if "password" in tree.get("store", {}):
-        raise Refused(f"{file}: store.password: a password does not belong into this file; name a store.password_file")
     for name, value in environment.items():
         section, mark, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and mark:

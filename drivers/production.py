@@ -14,20 +14,21 @@ from ave.node import run_node
 from ave.ports.machine import Facts
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import Config, StoreConfig
+from drivers.process.ports import ports
+from drivers.process.power import power_on
 
 SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
 
 
 async def run(config: Config) -> None:
-    """Run the node until SIGTERM or SIGINT."""
-    runtime = AsyncioRuntime(f"{config.node.host}/node")
+    """Run the node until SIGTERM or SIGINT. Raises Refused, Unavailable when it cannot begin."""
     if config.node.profile not in PROFILES:
         raise Refused(f"node.profile: unknown {config.node.profile}; known are {', '.join(PROFILES)}")
-    async with await open_store(config.store) as store:
-        from drivers.process.ports import open_host, ports
-
+    runtime = AsyncioRuntime(f"{config.node.host}/node")
+    store = await open_store(config.store, runtime)
+    try:
         root = Path(config.hypervisor.root)
-        open_host(root, _facts(config))
+        power_on(root, _facts(config))
         main = run_node(
             ports(root, config.node.host, runtime, store),
             master=config.node.master,
@@ -42,9 +43,11 @@ async def run(config: Config) -> None:
             await task
         except asyncio.CancelledError:
             runtime.log("node stops")
+    finally:
+        await store.close()
 
 
-async def open_store(config: StoreConfig) -> Any:
+async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:
     """The store that the URL names. Refused if it names none, or needs what is not installed."""
     if config.url.startswith(SQLITE):
         from drivers.sqlite.store import SqliteStore
@@ -53,16 +56,16 @@ async def open_store(config: StoreConfig) -> Any:
         return await SqliteStore.open(path, KINDS, schema=SCHEMA, synchronous=config.synchronous)
     if config.url.startswith(MONGODB):
         try:
+            from drivers.mongo.settings import MongoSettings
             from drivers.mongo.store import MongoStore
         except ImportError as missing:
-            raise Refused(
-                f"store.url names MongoDB, and {missing.name} is not installed: pip install ave[mongo]"
-            ) from None
-        password = config.password
-        if config.password_file:
-            password = Path(config.password_file).read_text().strip()
-        return await MongoStore.open(config.url, KINDS, schema=SCHEMA, password=password)
-    raise Refused(f"store.url: {config.url.partition(':')[0]} is no store; it begins with sqlite: or mongodb://")
+            raise Refused(f"store.url names MongoDB, and {missing.name} is not there: pip install ave[mongo]") from None
+        settings = MongoSettings(
+            uri=config.url, database=config.database, user=config.user, password_file=config.password_file
+        )
+        return await MongoStore.open(runtime, settings, KINDS, schema=SCHEMA)
+    scheme = config.url.partition(":")[0]
+    raise Refused(f"store.url: {scheme}: is no store that AVE knows; write sqlite:FILE or mongodb://…")
 
 
 def _facts(config: Config) -> Facts:

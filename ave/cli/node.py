@@ -30,8 +30,8 @@ def node(
     services
         Which of lease, jobs, scheduler, monitor to run, with commas; all of them if absent.
     store
-        mongodb://user@host,…/database?replicaSet=… or sqlite:FILE. A password comes from AVE_STORE__PASSWORD or
-        [store] password_file, never from here.
+        sqlite:FILE, or mongodb://one,two,three/?replicaSet=… with [store] user and password_file (or
+        AVE_MONGO_PASSWORD).
     root
         The directory of a process cluster, instead of [hypervisor] root.
     """

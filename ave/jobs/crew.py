@@ -23,8 +23,7 @@ class Crew:
     async def pick(self) -> str:
         """A host, by chance weighted by its free execution units."""
         runtime = self._ports.runtime
-        if runtime.now() - self._read_at > FRESH_SECONDS:
-            await self._read()
+        await self._refresh()
         total = sum(free for _, free in self._idle)
         draw = runtime.random.random() * total
         for host, free in self._idle:
@@ -45,9 +44,13 @@ class Crew:
 
     async def hosts(self) -> tuple[str, ...]:
         """Those that are online and have a worker."""
-        if self._ports.runtime.now() - self._read_at > FRESH_SECONDS:
-            await self._read()
+        await self._refresh()
         return tuple(host for host, _ in self._idle)
+
+    async def _refresh(self) -> None:
+        """Nobody there is news that is not kept: the first host of a cluster has just joined, perhaps."""
+        if self._ports.runtime.now() - self._read_at > FRESH_SECONDS or not self._idle:
+            await self._read()
 
     async def _read(self) -> None:
         store = self._ports.store

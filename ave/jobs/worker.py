@@ -11,11 +11,12 @@ from ave.jobs.crew import UNITS_PER_HOST, Crew
 from ave.jobs.follower import Follower
 from ave.jobs.handover import HandOvers
 from ave.jobs.leader import Leader
+from ave.jobs.recovery import repeatable
 from ave.jobs.verb import TaskKind, Verb
 from ave.model.cluster import Handler
 from ave.model.states import may_move, move
-from ave.model.work import LEAD, TASK, URGENT_BELOW, Work, WorkState
-from ave.ports.store import Below, Change, Commit, Conflict, In, Insert, Replace, TooOld
+from ave.model.work import LEAD, RANK_SECONDS, TASK, URGENT_BELOW, Urgency, Work, WorkState
+from ave.ports.store import Below, Change, Commit, Conflict, In, Insert, Replace, TooOld, Where
 from ave.ports.together import Ports
 from ave.runtime import Task
 from ave.sync import together
@@ -25,10 +26,19 @@ SILENT_SECONDS = 2 * BEAT_SECONDS
 POLL_SECONDS = 600.0  # the net below the watch; a broken watch polls by itself
 RETRY_SECONDS = 2.0
 CLAIM_MAX = 16  # items per claim: one round trip, and a fair share for the other hosts of a role
-RESERVED_UNITS = 20  # of a host's execution units, for rescues and for stopping VMs alone
+RESERVED_UNITS = 20  # of a host's execution units, for rescues and for stopping VMs alone …
+RESCUE_UNITS = 10  # … and of these, for rescues: guests take minutes to shut down, and a rescue does not wait for them
+LOOK_BACK_BEATS = 12  # after so many a worker looks whether all that it holds is being executed
 ATTEMPTS_MAX = 5  # claims after which work that ends its worker, or shows a bug, is given up
 _CLAIM = may_move(TASK, WorkState.READY, WorkState.RUNNING)
 _CLAIMED = {"assigned": 0.0, "modified": 0.0}
+# While more than so many units are free: who may be claimed.
+_DOORS: tuple[tuple[int, Where], ...] = (
+    (RESERVED_UNITS, {}),
+    (RESCUE_UNITS, {"rank": Below(URGENT_BELOW)}),
+    (0, {"rank": Below((RANK_SECONDS[Urgency.RESCUE] + RANK_SECONDS[Urgency.STOP]) / 2)}),
+)
+_Claim = tuple[str, int, int]  # an item's id, its attempt, and its version when it was claimed
 
 
 class Worker:
@@ -48,9 +58,9 @@ class Worker:
         self._roles, self._all_roles = roles, all_roles
         self._free = UNITS_PER_HOST
         self._wake = ports.runtime.signal()
-        self._mine: dict[str, Task[None] | None] = {}  # what is being executed here
+        self._mine: dict[_Claim, Task[None] | None] = {}  # what is being executed here
         self._left = False  # did the last look leave work that had no unit?
-        self._unsure = False  # did a claim's answer get lost?
+        self._unsure = False  # do we perhaps hold what we do not know of?
         self._beat_at = float("-inf")  # the last one that the store confirmed
         self.uuid = ""
 
@@ -92,11 +102,16 @@ class Worker:
     async def _beat(self) -> None:
         runtime = self._ports.runtime
         await runtime.sleep(BEAT_SECONDS * runtime.random.random())
+        beats = 0
         while True:
             try:
                 await self._beat_once()
             except (Unavailable, UnknownOutcome):
                 pass  # the next beat is the retry
+            beats += 1
+            if beats % LOOK_BACK_BEATS == 0:  # a claim may take effect after we have looked for it
+                self._unsure = True
+                self._wake.set()
             await runtime.sleep(BEAT_SECONDS)
 
     async def _beat_once(self) -> None:
@@ -112,13 +127,15 @@ class Worker:
         runtime, store = self._ports.runtime, self._ports.store
         lanes = In((self._ports.host, *self._all_roles))
         since: int | None = None
+        looked = False
         while True:
             try:
                 watch = await store.watch((Work,), since, {"lane": lanes})
                 self._wake.set()  # whatever was missed is found by looking
                 try:
-                    if since is None:
-                        await self._hand_overs.look()
+                    if not looked:
+                        await self._look()
+                        looked = True
                     while True:
                         self._hear(await watch.next())
                 finally:
@@ -127,18 +144,30 @@ class Worker:
             except Unavailable:
                 await runtime.sleep(RETRY_SECONDS * (0.5 + runtime.random.random()))
             except TooOld:
-                since = None
+                since, looked = None, False
+
+    async def _look(self) -> None:
+        """At what we did not hear of. Raises Unavailable."""
+        await self._hand_overs.look()
+        for work in await self._held():
+            self._heed(work)
 
     def _hear(self, commit: Commit) -> None:
-        for _, id, work in commit.changes:
+        for _, _, work in commit.changes:
             if work is None:
                 continue
             if work.state is WorkState.READY:
                 self._wake.set()
-            executing = self._mine.get(id)
-            if work.stop and executing is not None and work.handler == self.uuid and self._follower.stop(work):
-                executing.cancel()
+            if work.handler == self.uuid:
+                self._heed(work)
             self._hand_overs.hear(work)
+
+    def _heed(self, work: Work) -> None:
+        """Stop what its user has cancelled, if that is safe."""
+        if work.stop and self._follower.stop(work):
+            for (id, attempt, _), executing in self._mine.items():
+                if (id, attempt) == (work.id, work.attempt) and executing is not None:
+                    executing.cancel()
 
     # Claiming
 
@@ -156,17 +185,17 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Claim what fits into the free units and start it; is there perhaps more that fits?"""
-        ordinary = self._free - RESERVED_UNITS
-        wanted = min(CLAIM_MAX, ordinary if ordinary > 0 else self._free)
-        self._left = ordinary <= 0
-        if not wanted:
+        self._left = self._free <= RESERVED_UNITS
+        if not self._free:
             return False
+        kept, whose = next(door for door in _DOORS if self._free > door[0])
+        wanted = min(CLAIM_MAX, self._free - kept)
+        looked_back = self._unsure
         try:
             if self._ports.runtime.now() - self._beat_at > SILENT_SECONDS:
                 # Who was silent says that it is back, before it takes what others would take from it.
                 await self._beat_once()
-            looked_back = self._unsure
-            items = await (self._recover_claim(wanted) if looked_back else self._take(wanted, urgent=ordinary <= 0))
+            items = await (self._recover_claim(wanted) if looked_back else self._take(wanted, whose))
         except Unavailable:
             await self._ports.runtime.sleep(RETRY_SECONDS)
             return True
@@ -175,14 +204,13 @@ class Worker:
             return True
         for item in items:
             self._free -= 1
-            self._mine[item.id] = None
-            self._mine[item.id] = self._ports.runtime.spawn(self._execute(item), name=item.id)
+            claim = _claim_of(item)
+            self._mine[claim] = None
+            self._mine[claim] = self._ports.runtime.spawn(self._execute(item), name=item.id)
         return len(items) == wanted or looked_back
 
-    async def _take(self, wanted: int, *, urgent: bool) -> list[Work]:
-        where = {"lane": In((self._ports.host, *self._roles())), "state": WorkState.READY}
-        if urgent:
-            where["rank"] = Below(URGENT_BELOW)
+    async def _take(self, wanted: int, whose: Where) -> list[Work]:
+        where = {"lane": In((self._ports.host, *self._roles())), "state": WorkState.READY, **whose}
         return await self._ports.store.take(
             Work,
             where,
@@ -195,10 +223,22 @@ class Worker:
 
     async def _recover_claim(self, wanted: int) -> list[Work]:
         """A claim whose answer was lost belongs to a live handler, so only that handler can find it."""
-        held = await self._ports.store.find(Work, {"handler": self.uuid, "state": WorkState.RUNNING})
-        lost = [item for item in held if item.id not in self._mine]
+        await self._beat_once()  # what is found is never behind what we have written
+        lost = [item for item in await self._held() if not self._executes(item)]
+        found: list[Work] = []
+        for item in lost[:wanted]:  # but it may be behind what has ended since
+            now = await self._ports.store.get(Work, item.id)
+            still = now is not None and now.state is WorkState.RUNNING and now.handler == self.uuid
+            if now is not None and still and not self._executes(now):
+                found.append(now)
         self._unsure = len(lost) > wanted
-        return lost[:wanted]
+        return found
+
+    async def _held(self) -> list[Work]:
+        return await self._ports.store.find(Work, {"handler": self.uuid, "state": WorkState.RUNNING})
+
+    def _executes(self, item: Work) -> bool:
+        return any((id, attempt) == (item.id, item.attempt) for id, attempt, _ in self._mine)
 
     # Executing
 
@@ -213,7 +253,7 @@ class Worker:
         except Exception as bug:
             await self._stumble(item, bug)
         finally:
-            self._mine.pop(item.id, None)
+            self._mine.pop(_claim_of(item), None)
             self._free += 1
             if self._left:
                 self._wake.set()
@@ -229,7 +269,8 @@ class Worker:
             try:
                 await self._leader.lead(job)
                 return
-            except (Unavailable, UnknownOutcome, Conflict):
+            except (Unavailable, UnknownOutcome, Conflict) as trouble:
+                self._ports.runtime.log("leader retries", job=job.id, why=f"{type(trouble).__name__}: {trouble}")
                 await self._pause(RETRY_SECONDS)
                 job = await self._again(job)
 
@@ -256,22 +297,29 @@ class Worker:
     async def _stumble(self, item: Work, bug: Exception) -> None:
         """An error that nobody expected is a bug, and not a reason to take everybody else's work down with this worker:
         the item goes back, and after a few attempts it is given up with an alarm."""
-        why = f"{type(bug).__name__}: {bug}"
-        self._ports.runtime.log("work stumbles", work=item.id, attempt=item.attempt, why=why)
-        try:
-            await self._pause(RETRY_SECONDS * item.attempt)
-            item = await self._again(item)
-            if item.attempt >= ATTEMPTS_MAX:
-                await self._give_up(item, why)
-            else:
-                again = move(item, WorkState.READY, why, handler="")
-                await self._ports.store.commit(Replace(again, {"modified": 0.0}))
-        except (Stale, Conflict):
-            return
-        except (Unavailable, UnknownOutcome):
-            self._unsure = True  # it is ours as long as nobody says otherwise: claim it again
-            self._wake.set()
+        while True:
+            why = f"{type(bug).__name__}: {bug}"
+            self._ports.runtime.log("work stumbles", work=item.id, attempt=item.attempt, why=why)
+            try:
+                await self._pause(RETRY_SECONDS * min(item.attempt, ATTEMPTS_MAX))
+                item = await self._again(item)
+                if item.attempt >= ATTEMPTS_MAX or not repeatable(item):
+                    await self._give_up(item, why)
+                else:
+                    again = move(item, WorkState.READY, why, handler="")
+                    await self._ports.store.commit(Replace(again, {"modified": 0.0}))
+                return
+            except Stale:
+                return
+            except (Conflict, Unavailable, UnknownOutcome):
+                pass  # it is ours as long as nobody says otherwise
+            except Exception as another:
+                bug = another
 
     async def _pause(self, seconds: float) -> None:
         runtime = self._ports.runtime
         await runtime.sleep(seconds * (0.5 + runtime.random.random()))
+
+
+def _claim_of(item: Work) -> _Claim:
+    return item.id, item.attempt, item.version
