@@ -183,6 +183,45 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             FaultKind(
+                "store-stale-primary",
+                "the store's primary, with less than half of its members and some hosts, is cut off from the others' "
+                "management network, and does not know for 10 s that it is no primary any more",
+                "store",
+                (Parameter("share", "ratio", 0.5, 0.0, 1.0, "of the hosts that carry no member of the store"),),
+                True,
+            ),
+            lambda cluster, hosts, given: cluster.store.isolate_primary(float(given["share"])),
+            lambda cluster, hosts, given: cluster.store.rejoin(),
+        ),
+        Fault(
+            FaultKind(
+                "store-lag",
+                "secondaries of the store apply commits so much later, and lists are read from them",
+                "store",
+                (Parameter("seconds", "seconds", 60.0, 0.001, 3600.0, "behind the primary"),),
+                True,
+            ),
+            lambda cluster, hosts, given: cluster.store.set_lag(float(given["seconds"])),
+            lambda cluster, hosts, given: cluster.store.set_lag(0.0),
+        ),
+        Fault(
+            FaultKind(
+                "store-slow",
+                "each call of the store takes so much longer; its clients wait 5 s",
+                "store",
+                (Parameter("seconds", "seconds", 10.0, 0.001, 600.0, "longer"),),
+                True,
+            ),
+            lambda cluster, hosts, given: cluster.store.set_delay(float(given["seconds"])),
+            lambda cluster, hosts, given: cluster.store.set_delay(0.0),
+        ),
+        Fault(
+            FaultKind("store-full", "the store's disk is full: it refuses writes, and can be read", "store", (), True),
+            lambda cluster, hosts, given: cluster.store.set_full(True),
+            lambda cluster, hosts, given: cluster.store.set_full(False),
+        ),
+        Fault(
+            FaultKind(
                 "storage-failover", "the storage's meta leader dies and another is elected; I/O goes on", "storage"
             ),
             lambda cluster, hosts, given: cluster.storage.step_down(),

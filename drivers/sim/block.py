@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ports.block import Grant, Lease
+from ave.ports.block import Grant, Lease, VolumeStamp
 from ave.ports.hypervisor import Stamp
 from drivers.sim import physics
 from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
@@ -25,10 +25,16 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class _Volume:
-    __slots__ = ("epoch", "owner", "size_gib", "token")
+    __slots__ = ("epoch", "newest", "owner", "size_gib")
 
     def __init__(self, size_gib: int) -> None:
-        self.size_gib, self.owner, self.epoch, self.token = size_gib, "", 0, 0
+        self.size_gib, self.owner, self.epoch = size_gib, "", 0
+        self.newest: dict[str, Stamp] = {}  # the newest accepted, by whose lock it was under
+
+    def handed_on(self, stamp: Stamp) -> bool:
+        """Does it belong to another VM by now? Detached, and then met with an epoch newer than it ever had: the tokens of
+        that VM's lock are others."""
+        return not self.owner and 0 < self.epoch < stamp.epoch
 
 
 class _Lease:
@@ -128,12 +134,24 @@ class SimBlock:
         known = self._storage.volumes.get(volume)
         if known is None:
             known = self._storage.volumes[volume] = _Volume(size_gib)
+        elif known.size_gib != size_gib:
+            raise Refused(f"volume {volume} exists and has {known.size_gib} GiB, not {size_gib}")
         self._accept(volume, known, stamp, "create")
+
+    async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await self._io(physics.VOLUME_GROW_SECONDS)
+        known = self._known(volume)
+        if size_gib < known.size_gib:
+            raise Refused(f"volume {volume} has {known.size_gib} GiB and cannot shrink to {size_gib}")
+        self._accept(volume, known, stamp, "grow")
+        known.size_gib = size_gib
 
     async def delete(self, volume: str, stamp: Stamp) -> None:
         await self._io(physics.VOLUME_DELETE_SECONDS)
         known = self._storage.volumes.get(volume)
         if known is not None:
+            if known.owner and isinstance(stamp, VolumeStamp):
+                raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
             self._accept(volume, known, stamp, "delete")
             del self._storage.volumes[volume]
 
@@ -226,8 +244,11 @@ class SimBlock:
         return known
 
     def _accept(self, name: str, volume: _Volume, stamp: Stamp, what: str) -> None:
-        if stamp.job:  # a host that settles what is its own acts for no Job, and leaves no token
-            if stamp.token < volume.token:
-                raise Refused(f"volume {name}: a newer Job holds its VM's lock")
-            volume.token = stamp.token
-        self._storage.witness(Effect(f"volume/{name}", stamp, what))
+        under = "volume" if isinstance(stamp, VolumeStamp) else "vm"
+        if stamp.job:  # a host that settles what is its own acts for no Job, and leaves no stamp
+            newest = volume.newest.get(under)
+            outdated = newest is not None and (stamp.token < newest.token or stamp.outdated_by(newest))
+            if newest is not None and outdated and not volume.handed_on(stamp):
+                raise Refused(f"volume {name}: {what} by {stamp.job} is outdated; {newest.job} came after it")
+            volume.newest[under] = stamp
+        self._storage.witness(Effect(f"volume/{name}" if under == "vm" else f"lun/{name}", stamp, what))

@@ -25,6 +25,20 @@ class Ledger:
         self.log: deque[Commit] = deque(maxlen=physics.CHANGES_KEPT)
         self.listeners: list[Callable[[Commit], None]] = []
 
+    def copied(self) -> Ledger:
+        """The same documents at the same revision, with a log and listeners of its own, which are empty."""
+        copy = Ledger(())
+        copy.shelves = {type: shelf.copied() for type, shelf in self.shelves.items()}
+        copy.shelves_by_name = {shelf.name: shelf for shelf in copy.shelves.values()}
+        copy.revision = self.revision
+        return copy
+
+    def repeat(self, commit: Commit) -> None:
+        """Apply what was committed elsewhere, as the next revision."""
+        for kind, id, doc in commit.changes:
+            self.shelves_by_name[kind].put(id, doc)
+        self.revision = commit.revision
+
     def get(self, type: type[Any], id: str) -> Any:
         return self.shelves[type].docs.get(id)
 

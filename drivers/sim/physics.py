@@ -20,6 +20,7 @@ GUEST_WRITE_SECONDS = 5.0  # each host's guests write at least this often: a jou
 REPLACEMENT_SECONDS = 30.0  # how long an initiator keeps writes of a lost session: our setting, below a host's lease
 VOLUME_CREATE_SECONDS = 0.05  # bed: a sparse LUN and its target, 20-60 ms
 VOLUME_DELETE_SECONDS = 0.03  # bed
+VOLUME_GROW_SECONDS = 0.03  # guess: as long as to delete one
 ATTACH_SECONDS = 0.015  # bed: unbind, drop the connection, bind took 15 ms
 DISK_SECONDS = 0.0005  # local SSD, one synchronous write: spec
 

@@ -63,6 +63,11 @@ class Shelf:
         self._shapes = {(tuple(sorted(o.index.by)), o.index.order): o for o in reversed(self._indexes)}
         self._serving: dict[Any, tuple[_Ordered, str]] = {}  # what ``_choose`` said before
 
+    def copied(self) -> Shelf:
+        copy = Shelf(self.kind)
+        copy.docs = dict(self.docs)
+        return copy
+
     def put(self, id: str, new: Any) -> None:
         """Store the document under its id; None removes it."""
         old = self.docs.get(id)

@@ -1,189 +1,30 @@
-"""The simulated store: a replica set of master hosts with elections, and one client of it per host.
+"""The simulated store: one client of the replica set per host.
 
-Every call is two hops, request and reply, so that a crash or a cut can fall between an effect and its answer. Writes answer
-when a majority has journalled them; what was acknowledged is never lost. Not modelled yet: secondaries that lag, w:1.
+Every call is two hops, request and reply, so that a crash or a cut can fall between an effect and its answer. Writes
+answer when a majority has journalled them; what was acknowledged is never lost. A primary that is cut off from its
+majority serves what it knew to ``find``, and lets everybody else wait. What a client has seen, it sees ever after.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.ports.store import Change, Commit, Conflict, Document, In, Kind, Where, Write
+from ave.ports.store import Change, Conflict, Document, Where, Write
 from drivers.sim import physics
 from drivers.sim.ledger import Ledger
-from drivers.sim.network import Network, Plane
-from drivers.sim.runtime import SimRuntime, Wakeup, World
+from drivers.sim.reign import Act, Reign, State
+from drivers.sim.replica_set import ReplicaSet
+from drivers.sim.runtime import SimRuntime
+from drivers.sim.streams import SimWatch, keys_of
+
+__all__ = ["EarlyStore", "ReplicaSet", "SimStore", "SimWatch"]
 
 D = TypeVar("D", bound=Document)
 
-
-class ReplicaSet:
-    """The members, who of them is primary, and the ledger they share."""
-
-    def __init__(self, world: World, network: Network, members: Sequence[str], kinds: Sequence[Kind]) -> None:
-        self.ledger = Ledger(kinds)
-        self.members = tuple(members)
-        self.primary: str | None = members[0]
-        self.open = network.whole  # the usual case, kept cheap: everybody reaches the primary
-        self.term = 1  # grows with every election; a request of an older term is lost
-        self.lost_answers = 0.0  # the chance that an effect happens and its answer does not arrive
-        self.slow: dict[str, float] = {}  # member -> how many times slower its disk is
-        self.watches: dict[SimWatch, None] = {}
-        self._interest: dict[tuple[str, str, Any], dict[SimWatch, None]] = {}
-        self._fields: dict[str, tuple[str, ...]] = {}  # kind -> fields by which it is watched; "" is all of it
-        self._world, self._network = world, network
-        self._runtime = SimRuntime(world, "store")
-        self._electing = False
-        self._clock_offset = 0.0
-        self.ledger.listeners.append(self._publish)
-        network.on_change(self._look)
-
-    def now(self) -> float:
-        return self._world._now + self._clock_offset
-
-    def serves(self, host: str) -> bool:
-        primary = self.primary
-        return primary is not None and self._network.reaches(host, primary, Plane.MANAGEMENT)
-
-    def journal_seconds(self) -> float:
-        return physics.JOURNAL_SECONDS * (self.slow.get(self.primary or "", 1.0) if self.slow else 1.0)
-
-    def step_down(self) -> None:
-        """Lose the primary now, as when its process dies; the members elect again."""
-        self._depose("stepped down")
-
-    # Elections
-
-    def _look(self) -> None:
-        """The network changed: does the primary still have its majority, and do the watches have the primary?"""
-        self._turn_to(self.primary)
-        if self.primary is not None and not self._majority(self.primary):
-            self._depose("lost its majority")
-        elif self.primary is None and not self._electing:
-            self._call_election()
-        if self.primary is not None:
-            for watch in [w for w in self.watches if not self.serves(w.host)]:
-                watch.break_off()
-
-    def _turn_to(self, primary: str | None) -> None:
-        self.primary = primary
-        self.open = primary is not None and self._network.whole
-
-    def _majority(self, member: str) -> bool:
-        seen = sum(self._network.reaches(member, other, Plane.MANAGEMENT) for other in self.members)
-        return 2 * seen > len(self.members)
-
-    def _depose(self, why: str) -> None:
-        self._world.tell("store", "primary lost", {"host": self.primary, "why": why})
-        self._turn_to(None)
-        self.term += 1
-        for watch in list(self.watches):
-            watch.break_off()
-        self._call_election()
-
-    def _call_election(self) -> None:
-        self._electing = True
-        self._runtime.spawn(self._elect(), name="election")
-
-    async def _elect(self) -> None:
-        low, high = physics.ELECTION_SECONDS
-        await self._runtime.sleep(low + (high - low) * self._runtime.random.random())
-        self._electing = False
-        able = [member for member in self.members if self._majority(member)]
-        if able and self.primary is None:
-            self._turn_to(able[int(self._runtime.random.random() * len(able))])
-            self._world.tell("store", "primary elected", {"host": self.primary, "term": self.term})
-
-    # Watches
-
-    def enrol(self, watch: SimWatch) -> None:
-        self.watches[watch] = None
-        for key in watch.keys:
-            kind, field, _ = key
-            if field not in self._fields.get(kind, ()):
-                self._fields[kind] = (*self._fields.get(kind, ()), field)
-            self._interest.setdefault(key, {})[watch] = None
-
-    def forget(self, watch: SimWatch) -> None:
-        self.watches.pop(watch, None)
-        for key in watch.keys:
-            self._interest.get(key, {}).pop(watch, None)
-
-    def _publish(self, commit: Commit) -> None:
-        """Hand the commit to those whom it concerns; one commit may concern many, a quiet watch costs nothing."""
-        concerned: dict[SimWatch, list[tuple[str, str, Any]]] = {}
-        for change in commit.changes:
-            kind, _, doc = change
-            for field in self._fields.get(kind, ()):
-                if field and doc is None:
-                    keys = [key for key in self._interest if key[:2] == (kind, field)]  # deletions always pass
-                else:
-                    keys = [(kind, field, getattr(doc, field) if field else None)]
-                for key in keys:
-                    for watch in self._interest.get(key, ()):
-                        seen = concerned.setdefault(watch, [])
-                        if not seen or seen[-1] is not change:
-                            seen.append(change)
-        for watch, changes in concerned.items():
-            watch.offer(Commit(commit.revision, commit.at, tuple(changes)))
-
-
-class SimWatch:
-    """One client's change stream."""
-
-    def __init__(
-        self, replica_set: ReplicaSet, runtime: SimRuntime, host: str, keys: tuple[tuple[str, str, Any], ...]
-    ) -> None:
-        self.host, self.keys = host, keys
-        self._seen = replica_set.ledger.revision
-        self._replica_set, self._runtime = replica_set, runtime
-        self._pending: deque[Commit] = deque()
-        self._waiter: Wakeup | None = None
-        self._broken = False
-
-    @property
-    def revision(self) -> int:
-        if not self._pending and not self._broken:
-            self._seen = self._replica_set.ledger.revision  # the stream says so even when nothing matches
-        return self._seen
-
-    def offer(self, commit: Commit) -> None:
-        if self._runtime.dead:
-            self.close()
-            return
-        self._pending.append(commit)
-        self._wake(physics.HOP_SECONDS)
-
-    def break_off(self) -> None:
-        self._seen = self.revision if not self._pending else self._seen
-        self._broken = True
-        self._replica_set.forget(self)
-        self._wake(0.0)
-
-    async def next(self) -> Commit:
-        if not self._pending and not self._broken:
-            self._waiter = Wakeup(self._runtime.world)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if not self._pending:
-            raise Unavailable("the change stream broke")
-        commit = self._pending.popleft()
-        self._seen = commit.revision
-        return commit
-
-    def close(self) -> None:
-        self.break_off()
-
-    def _wake(self, delay: float) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.triggered:
-            waiter._ok, waiter._value = True, None
-            self._runtime.world.schedule(waiter, delay=delay)
+LOOK_SECONDS = 0.5  # between two looks of a call that waits
 
 
 class SimStore:
@@ -193,11 +34,15 @@ class SimStore:
         self._set, self._runtime, self._host = replica_set, runtime, host
         self._random = runtime.world.random_for(f"{runtime.name}/store").random
         self._types = {kind.type: kind for kind in (s.kind for s in replica_set.ledger.shelves.values())}
+        self._seen = 0  # the newest revision shown to this client since something went wrong
 
     async def get(self, type: type[D], id: str) -> D | None:
-        term = await self._request(0.0)
-        doc = self._set.ledger.get(type, id)
-        await self._reply(term)
+        replica_set = self._set
+        reign = await self._request(replica_set.delay)
+        ordinary = replica_set.usual and replica_set.reign is reign
+        ledger = replica_set.ledger if ordinary else await self._confirmed(reign)
+        doc = ledger.get(type, id)
+        await self._reply(reign)
         return doc  # type: ignore[no-any-return]
 
     async def find(
@@ -208,22 +53,32 @@ class SimStore:
         limit: int = 0,
         after: tuple[Any, ...] | None = None,
     ) -> list[D]:
-        term = await self._request(0.0)
-        found = self._set.ledger.find(type, where or {}, order, limit, after)
-        await self._reply(term, physics.FIND_SECONDS_PER_DOCUMENT * len(found))
+        replica_set = self._set
+        reign = await self._request(replica_set.delay)
+        ordinary = replica_set.usual and replica_set.reign is reign
+        ledger = replica_set.ledger if ordinary else await self._known(reign, lag=True)
+        found = ledger.find(type, where or {}, order, limit, after)
+        await self._reply(reign, physics.FIND_SECONDS_PER_DOCUMENT * len(found))
         return found
 
     async def count(self, type: type[Any], where: Where | None = None) -> int:
         return len(await self.find(type, where))
 
     async def commit(self, *writes: Write) -> list[Any]:
-        term = await self._request(self._set.journal_seconds(), write=True)
+        replica_set = self._set
+        work = replica_set.write_seconds()
+        if work >= physics.ANSWER_SECONDS:
+            raise await self._too_slow(partial(_commit, writes), work)
+        reign = await self._request(work)
         try:
-            answer = self._set.ledger.commit(writes, self._set.now())
+            if replica_set.usual and replica_set.reign is reign:
+                answer = replica_set.ledger.commit(writes, replica_set.now())
+            else:
+                answer = await self._write(reign, partial(_commit, writes), work)
         except Conflict:
-            await self._reply(term, write=True)  # a refusal is an answer too, and may be lost like any other
+            await self._reply(reign, write=True)  # a refusal is an answer too, and may be lost like any other
             raise
-        await self._reply(term, write=True)
+        await self._reply(reign, write=True)
         return answer
 
     async def take(
@@ -237,73 +92,158 @@ class SimStore:
         stamp: Mapping[str, float] | None = None,
         limit: int = 1,
     ) -> list[D]:
-        term = await self._request(self._set.journal_seconds(), write=True)
+        replica_set = self._set
         change = Change(type, "", {}, set, add or {}, stamp or {})
-        taken = self._set.ledger.take(type, where, order, limit, change, self._set.now())
-        await self._reply(term, write=True)
+        work = replica_set.write_seconds()
+        if work >= physics.ANSWER_SECONDS:
+            raise await self._too_slow(partial(_take, type, where, order, limit, change), work)
+        reign = await self._request(work)
+        if replica_set.usual and replica_set.reign is reign:
+            taken = replica_set.ledger.take(type, where, order, limit, change, replica_set.now())
+        else:
+            taken = await self._write(reign, partial(_take, type, where, order, limit, change), work)
+        await self._reply(reign, write=True)
         return taken
 
     async def now(self) -> float:
-        term = await self._request(0.0)
-        now = self._set.now()
-        await self._reply(term)
+        replica_set = self._set
+        reign = await self._request(replica_set.delay)
+        if not (replica_set.usual and replica_set.reign is reign):
+            await self._known(reign)
+        now = replica_set.now()
+        await self._reply(reign)
         return now
 
     async def watch(self, types: Sequence[type[Any]], since: int | None = None, where: Where | None = None) -> SimWatch:
-        keys = tuple(key for type in types for key in _keys(self._types[type].name, where))
-        term = await self._request(0.0)
-        watch = SimWatch(self._set, self._runtime, self._host, keys)
+        replica_set = self._set
+        keys = tuple(key for type in types for key in keys_of(self._types[type].name, where))
+        reign = await self._request(replica_set.delay)
+        ordinary = replica_set.usual and replica_set.reign is reign
+        known = replica_set.ledger if ordinary else await self._known(reign, since or 0)
+        watch = SimWatch(replica_set.streams, self._runtime, self._host, keys, known, self.saw)
         if since is not None:
-            watch._seen = since
-            for commit in self._set.ledger.since(since):
-                changes = tuple(c for c in commit.changes if _concerns(c, keys))
-                if changes:
-                    watch.offer(Commit(commit.revision, commit.at, changes))
-        self._set.enrol(watch)
+            watch.go_back(since, [c for c in replica_set.ledger.since(since) if c.revision <= known.revision])
+        if known is replica_set.ledger:
+            replica_set.streams.enrol(watch)
+        else:
+            replica_set.park(watch, reign)
         try:
-            await self._reply(term)
+            await self._reply(reign)
         except BaseException:  # cancelled on its way back: nobody would ever read it
             watch.close()
             raise
+        self.saw(known.revision)
         return watch
 
-    async def _request(self, work: float, *, write: bool = False) -> int:
-        """Find the primary and reach it; returns the term in which it was reached."""
-        replica_set, runtime = self._set, self._runtime
-        if not (replica_set.open or replica_set.serves(self._host)):
-            await self._select()
-        term = replica_set.term
-        await runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
-        if replica_set.term != term or not (replica_set.open or replica_set.serves(self._host)):
-            await runtime.sleep(physics.ANSWER_SECONDS)
-            raise UnknownOutcome("the store did not answer") if write else Unavailable("the store did not answer")
-        return term
+    def saw(self, revision: int) -> None:
+        if revision > self._seen:
+            self._seen = revision
 
-    async def _select(self) -> None:
+    # There and back
+
+    async def _request(self, work: float) -> Reign:
+        """Find the primary and reach it; it needs so many seconds before it can answer."""
+        replica_set, reign = self._set, self._set.reign
+        if not replica_set.usual or reign is None:
+            reign = await self._select()
+            if work >= physics.ANSWER_SECONDS:
+                raise await self._silence(write=False)
+        await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
+        return reign
+
+    async def _select(self) -> Reign:
         deadline = self._runtime.now() + physics.SELECT_SECONDS
-        while not self._set.serves(self._host):
+        while (reign := self._set.primary_for(self._host)) is None:
             if self._runtime.now() >= deadline:
                 raise Unavailable("no primary of the store can be reached")
-            await self._runtime.sleep(0.5)
+            await self._runtime.sleep(LOOK_SECONDS)
+        return reign
 
-    async def _reply(self, term: int, work: float = 0.0, *, write: bool = False) -> None:
+    async def _reply(self, reign: Reign, work: float = 0.0, *, write: bool = False) -> None:
         replica_set = self._set
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
         lost = write and replica_set.lost_answers and self._random() < replica_set.lost_answers
-        if lost or replica_set.term != term or not (replica_set.open or replica_set.serves(self._host)):
-            await self._runtime.sleep(physics.ANSWER_SECONDS)
-            raise UnknownOutcome("the store's answer was lost") if write else Unavailable("the store did not answer")
+        ordinary = replica_set.usual and replica_set.reign is reign
+        if lost or not (ordinary or replica_set.hears(self._host, reign)):
+            raise await self._silence(write=write)
+
+    async def _silence(self, *, write: bool, since: float | None = None) -> Exception:
+        """Wait in vain; returns what to raise."""
+        waited = 0.0 if since is None else self._runtime.now() - since
+        await self._runtime.sleep(physics.ANSWER_SECONDS - waited)
+        return UnknownOutcome("the store did not answer") if write else Unavailable("the store did not answer")
+
+    # At a primary, when something is wrong
+
+    async def _known(self, reign: Reign, since: int = 0, *, lag: bool = False) -> Ledger:
+        """What is committed, as far as that primary or one of its secondaries knows; never behind what was seen."""
+        replica_set = self._set
+        if replica_set.hears(self._host, reign):
+            known = reign.known
+            if lag and replica_set.lag is not None and reign.state is State.LEADS:
+                known = replica_set.lag.view(self, self._seen, replica_set.now())
+            if known.revision >= max(self._seen, since):
+                self.saw(known.revision)
+                return known
+        raise await self._silence(write=False)
+
+    async def _confirmed(self, reign: Reign) -> Ledger:
+        """All that is committed, once a majority confirms that this is the primary."""
+        replica_set, since = self._set, self._runtime.now()
+        while self._runtime.now() < since + physics.ANSWER_SECONDS and replica_set.hears(self._host, reign):
+            if reign is replica_set.reign:
+                replica_set.flush(reign)
+                self.saw(replica_set.ledger.revision)
+                return replica_set.ledger
+            await self._runtime.sleep(LOOK_SECONDS)
+        raise await self._silence(write=False, since=since)
+
+    async def _too_slow(self, act: Act, work: float) -> Exception:
+        """It will be done when its client has long given up; returns what to raise."""
+        reign = await self._select()
+        if not self._set.full:
+            self._set.receive_late(reign, self._host, act, physics.HOP_SECONDS * (0.5 + self._random()), work)
+        return await self._silence(write=True)
+
+    async def _write(self, reign: Reign, act: Act, work: float) -> Any:
+        """Apply it, and wait until a majority has it."""
+        replica_set, since = self._set, self._runtime.now()
+        if replica_set.full and replica_set.hears(self._host, reign):
+            await self._reply(reign, write=True)
+            raise Unavailable("the store's disk is full")
+        entry = replica_set.receive(reign, self._host, act, work)
+        while self._runtime.now() < since + physics.ANSWER_SECONDS and replica_set.hears(self._host, reign):
+            if entry.over and reign is replica_set.reign:
+                self.saw(replica_set.ledger.revision)
+                if entry.conflict is not None:
+                    raise entry.conflict
+                return entry.answer
+            await self._runtime.sleep(LOOK_SECONDS)
+        raise await self._silence(write=True, since=since)
 
 
-def _keys(kind: str, where: Where | None) -> tuple[tuple[str, str, Any], ...]:
-    if not where:
-        return ((kind, "", None),)
-    ((field, value),) = where.items()
-    return tuple((kind, field, v) for v in (value.values if isinstance(value, In) else (value,)))
+class EarlyStore(SimStore):
+    """A client that commits with write concern 1: it is told so before a majority has the write. A bug to plant."""
+
+    async def commit(self, *writes: Write) -> list[Any]:
+        replica_set = self._set
+        reign = await self._request(0.0)
+        if not replica_set.hears(self._host, reign):
+            raise await self._silence(write=True)
+        try:
+            answer = replica_set.accept(reign, partial(_commit, writes))
+        except Conflict:
+            await self._reply(reign, write=True)
+            raise
+        await self._reply(reign, write=True)
+        return answer  # type: ignore[no-any-return]
 
 
-def _concerns(change: tuple[str, str, Any], keys: tuple[tuple[str, str, Any], ...]) -> bool:
-    kind, _, doc = change
-    return any(
-        kind == wanted and (not field or doc is None or getattr(doc, field) == value) for wanted, field, value in keys
-    )
+def _commit(writes: Sequence[Write], ledger: Ledger, now: float) -> list[Any]:
+    return ledger.commit(writes, now)
+
+
+def _take(
+    type: type[Any], where: Where, order: Sequence[str], limit: int, change: Change, ledger: Ledger, now: float
+) -> list[Any]:
+    return ledger.take(type, where, order, limit, change, now)

@@ -1,0 +1,57 @@
+"""Which declared index serves a query, and for which documents a condition holds: one rule for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ave.ports.store import Above, Below, In, Index, Kind, Undeclared, Where
+
+RANGES = (Below, Above)
+
+Fields = tuple[tuple[str, bool], ...]  # the fields of a where, and whether a range stands on each
+
+
+class Served(NamedTuple):
+    declared: Index
+    ranged: str  # the field on which the range stands, or nothing
+    resort: bool  # ids are asked for in their own order, and the index has another
+
+
+def fields_of(where: Where) -> Fields:
+    return tuple([(field, type(value) in RANGES) for field, value in where.items()])
+
+
+def is_by_id(where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> bool:
+    """Are documents asked for by their ids alone? That needs no index."""
+    wanted = where.get("id")
+    return len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, RANGES))
+
+
+def served(kind: Kind, fields: Fields, order: tuple[str, ...]) -> Served:
+    """The index that serves a query on these fields in this order, or Undeclared."""
+    ranges = tuple(field for field, is_range in fields if is_range)
+    by = sorted(field for field, is_range in fields if not is_range)
+    same = [index for index in kind.indexes if sorted(index.by) == by]
+    found = None if ranges and not order else next((index for index in same if index.order == order), None)
+    if found is None and not order:
+        found = next((index for index in same if index.order[: len(ranges[:1])] == ranges[:1]), None)
+    if found is None or (ranges and (len(ranges) > 1 or found.order[:1] != ranges)):
+        where = sorted(field for field, _ in fields)
+        raise Undeclared(f"{kind.name}: no index serves where {where} order {list(order)}")
+    return Served(found, ranges[0] if ranges else "", not order and bool(found.order))
+
+
+def holds(doc: Any, where: Where) -> bool:
+    for field, wanted in where.items():
+        value, test = getattr(doc, field), _TESTS.get(type(wanted))
+        if value != wanted if test is None else not test(value, wanted):
+            return False
+    return True
+
+
+_TESTS: dict[type[Any], Callable[[Any, Any], bool]] = {
+    In: lambda value, wanted: value in wanted.values,
+    Below: lambda value, wanted: value < wanted.value,
+    Above: lambda value, wanted: value > wanted.value,
+}
