@@ -6,7 +6,7 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test soak check format bench lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -20,6 +20,9 @@ demo: .venv/ready  ## a host dies in a simulated cluster; watch its VMs come bac
 test: .venv/ready  ## all tests but the long ones; make test ARGS="-k lease" picks
 	@$(RUN)/python -m pytest -n 2 --ignore=tests/bench --ignore=tests/soak $(ARGS) tests
 
+soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min
+	@$(RUN)/python -m pytest -n 2 $(ARGS) tests/soak
+
 check: .venv/ready  ## format, lint, types and architecture, in under 30 s
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
@@ -30,7 +33,7 @@ format: .venv/ready  ## let ruff mend what it can
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
 
-bench: .venv/ready  ## measure the runtime, the store and placement
+bench: .venv/ready  ## measure the runtime, the stores, the Job Center and placement
 	@$(RUN)/python -m tests.bench
 
 lock: $(RUN)/uv  ## pin the dependencies again; make lock ARGS=--upgrade moves them

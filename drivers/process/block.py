@@ -1,0 +1,58 @@
+"""The BlockStorage port on one folder, which every host's processes share."""
+
+from __future__ import annotations
+
+from ave.errors import Unavailable, UnknownOutcome
+from ave.ports.block import Grant, Lease
+from ave.ports.hypervisor import Stamp
+from ave.runtime import Runtime
+from drivers.process.disk import aside
+from drivers.process.home import Home
+from drivers.process.meta import MetaService
+from drivers.process.volumes import Volumes
+
+
+class ProcessBlock:
+    def __init__(self, home: Home, runtime: Runtime) -> None:
+        self._home = home
+        self._volumes = Volumes(home.root)
+        self._meta = MetaService(home.root, home.host, runtime.now)
+
+    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await aside(f"create volume {volume}", lambda: self._volumes.create(volume, size_gib, stamp))
+
+    async def delete(self, volume: str, stamp: Stamp) -> None:
+        await aside(f"delete volume {volume}", lambda: self._volumes.delete(volume, stamp))
+
+    async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await aside(f"grow volume {volume}", lambda: self._volumes.grow(volume, size_gib, stamp))
+
+    async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
+        await aside(f"attach volume {volume}", lambda: self._volumes.attach(volume, owner, stamp))
+
+    async def detach(self, volume: str, stamp: Stamp) -> None:
+        await aside(f"detach volume {volume}", lambda: self._volumes.detach(volume, stamp))
+
+    async def owner(self, volume: str) -> tuple[str, int]:
+        try:
+            return await aside(f"volume {volume}", lambda: self._volumes.owner(volume))
+        except UnknownOutcome as lost:
+            raise Unavailable(*lost.args) from lost
+
+    async def join(self, host: str, boot: str) -> None:
+        await aside(f"join {host}", lambda: self._meta.join(host, boot))
+
+    async def renew(self, host: str, boot: str) -> Grant:
+        return await aside(f"renew {host}", lambda: self._renew(host, boot))
+
+    async def leases(self) -> tuple[Lease, ...]:
+        try:
+            return await aside("storage leases", self._meta.leases)
+        except UnknownOutcome as lost:
+            raise Unavailable(*lost.args) from lost
+
+    async def revoke(self, host: str, counter: int) -> None:
+        await aside(f"revoke {host}", lambda: self._meta.revoke(host, counter))
+
+    def _renew(self, host: str, boot: str) -> Grant:
+        return self._meta.renew(host, boot, may_lead=self._home.facts().master)

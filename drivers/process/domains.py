@@ -1,0 +1,263 @@
+"""The domains of one host: a record and a process each. Every method here blocks, and is a thread's work.
+
+The record is on the disk before its process runs anything, and names the process so that no other is ever taken for it.
+What the process does, it runs or stands still, is read off the process alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from ave.errors import Refused, Unavailable
+from ave.model.vm import VM
+from ave.ports.hypervisor import Domain, DomainState, Stamp
+from drivers.process import birth, disk, guest, life
+from drivers.process.home import Home
+from drivers.process.life import Life
+from drivers.process.rights import Rights, accepting, outdating
+
+GUEST_LABEL = "guest"  # a VM labelled guest=deaf does not listen to the power button
+
+
+class Phase(StrEnum):
+    SETTLED = "settled"
+    SUSPENDED = "suspended"  # its user wants it to stand still
+    INCOMING = "incoming"  # a copy that was not yet given the right to run
+    ARRIVING = "arriving"  # … and now was, or did its starter die before it said so?
+    LEAVING = "leaving"  # complete on another host: whether it may run is decided there
+
+
+P, D = Phase, DomainState
+# what a domain is, by its phase, when its process (runs, stands still)
+STATES = {
+    P.SETTLED: (D.RUNNING, D.PAUSED),
+    P.SUSPENDED: (D.RUNNING, D.SUSPENDED),
+    P.INCOMING: (D.INCOMING, D.INCOMING),
+    P.ARRIVING: (D.RUNNING, D.INCOMING),
+    P.LEAVING: (D.RUNNING, D.PAUSED),
+}
+
+# and what it is before it is let run, (without, with) a lease: who dies right afterwards leaves what can be done again
+BEFORE_IT_RUNS = {
+    P.SETTLED: (P.SETTLED, P.SETTLED),
+    P.SUSPENDED: (P.SETTLED, P.SETTLED),
+    P.INCOMING: (P.INCOMING, P.ARRIVING),
+    P.ARRIVING: (P.ARRIVING, P.ARRIVING),
+    P.LEAVING: (P.SETTLED, P.LEAVING),
+}
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What the disk says of a domain."""
+
+    vm: VM
+    epoch: int
+    instance: int  # a later one has a greater number, in the whole cluster
+    life: Life
+    phase: Phase
+    stamp: Stamp  # by which it was started
+
+
+class Here(msgspec.Struct, frozen=True, kw_only=True):
+    """A domain whose process lives."""
+
+    vm: str
+    epoch: int
+    memory_mib: int
+    life: Life
+    phase: Phase
+    standing: bool
+    record: Record | None  # None: damaged, so nobody knows whether it was given away
+
+    @property
+    def state(self) -> DomainState:
+        return STATES[self.phase][self.standing]
+
+
+class Volumes(Protocol):
+    """What a domain needs to know of the storage."""
+
+    def owner(self, volume: str) -> tuple[str, int]: ...
+    def path(self, volume: str) -> str: ...
+
+
+class Domains:
+    def __init__(self, home: Home, volumes: Volumes, instances: Callable[[], int]) -> None:
+        self.home, self._volumes, self._instances = home, volumes, instances
+        self.name = home.host
+        self._command = (birth.PROGRAM, str(home.folder))
+
+    # Looking
+
+    def list(self) -> tuple[Domain, ...]:
+        """Unavailable if any could be missed: an empty answer says that nothing is here."""
+        self.home.boot()
+        folder = self.home.folder / "domains"
+        try:
+            found = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        except OSError as error:
+            raise Unavailable(f"the domains of {self.name} cannot be listed: {error}") from error
+        seen = [here for path in found if (here := self.look(disk.name_of(path.stem)))]
+        return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib) for h in seen)
+
+    def look(self, vm: str) -> Here | None:
+        """None: there is none. Nothing is concluded from a record that cannot be read; then its process is looked for."""
+        try:
+            record = msgspec.json.decode(self.home.domain(vm).read_bytes(), type=Record)
+        except FileNotFoundError:
+            return None
+        except disk.DAMAGED:
+            return self._find(vm)
+        except OSError as error:
+            raise Unavailable(f"the record of {vm} on {self.name} cannot be read: {error}") from error
+        if not life.is_there(record.life):
+            return None
+        return Here(
+            vm=vm,
+            epoch=record.epoch,
+            memory_mib=record.vm.memory_mib,
+            life=record.life,
+            phase=record.phase,
+            standing=life.is_standing(record.life),
+            record=record,
+        )
+
+    def _find(self, vm: str) -> Here | None:
+        for found, (_host, epoch, _instance, memory, *_) in life.running([*self._command, vm]):
+            return Here(
+                vm=vm,
+                epoch=int(epoch),
+                memory_mib=int(memory),
+                life=found,
+                phase=Phase.LEAVING,
+                standing=life.is_standing(found),
+                record=None,
+            )
+        return None
+
+    def processes(self) -> Iterator[Life]:
+        """Every guest of this host, whatever its record says, or whether it has one."""
+        for found, _ in life.running(self._command):
+            yield found
+
+    # The right to act
+
+    @contextmanager
+    def locked(self, vm: str) -> Iterator[None]:
+        with self.home.awake(), self.home.lock(vm):
+            yield
+
+    def accept(self, vm: str, stamp: Stamp, what: str, here: Here | None) -> None:
+        """Refuse a right older than the newest seen; remember this one, durably.
+
+        A host that settles what is its own acts for no Job: it names the incarnation it means, and leaves no stamp.
+        """
+        if not stamp.job:
+            if here is not None and here.epoch > stamp.epoch:
+                raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {here.epoch} is here")
+            return
+        path = self.home.rights(vm)
+        try:
+            rights = msgspec.json.decode(path.read_bytes(), type=Rights)
+        except FileNotFoundError:
+            rights = ()
+        except disk.DAMAGED as error:
+            raise Refused(
+                f"{vm}: who may {what} it on {self.name} cannot be read: {error}; once no Job acts on {vm}, remove {path}"
+            ) from error
+        if newest := outdating(rights, stamp):
+            raise Refused(f"{vm}: {what} by {stamp.job} is outdated; {newest.job} came after it")
+        if (after := accepting(rights, stamp)) != rights:
+            disk.replace(path, msgspec.json.encode(after))
+
+    def accepted(self, vm: str, stamp: Stamp, what: str) -> Record:
+        """The domain of the stamp's epoch, which is here and known, once the stamp was accepted."""
+        here = self.look(vm)
+        self.accept(vm, stamp, what, here)
+        if here is None or here.epoch != stamp.epoch:
+            raise Refused(f"{vm} has no domain of epoch {stamp.epoch} on {self.name}")
+        if here.record is None:
+            raise Refused(f"the record of {vm} on {self.name} is damaged: all that can be done is to force it off")
+        return here.record
+
+    def require_owner(self, vm: str, volumes: Iterable[str], epoch: int) -> None:
+        for volume in volumes:
+            try:
+                owner = self._volumes.owner(volume)
+            except Refused as refusal:
+                raise Refused(f"{vm} cannot open volume {volume}: {refusal}") from refusal
+            if owner != (self.name, epoch):
+                raise Refused(f"{vm} cannot open volume {volume}: {self.name} is not its owner at epoch {epoch}")
+
+    # Acting: the VM is locked by whoever calls
+
+    def add(self, vm: VM, stamp: Stamp, phase: Phase) -> Record:
+        """A new domain of the stamp's epoch: it runs, or is a copy that stands still, or there is none."""
+        instance = self._instances()
+        self._set_devices(vm)
+        arguments = (vm.id, disk.file_name(self.name), stamp.epoch, instance, vm.memory_mib, self.home.devices(vm.id))
+        how = vm.labels.get(GUEST_LABEL, "")
+        with birth.born([str(self.home.folder), *map(str, arguments), how]) as newborn:
+            record = Record(vm=vm, epoch=stamp.epoch, instance=instance, life=newborn.life, phase=phase, stamp=stamp)
+            self.write(record)
+            try:
+                newborn.say(guest.HOLD if phase is Phase.INCOMING else guest.GO)
+                if phase is Phase.SETTLED:
+                    self.require_lease(vm.id)  # it may have ended while the disk was slow
+            except BaseException:
+                self.remove(vm.id, newborn.life)
+                raise
+        return record
+
+    def remove(self, vm: str, process: Life | None) -> None:
+        """End its process, if it has one, and forget it."""
+        if process is not None:
+            life.end(process)
+        disk.remove(self.home.domain(vm))
+        disk.remove(self.home.devices(vm))
+
+    def let_run(self, record: Record) -> bool:
+        """Its right is beyond doubt: does it run now? If the lease is over it is left paused, and a copy incoming.
+
+        Whoever repeats this, because its caller died, comes to the same end.
+        """
+        on = self._has_lease()
+        phase = BEFORE_IT_RUNS[record.phase][on]
+        if phase is not record.phase:
+            record = msgspec.structs.replace(record, phase=phase)
+            self.write(record)
+        if not on:
+            return False
+        life.send(record.life, signal.SIGCONT)
+        if not self._has_lease():  # who let it run fell asleep in between
+            life.stop(record.life)
+            return False
+        if record.phase is not Phase.SETTLED:
+            self.write(msgspec.structs.replace(record, phase=Phase.SETTLED))
+        return True
+
+    def _has_lease(self) -> bool:
+        """By the clock that every runtime on this machine shows, as all its processes share it."""
+        return time.monotonic() < self.home.held_until()
+
+    def require_lease(self, vm: str) -> None:
+        if not self._has_lease():
+            raise Unavailable(f"{vm} cannot begin to run on {self.name}: the host's lease is over")
+
+    def write(self, record: Record) -> None:
+        disk.replace(self.home.domain(record.vm.id), msgspec.json.encode(record))
+
+    def plug(self, vm: VM, record: Record) -> None:
+        self._set_devices(vm)
+        self.write(msgspec.structs.replace(record, vm=vm))
+
+    def _set_devices(self, vm: VM) -> None:
+        paths = "".join(f"{self._volumes.path(volume)}\n" for volume in vm.volumes)
+        disk.replace(self.home.devices(vm.id), paths.encode(), durably=False)

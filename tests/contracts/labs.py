@@ -1,0 +1,188 @@
+"""A few hosts with their hypervisors and their storage, simulated or of real processes: what contracts are tested on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ave.ports.hypervisor import DomainState, Stamp
+from ave.ports.machine import Facts
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.process import guest, life
+from drivers.process.birth import PROGRAM
+from drivers.process.disk import file_name
+from drivers.process.home import Home
+from drivers.process.ports import ports
+from drivers.process.power import power_off, power_on
+from drivers.process.volumes import Run, Volumes
+from drivers.sim.block import SimBlock, Storage, Write
+from drivers.sim.facts import Started, Wrote
+from drivers.sim.hypervisor import SimHypervisor
+from drivers.sim.machine import Instances, Machine
+from drivers.sim.network import Network
+from drivers.sim.runtime import SimRuntime, World
+
+WAIT_SECONDS = 20.0
+MEMBERS = ("a", "b", "c")  # of the storage's meta service; "a" leads it
+HOSTS = (*MEMBERS, "d")
+
+
+def facts(host: str) -> Facts:
+    return Facts(
+        host=host,
+        boot="",
+        cpus=8,
+        memory_mib=65536,
+        reserve_mib=0,
+        zone="",
+        primary=False,
+        master=host in MEMBERS,
+        cpu_model="any",
+        networks=(),
+    )
+
+
+class SimLab:
+    def __init__(self, _: Path, finish: Callable[..., Any]) -> None:
+        self.finish = finish
+        self.world = World(seed=1)
+        self.network = Network(HOSTS)
+        self.facts: list[Any] = []
+        self.storage = Storage(self.world, self.network, MEMBERS, self.facts.append)
+        instances = Instances()
+        self.machines = {
+            host: Machine(self.world, self.network, self.storage, self.facts.append, instances, facts(host), {})
+            for host in HOSTS
+        }
+        self.runtimes = {host: SimRuntime(self.world, host) for host in HOSTS}
+        self._ports: dict[str, tuple[Any, Any]] = {}
+        for host, machine in self.machines.items():
+            runtime = self.runtimes[host]
+            self._ports[host] = (
+                SimHypervisor(machine, runtime, self.machines),
+                SimBlock(self.storage, runtime, host),
+            )
+            self.power_on(host)
+
+    def close(self) -> None:
+        self.world.close()
+
+    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
+        call = getattr(self._ports[host][port], verb)(*given)
+        return self.finish(self.world, self.runtimes[host].spawn(call, name=verb))
+
+    def place(self, volume: str, owner: str, epoch: int) -> None:
+        self.storage.place(volume, 20, owner, epoch)
+
+    def write(self, volume: str, host: str, epoch: int) -> bool:
+        before = len(self.facts)
+        self.storage.accept(host, [Write(volume, "vm", epoch, epoch)])
+        return any(isinstance(fact, Wrote) for fact in self.facts[before:])
+
+    def volumes(self) -> list[str]:
+        return list(self.storage.volumes)
+
+    def started(self) -> int:
+        return sum(isinstance(fact, Started) for fact in self.facts)
+
+    def power_off(self, host: str) -> None:
+        self.machines[host].power_off()
+
+    def power_on(self, host: str) -> None:
+        self.machines[host].power_on()
+        self.begin_lease(host)
+
+    def begin_lease(self, host: str) -> None:
+        self.machines[host].held_until = float("inf")  # it does not end by itself
+
+    def end_lease(self, host: str) -> None:
+        self.machines[host].held_until = self.machines[host].clock.now()
+
+
+class ProcessLab:
+    """Everything in one folder and one process; but VMs are processes of their own."""
+
+    def __init__(self, root: Path, _: Callable[..., Any] | None = None) -> None:
+        self.root = root
+        self.runner = asyncio.Runner()
+        self._runtime = self.runner.run(self._runtime_here())
+        for host in HOSTS:
+            self.power_on(host)
+        self._ports = {host: ports(root, host, self._runtime, None) for host in HOSTS}  # type: ignore[arg-type]
+        self.call("a", 1, "join", "a", "boot")
+        self.call("a", 1, "renew", "a", "boot")
+
+    async def _runtime_here(self) -> AsyncioRuntime:
+        return AsyncioRuntime("lab")
+
+    def close(self) -> None:
+        self.runner.close()
+        for host in HOSTS:
+            power_off(self.root, host)
+        assert self.guests() == [], "a VM has outlived its host"
+
+    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
+        there = self._ports[host]
+        return self.run(getattr((there.hypervisor, there.block)[port], verb)(*given))
+
+    def run(self, call: Any, limit: float = 30.0) -> Any:
+        return self.runner.run(asyncio.wait_for(call, limit))
+
+    def place(self, volume: str, owner: str, epoch: int) -> None:
+        volumes, stamp = Volumes(self.root), Stamp(epoch=epoch)
+        volumes.delete(volume, stamp)
+        volumes.create(volume, 20, stamp)
+        volumes.attach(volume, owner or "nobody", stamp)
+        if not owner:
+            volumes.detach(volume, stamp)
+
+    def write(self, volume: str, host: str, epoch: int) -> bool:
+        return guest.write(Volumes(self.root).path(volume), file_name(host), epoch, instance=epoch)
+
+    def volumes(self) -> list[str]:
+        return list(Volumes(self.root).names())
+
+    def started(self) -> int:
+        numbers = self.root / "instances"
+        return int(numbers.read_text()) if numbers.exists() else 0
+
+    def power_off(self, host: str) -> None:
+        power_off(self.root, host)
+
+    def power_on(self, host: str) -> None:
+        power_on(self.root, facts(host))
+        self.begin_lease(host)
+
+    def begin_lease(self, host: str) -> None:
+        Home(self.root, host).hold_until(float("inf"))
+
+    def end_lease(self, host: str) -> None:
+        Home(self.root, host).hold_until(self._runtime.now())
+
+    def runs(self, volume: str) -> tuple[Run, ...]:
+        """Who wrote to the volume, one after the other."""
+        return Volumes(self.root).runs(volume)
+
+    def guests(self) -> list[life.Life]:
+        """Every VM's process under this folder, known to anybody or not."""
+        return [
+            found
+            for found, words in life.running([PROGRAM])
+            if words and words[0].startswith(str(self.root.absolute()))
+        ]
+
+
+def wait_for(come: Callable[[], Any], what: str) -> None:
+    """For what another process does in its own time."""
+    ends = time.monotonic() + WAIT_SECONDS
+    while not come():
+        assert time.monotonic() < ends, f"not within {WAIT_SECONDS} s: {what}"
+        time.sleep(0.01)
+
+
+LABS: dict[str, Any] = {"sim": SimLab, "process": ProcessLab}
+RUNNING, PAUSED = DomainState.RUNNING, DomainState.PAUSED
+SUSPENDED, INCOMING = DomainState.SUSPENDED, DomainState.INCOMING
