@@ -10,10 +10,10 @@ import inspect
 import sys
 from time import monotonic
 
-from tests.bench import capacity, placement, simulator, story
+from tests.bench import capacity, mongo, placement, simulator, sqlite, story
 from tests.bench.row import Row
 
-BENCHES = {"P1": placement, "P9": simulator, "P11": capacity, "STORY": story}
+BENCHES = {"P1": placement, "P9": simulator, "P11": capacity, "P12": mongo, "P13": sqlite, "STORY": story}
 WIDTH = 52
 
 

@@ -21,7 +21,7 @@ from unittest.mock import patch
 import msgspec
 import simpy
 
-from ave.jobs.verb import Found, Split, Verb
+from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.kinds import KINDS
 from ave.model.cluster import Handler
 from ave.model.states import move
@@ -241,10 +241,9 @@ async def _nothing(ports: Ports, task: Work) -> None:
 
 BENCH = Verb(
     operation="bench.dag",
-    kind=VM,
-    resources=lambda request: (request.thing,),
+    resources=lambda request: each(VM, (request.thing,)),
     split=_split,
-    functions={"bench.nothing": _nothing},
+    tasks={"bench.nothing": TaskKind(function=_nothing)},
 )
 
 

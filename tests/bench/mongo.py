@@ -1,0 +1,167 @@
+"""P12: claim and finish of one item through the MongoDB store, against a raw loop of the same two findAndModify.
+
+One real mongod, a majority of one, journalled, its data in memory if there is room. The raw loop has one index and no
+documents as of each change; the store has all indexes of the kind ``work``, and keeps what each write replaced. Both use
+the same asynchronous client, by turns, in wall-clock time; the server runs on the same cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from secrets import token_hex
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from pymongo import AsyncMongoClient, ReturnDocument
+
+from ave.kinds import KINDS
+from ave.model.states import may_move, move
+from ave.model.work import TASK, Work, WorkState
+from ave.ports.store import In, Insert, Replace
+from ave.sync import gather
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.mongo.codec import encode
+from drivers.mongo.settings import MongoSettings
+from drivers.mongo.store import MongoStore
+from tests.bench.center import job_center
+from tests.bench.row import Row
+from tests.mongod import single_node
+
+PAIRS = 5
+ITEMS = 600
+BATCH = 50
+SIBLINGS, WORKERS = 60, 16
+OPEN_JOBS = 16  # at once
+LANE = "host-1"
+GOAL_PORT, GOAL_BATCHED, GOAL_SIBLINGS, GOAL_JOB = 0.7, 8.0, 1.0, 0.2
+_CLAIM = may_move(TASK, WorkState.READY, WorkState.RUNNING)
+
+
+def items(count: int) -> list[Work]:
+    return [
+        Work(id=f"bench-{n}/step", job=f"bench-{n}", step="step", function="bench", lane=LANE, rank=float(n))
+        for n in range(count)
+    ]
+
+
+async def raw(uri: str, count: int, in_flight: int) -> float:
+    """Items a second."""
+    async with AsyncMongoClient[dict[str, Any]](uri, w="majority", journal=True) as client:
+        name = f"ave-bench-{token_hex(4)}"
+        work = client[name]["work"]
+        await work.create_index([("lane", 1), ("state", 1), ("rank", 1), ("_id", 1)])
+        await work.insert_many([{**encode(item), "version": 1} for item in items(count)])
+
+        async def unit() -> int:
+            done = 0
+            while claimed := await work.find_one_and_update(
+                {"lane": {"$in": [LANE, "scheduler"]}, "state": "ready"},
+                {"$set": {"state": "running", "handler": "bench"}, "$inc": {"attempt": 1, "version": 1}},
+                sort=[("rank", 1), ("_id", 1)],
+                return_document=ReturnDocument.AFTER,
+            ):
+                same = {"_id": claimed["_id"], "version": claimed["version"]}
+                finish = {"$set": {"state": "done", "handler": ""}, "$inc": {"version": 1}}
+                assert await work.find_one_and_update(same, finish, return_document=ReturnDocument.AFTER)
+                done += 1
+            return done
+
+        began = perf_counter()
+        done = await asyncio.gather(*[unit() for _ in range(in_flight)])
+        seconds = perf_counter() - began
+        await client.drop_database(name)
+    assert sum(done) == count, f"{done} of {count} items were done"
+    return count / seconds
+
+
+async def ported(uri: str, count: int, in_flight: int, batch: int = 1) -> float:
+    """Items a second."""
+    async with opened(uri) as (runtime, store):
+        todo = items(count)
+        for first in range(0, count, 200):
+            await store.commit(*[Insert(item, {"submitted": 0.0}) for item in todo[first : first + 200]])
+
+        async def unit() -> int:
+            done = 0
+            while claimed := await store.take(
+                Work,
+                {"lane": In((LANE, "scheduler")), "state": WorkState.READY},
+                ("rank",),
+                set={**_CLAIM, "handler": "bench"},
+                add={"attempt": 1},
+                stamp={"assigned": 0.0},
+                limit=batch,
+            ):
+                ends = [move(item, WorkState.DONE, "did it", handler="") for item in claimed]
+                await store.commit(*[Replace(end, {"finished": 0.0}) for end in ends])
+                done += len(claimed)
+            return done
+
+        began = perf_counter()
+        done = await gather(runtime, *[unit() for _ in range(in_flight)], name="unit")
+        seconds = perf_counter() - began
+    assert sum(done) == count, f"{done} of {count} items were done"
+    return count / seconds
+
+
+async def jobs(uri: str, count: int, tasks: int, hosts: int, open_jobs: int) -> float:
+    """Jobs a second, whole."""
+    async with opened(uri) as (_, store), job_center(store, [f"host-{n}" for n in range(hosts)]) as center:
+        await center.jobs(max(count // 10, 1), 1, open_jobs)  # the first ones warm up
+        return count / await center.jobs(count, tasks, open_jobs)
+
+
+@asynccontextmanager
+async def opened(uri: str) -> AsyncIterator[tuple[AsyncioRuntime, MongoStore]]:
+    runtime = AsyncioRuntime("bench")
+    name = f"ave-bench-{token_hex(4)}"
+    store = await MongoStore.open(runtime, MongoSettings(uri=uri, database=name), KINDS)
+    try:
+        yield runtime, store
+    finally:
+        await store.close()
+        async with AsyncMongoClient[dict[str, Any]](uri) as client:
+            await client.drop_database(name)
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    pairs, size = (3, 0.3) if quick else (PAIRS, 1.0)
+    count = int(ITEMS * size)
+    rows: list[Row] = []
+    with single_node() as uri:
+        singles: dict[int, list[float]] = {1: [], WORKERS: []}
+        raws: list[float] = []
+        shares: list[float] = []
+        for in_flight, rates in singles.items():
+            ratios = []
+            for _ in range(pairs):
+                beside = asyncio.run(raw(uri, count, in_flight))
+                rates.append(asyncio.run(ported(uri, count, in_flight)))
+                ratios.append(rates[-1] / beside)
+                if in_flight == 1:
+                    raws.append(beside)
+            shares.append(median(ratios))
+            rows.append(Row("P12", f"claim + finish, {in_flight} in flight", median(rates), "/s", None, "more"))
+            rows.append(Row("P12", f"{in_flight} in flight: share of raw", shares[-1], "", None, "more"))
+        rows.append(Row("P12", "share of raw, median of both", median(shares), "", GOAL_PORT, "more"))
+        many = [asyncio.run(ported(uri, 5 * count, 1, BATCH)) / single for single in singles[1]]
+        rows.append(Row("P12", f"in batches of {BATCH}", median(many), "× single", GOAL_BATCHED, "more"))
+        rows += _jobs(uri, pairs, size, median(raws))
+    return rows
+
+
+def _jobs(uri: str, pairs: int, size: float, raw_rate: float) -> list[Row]:
+    """What the Job Center makes of it: its own commits, not only the store's."""
+    one = [asyncio.run(jobs(uri, int(100 * size), 1, 1, OPEN_JOBS)) for _ in range(pairs)]
+    shared = []
+    for _ in range(pairs):
+        alone, together = (asyncio.run(jobs(uri, 2, SIBLINGS, hosts, 1)) for hosts in (1, WORKERS))
+        shared.append(together / alone)
+    return [
+        Row("P12", "whole Jobs of one task", median(one), "/s", None, "more"),
+        Row("P12", "one of them, share of raw", median(one) / raw_rate, "", GOAL_JOB, "more"),
+        Row("P12", f"{SIBLINGS} siblings, {WORKERS} workers", median(shared), "× 1 worker", GOAL_SIBLINGS, "more"),
+    ]
