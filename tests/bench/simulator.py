@@ -27,10 +27,10 @@ from ave.model.cluster import Handler
 from ave.model.states import move
 from ave.model.vm import VM
 from ave.model.work import Step, Work, WorkState
-from ave.node import VERBS
 from ave.operations import OPERATIONS, Operation
 from ave.ports.store import Change, In, Insert, Replace, Store
 from ave.ports.together import Ports
+from ave.verbs import VERBS
 from drivers.sim.runtime import SimRuntime
 from sim.recording import Recorder
 from sim.scenario.model import Metadata, Scenario, Shape, Topology, Workload
@@ -164,37 +164,31 @@ class _Calls:
         return self._cost(repeat) / times
 
     def replace_cost(self, times: int, *, heard: bool) -> float:
-        """A task that its worker finishes, and that is taken up again: it moves in most indexes each time."""
-        ended: list[None] = []
+        """CPU seconds to record that a task is done: it moves in most indexes."""
+        begun: list[Work] = []
 
         async def insert(store: Store, host: str, uuid: str) -> None:
-            self._tasks += 1
-            job = f"bench-{self._tasks}"
-            task = Work(
-                id=f"{job}/step",
-                job=job,
-                step="step",
-                function="bench",
-                lane=host if heard else "nobody's",
-                handler=uuid,
-            )
-            begun.append((await store.commit(Insert(msgspec.structs.replace(task, state=WorkState.RUNNING))))[0])
+            for _ in range(times):
+                self._tasks += 1
+                task = Work(
+                    id=f"bench-{self._tasks}/step",
+                    job=f"bench-{self._tasks}",
+                    step="step",
+                    function="bench",
+                    lane=host if heard else "nobody's",
+                    handler=f"{host}-bench-{self._tasks}",
+                    state=WorkState.RUNNING,
+                )
+                begun.append((await store.commit(Insert(task)))[0])
 
-        async def bounce(store: Store, host: str, uuid: str) -> None:
-            task = begun.pop()
-            for _ in range(times // 2):
-                task = move(task, WorkState.DONE, "did it", handler="")
-                (task,) = await store.commit(Replace(task, {"finished": 0.0}))
-                task = msgspec.structs.replace(task, state=WorkState.RUNNING, handler=uuid)
-                (task,) = await store.commit(Replace(task, {"assigned": 0.0}))
-            await store.commit(Replace(move(task, WorkState.DONE, "did it", handler="")))
-            ended.append(None)
+        async def finish(store: Store, host: str, uuid: str) -> None:
+            for _ in range(times):
+                await store.commit(Replace(move(begun.pop(), WorkState.DONE, "did it", handler=""), {"finished": 0.0}))
 
-        begun: list[Work] = []
         self._cost(insert)
-        seconds = self._cost(bounce)
-        assert len(ended) == HOSTS * CLIENTS
-        return seconds / (2 * (times // 2) + 1)
+        seconds = self._cost(finish)
+        assert not begun
+        return seconds / times
 
     def _cost(self, client: Call) -> float:
         """CPU seconds for each client until all are done."""
