@@ -16,7 +16,6 @@ from ave.jobs.worker import Worker
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership
-from ave.scheduler.steps import PLACE
 from ave.sync import together
 from ave.verbs import VERBS
 from ave.vms.reconcile import reconcile_at_start
@@ -51,7 +50,7 @@ async def run_node(
             worker.wake()
 
     scheduler = Scheduler(ports, leadership, wake)
-    kinds[PLACE] = TaskKind(function=scheduler.place)
+    kinds |= scheduler.tasks
     worker = Worker(ports, crew, verbs, kinds, lambda: tuple(scheduler.roles), ROLES if master else ())
     running: dict[str, dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
         "lease": {"lease": LeaseKeeper(ports, timing, leadership).run, "reconcile": lambda: reconcile_at_start(ports)},

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ave.model.vm import Priority
 from ave.model.volume import StoragePolicy
@@ -24,6 +25,7 @@ class NewVM(msgspec.Struct, frozen=True, kw_only=True):
     ha: bool = True
     priority: Priority = Priority.MEDIUM
     labels: dict[str, str] = {}
+    name: str = ""  # for people
 
 
 class CreateVMs(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,26 @@ class StartVMs(msgspec.Struct, frozen=True, kw_only=True):
 class ShutdownVMs(msgspec.Struct, frozen=True, kw_only=True):
     vms: tuple[str, ...]
     seconds: float = 180.0  # how long the guests have
+
+
+class EditVM(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall be another; a field that is absent stays as it is. Volumes that are detached are kept."""
+
+    id: str
+    name: str | UnsetType = UNSET
+    vcpus: int | UnsetType = UNSET
+    memory_mib: int | UnsetType = UNSET
+    ha: bool | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    networks: tuple[str, ...] | UnsetType = UNSET  # one per NIC
+    cdrom: str | UnsetType = UNSET  # a volume; "": nothing in it
+    attach: tuple[str, ...] = ()  # volumes, to those that it has
+    detach: tuple[str, ...] = ()
+
+
+class EditVMs(msgspec.Struct, frozen=True, kw_only=True):
+    vms: tuple[EditVM, ...]
 
 
 class MigrateVMs(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +157,12 @@ OPERATIONS = {
         Operation("vm.start", StartVMs, "start stopped VMs"),
         Operation("vm.shutdown", ShutdownVMs, "ask the guests to shut down", urgency=Urgency.STOP),
         Operation("vm.poweroff", NameVMs, "force VMs off", urgency=Urgency.STOP),
-        Operation("vm.migrate", MigrateVMs, "move running VMs to other hosts without stopping them"),
+        Operation("vm.restart", ShutdownVMs, "ask the guests to shut down, and start them again where they are"),
+        Operation("vm.reset", NameVMs, "force VMs off, and start them again where they are"),
+        Operation("vm.suspend", NameVMs, "let VMs stand still until they are resumed"),
+        Operation("vm.resume", NameVMs, "let suspended VMs go on"),
+        Operation("vm.edit", EditVMs, "change what VMs are and have"),
+        Operation("vm.migrate", MigrateVMs, "move VMs to other hosts, running ones without stopping them"),
         Operation("vm.delete", NameVMs, "delete VMs and their volumes"),
         Operation("volume.create", CreateVolumes, "make volumes"),
         Operation("volume.grow", GrowVolumes, "make volumes larger, attached or not"),

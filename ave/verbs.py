@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ave.ha.rescue import RESCUE
+from ave.hosts.enter import ENTER
+from ave.hosts.leave import EXIT
+from ave.hosts.report import REPORT
 from ave.jobs.cleanup import CLEAN_UP_VERB
 from ave.jobs.mend import RECOVER_VERB
 from ave.jobs.verb import Verb
+from ave.network import delete as network_delete
+from ave.network import describe as network_describe
+from ave.storage import create as volume_create
+from ave.storage import delete as volume_delete
+from ave.storage import grow as volume_grow
 from ave.vms.create import CREATE
 from ave.vms.delete import DELETE
+from ave.vms.edit import EDIT
 from ave.vms.migrate import MIGRATE
 from ave.vms.power import POWEROFF, SHUTDOWN
+from ave.vms.restart import RESET, RESTART
 from ave.vms.start import START_VERB
+from ave.vms.suspend import RESUME, SUSPEND
 from ave.vms.synchronise import SYNCHRONISE_VERB
 
 VERBS: Mapping[str, Verb] = {
@@ -22,9 +33,23 @@ VERBS: Mapping[str, Verb] = {
         START_VERB,
         SHUTDOWN,
         POWEROFF,
+        RESTART,
+        RESET,
+        SUSPEND,
+        RESUME,
+        EDIT,
         MIGRATE,
         DELETE,
         RESCUE,
+        volume_create.CREATE,
+        volume_grow.GROW,
+        volume_delete.DELETE,
+        network_describe.CREATE,
+        network_describe.EDIT,
+        network_delete.DELETE,
+        ENTER,
+        EXIT,
+        REPORT,
         SYNCHRONISE_VERB,
         RECOVER_VERB,
         CLEAN_UP_VERB,

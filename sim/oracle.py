@@ -18,7 +18,8 @@ from sim.violation import Violation
 MEMORY = 20_000  # events kept for the causal slice
 SLICE = 50  # events of a causal slice
 ROUTINE = ("Wrote",)
-OPERATIONS_OF_JOBS = tuple(f"{operation}-" for operation in OPERATIONS)
+TICK_SECONDS = 1.0  # of the world's time; promises that end by the clock are looked at so often
+OPERATIONS_OF_JOBS = tuple(f"{operation}{mark}" for operation in OPERATIONS for mark in "-@")
 ABOUT_HOSTS = (Disturbed, Powered, Joined, Revoked)
 
 
@@ -35,8 +36,9 @@ class Oracle:
         self.stage = Stage(cluster.machines, cluster.storage, cluster.store, cluster.timing, self._now)
         self.invariants: list[Invariant] = [invariant(self.stage) for invariant in TABLE]
         self._handlers: dict[Any, list[Callable[[Any], None]]] = {}
-        for invariant in self.invariants:
-            for key, handler in invariant.handlers().items():
+        self._due = 0.0
+        for told in (self.stage.calm.handlers(), *(invariant.handlers() for invariant in self.invariants)):
+            for key, handler in told.items():
                 self._handlers.setdefault(key, []).append(handler)
         self._events: deque[Event | tuple[float, Any]] = deque(maxlen=MEMORY)
         cluster.listeners.append(self.saw)
@@ -44,10 +46,13 @@ class Oracle:
 
     def saw(self, fact: Any) -> None:
         kind = type(fact)
+        now = self._now()
         if kind.__name__ not in ROUTINE:
-            self._events.append((self._now(), fact))
+            self._events.append((now, fact))
         for handler in self._handlers.get(kind, ()):
             handler(fact)
+        if now >= self._due:
+            self._tick()
 
     def committed(self, commit: Commit) -> None:
         handlers = self._handlers
@@ -57,6 +62,16 @@ class Oracle:
                 for handler in handlers[kind]:
                     handler(change)
         self._events.append((commit.at, commit))
+        if self._now() >= self._due:
+            self._tick()
+
+    def _tick(self) -> None:
+        """Once a commit or a fact has been told whole: what it changes together is then seen together."""
+        now = self._now()
+        self._due = now + TICK_SECONDS
+        self.stage.calm.look()
+        for handler in self._handlers.get("tick", ()):
+            handler(now)
 
     def told(self, process: str, event: str, fields: dict[str, Any]) -> None:
         self._events.append((self._now(), (process, event, fields)))
@@ -64,6 +79,7 @@ class Oracle:
             raise Violation("crash", f"a bug in {fields['work']}: {fields['why']}", tuple(_names([fields["work"]])))
 
     def end(self) -> None:
+        self._tick()
         for handler in self._handlers.get("end", ()):
             handler(None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,12 +11,14 @@ from ave.ha.timing import PROFILES
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
 from sim import faults
+from sim.answers import Asking
 from sim.chance import exponential, lognormal
 from sim.cluster import SimCluster
 from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
 from sim.recording import Recorder
+from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload
 from sim.user import ACTIONS, User
@@ -124,13 +126,22 @@ class Story:
 
     def _act(self, event: Event, number: int) -> None:
         if event.name == "vm.create":
-            self.user.create(self._fleets[str(event.parameters["fleet"])], int(event.parameters["count"]))
+            self._create(event.parameters)
+            return
+        if event.name == "job.cancel":
+            self.user.cancel(str(event.parameters.get("operation", "")), int(event.parameters["count"]))
             return
         target = event.target or Target()
         candidates = target.names or self.user.candidates(event.name, target.fleet)
         names = target.choose(candidates, self.cluster.world.random_for(f"target/{number}"))
         if names:
             self.user.spawn(event.name, ACTIONS[event.name].request(names, event.parameters))
+
+    def _create(self, given: Mapping[str, Value]) -> None:
+        for number in range(1, int(given.get("jobs", 1)) + 1):
+            key = f"{given['key']}-{number}" if given.get("key") else ""
+            asking = Asking(str(given.get("flag", "")), key, int(given.get("asks", 1)))
+            self.user.create(self._fleets[str(given["fleet"])], int(given["count"]), asking)
 
     async def _arrive(self, fleet: Fleet) -> None:
         arrive = fleet.arrive

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.jobs.cancel import cancel
 from ave.jobs.submit import job_id, submit
+from ave.model.host import Host, HostState
 from ave.model.vm import VM, Priority, VMState
-from ave.operations import CreateVMs, MigrateVMs, NameVMs, NewVM, ShutdownVMs, StartVMs
+from ave.model.work import ENDED, Work
+from ave.operations import (
+    CreateVMs,
+    CreateVolumes,
+    DescribedNetwork,
+    DescribeNetworks,
+    EditVM,
+    EditVMs,
+    EnterMaintenance,
+    ExitMaintenance,
+    GrowVolumes,
+    MigrateVMs,
+    NameNetworks,
+    NameVMs,
+    NameVolumes,
+    NewVM,
+    NewVolume,
+    ShutdownVMs,
+    StartVMs,
+)
 from drivers.sim.runtime import SimRuntime
+from sim.answers import ONCE, Answered, Asking
 from sim.cluster import GIB, SimCluster
 from sim.scenario.catalogue import ActionKind, Parameter, Value
 from sim.scenario.model import Fleet
@@ -23,11 +47,61 @@ Given = Mapping[str, Value]
 
 
 class Action(msgspec.Struct, frozen=True):
-    """A verb of a timeline: its row in the catalogue, the VMs it may be aimed at, and the request it becomes."""
+    """A verb of a timeline: its row in the catalogue, the VMs or hosts it may be aimed at, and the request it becomes.
+
+    An action without a target names what it is about by its parameters.
+    """
 
     kind: ActionKind
-    states: tuple[VMState, ...]
+    states: tuple[StrEnum, ...]
     request: Callable[[tuple[str, ...], Given], Any]
+
+
+_NAME = Parameter("name", "text", phrase="those called data-1, data-2 … if it is data")
+_COUNT = Parameter("count", "count", 1, 1, 10_000)
+_SIZE = Parameter("size", "count", 20, 1, 65_536, "GiB")
+_NETWORK = Parameter("name", "text")
+_VLAN = Parameter("vlan", "count", 0, 0, 4095)
+
+
+def _volumes(given: Given) -> tuple[str, ...]:
+    return tuple(f"{given['name']}-{number}" for number in range(1, int(given["count"]) + 1))
+
+
+def _network(names: tuple[str, ...], given: Given) -> DescribeNetworks:
+    return DescribeNetworks(networks=(DescribedNetwork(id=str(given["name"]), vlan=int(given["vlan"])),))
+
+
+_GUEST_SECONDS = Parameter("seconds", "seconds", 180.0, 1, 3600, "how long the guests have")
+_EDITS = (
+    Parameter("vcpus", "count", 0, 0, 1024, "0: as many as they have, and so with all that is absent"),
+    Parameter("memory", "count", 0, 0, 999_999, "MiB"),
+    Parameter("priority", "text", "", choices=("", *Priority)),
+    Parameter("network", "text", "", phrase="of their only NIC"),
+    Parameter("cdrom", "text", "", phrase="volumes called x-1, x-2 … if it is x; none: nothing"),
+    Parameter("attach", "text", "", phrase="volumes"),
+    Parameter("detach", "text", "", phrase="volumes"),
+)
+
+
+def _edit(names: tuple[str, ...], given: Given) -> EditVMs:
+    return EditVMs(vms=tuple(_wish(name, number, given) for number, name in enumerate(names, start=1)))
+
+
+def _wish(name: str, number: int, given: Given) -> EditVM:
+    def own(parameter: str) -> str:
+        return f"{given[parameter]}-{number}" if given.get(parameter) else ""
+
+    return EditVM(
+        id=name,
+        vcpus=int(given.get("vcpus", 0)) or UNSET,
+        memory_mib=int(given.get("memory", 0)) or UNSET,
+        priority=Priority(str(given["priority"])) if given.get("priority") else UNSET,
+        networks=(str(given["network"]),) if given.get("network") else UNSET,
+        cdrom="" if given.get("cdrom") == "none" else own("cdrom") or UNSET,
+        attach=(own("attach"),) if given.get("attach") else (),
+        detach=(own("detach"),) if given.get("detach") else (),
+    )
 
 
 _HOST = Parameter("host", "text", "", phrase="the target host; chosen by the scheduler if absent")
@@ -40,7 +114,14 @@ ACTIONS: dict[str, Action] = {
                 "vm.create",
                 "create more VMs like those of a fleet",
                 "none",
-                (Parameter("fleet", "text"), Parameter("count", "count", 1, 1, 10_000)),
+                (
+                    Parameter("fleet", "text"),
+                    Parameter("count", "count", 1, 1, 10_000),
+                    Parameter("jobs", "count", 1, 1, 10_000, "so many Jobs, each of that many VMs"),
+                    Parameter("flag", "text", "", phrase="the Job Queue that they enter"),
+                    Parameter("key", "text", "", phrase="their idempotency keys begin with it"),
+                    Parameter("asks", "count", 1, 1, 100, "how often each is asked for, at once"),
+                ),
             ),
             (),
             lambda names, given: None,
@@ -51,9 +132,7 @@ ACTIONS: dict[str, Action] = {
             lambda names, given: StartVMs(vms=names, host=str(given.get("host", ""))),
         ),
         Action(
-            ActionKind(
-                "vm.shutdown", "ask guests to shut down", "vm", (Parameter("seconds", "seconds", 180.0, 1, 3600),)
-            ),
+            ActionKind("vm.shutdown", "ask guests to shut down", "vm", (_GUEST_SECONDS,)),
             (VMState.RUNNING,),
             lambda names, given: ShutdownVMs(vms=names, seconds=float(given.get("seconds", 180.0))),
         ),
@@ -63,14 +142,99 @@ ACTIONS: dict[str, Action] = {
             lambda names, given: NameVMs(vms=names),
         ),
         Action(
-            ActionKind("vm.migrate", "move running VMs", "vm", (_HOST,)),
+            ActionKind("vm.restart", "let guests shut down and start again", "vm", (_GUEST_SECONDS,)),
             (VMState.RUNNING,),
+            lambda names, given: ShutdownVMs(vms=names, seconds=float(given.get("seconds", 180.0))),
+        ),
+        Action(
+            ActionKind("vm.reset", "force VMs off and start them again", "vm"),
+            (VMState.RUNNING,),
+            lambda names, given: NameVMs(vms=names),
+        ),
+        Action(
+            ActionKind("vm.suspend", "let VMs stand still", "vm"),
+            (VMState.RUNNING,),
+            lambda names, given: NameVMs(vms=names),
+        ),
+        Action(
+            ActionKind("vm.resume", "let suspended VMs go on", "vm"),
+            (VMState.SUSPENDED,),
+            lambda names, given: NameVMs(vms=names),
+        ),
+        Action(
+            ActionKind("vm.edit", "change VMs; volumes `x-1`, `x-2` … for one VM after the other", "vm", _EDITS),
+            (VMState.RUNNING, VMState.STOPPED),
+            _edit,
+        ),
+        Action(
+            ActionKind("vm.migrate", "move VMs, running or stopped", "vm", (_HOST,)),
+            (VMState.RUNNING, VMState.STOPPED),
             lambda names, given: MigrateVMs(vms=names, host=str(given.get("host", ""))),
         ),
         Action(
             ActionKind("vm.delete", "delete VMs and their volumes", "vm"),
             tuple(VMState),
             lambda names, given: NameVMs(vms=names),
+        ),
+        Action(
+            ActionKind(
+                "job.cancel",
+                "cancel the newest Jobs that have not ended",
+                "none",
+                (
+                    Parameter("operation", "text", "", phrase="only such Jobs"),
+                    Parameter("count", "count", 1, 1, 10_000),
+                ),
+            ),
+            (),
+            lambda names, given: None,
+        ),
+        Action(
+            ActionKind("volume.create", "make volumes", "none", (_NAME, _COUNT, _SIZE)),
+            (),
+            lambda names, given: CreateVolumes(
+                volumes=tuple(NewVolume(id=id, size_gib=int(given["size"])) for id in _volumes(given))
+            ),
+        ),
+        Action(
+            ActionKind("volume.grow", "make volumes larger", "none", (_NAME, _COUNT, _SIZE)),
+            (),
+            lambda names, given: GrowVolumes(sizes_gib=dict.fromkeys(_volumes(given), int(given["size"]))),
+        ),
+        Action(
+            ActionKind("volume.delete", "delete volumes", "none", (_NAME, _COUNT)),
+            (),
+            lambda names, given: NameVolumes(volumes=_volumes(given)),
+        ),
+        Action(
+            ActionKind("network.create", "declare a network", "none", (_NETWORK, _VLAN)),
+            (),
+            _network,
+        ),
+        Action(
+            ActionKind("network.edit", "change a network's VLAN", "none", (_NETWORK, _VLAN)),
+            (),
+            _network,
+        ),
+        Action(
+            ActionKind("network.delete", "delete a network", "none", (_NETWORK,)),
+            (),
+            lambda names, given: NameNetworks(networks=(str(given["name"]),)),
+        ),
+        Action(
+            ActionKind("host.enter-maintenance", "empty a host and keep it empty; the first of those chosen", "host"),
+            (HostState.ONLINE,),
+            lambda names, given: EnterMaintenance(host=names[0]),
+        ),
+        Action(
+            ActionKind(
+                "host.exit-maintenance",
+                "let a host take VMs again, and perhaps the VMs that left it return; the first of those chosen",
+                "host",
+                (Parameter("return", "text", "no", choices=("yes", "no")),),
+            ),
+            (HostState.MAINTENANCE,),
+            lambda names, given: ExitMaintenance(host=names[0], bring_back=given.get("return") == "yes"),
         ),
     )
 }
@@ -86,37 +250,60 @@ class User:
         self.asked = 0
         self.given_up = 0
 
-    def spawn(self, name: str, request: Any) -> None:
+    def spawn(self, name: str, request: Any, asking: Asking = ONCE) -> None:
         """Submit in the background."""
-        self.asked += 1
-        self._runtime.spawn(self.submit(name, request), name=f"{name}-{self.asked}")
+        for _ in range(asking.times):
+            self.asked += 1
+            self._runtime.spawn(self.submit(name, request, asking), name=f"{name}-{self.asked}")
 
-    async def submit(self, operation: str, request: Any) -> str:
+    async def submit(self, operation: str, request: Any, asking: Asking = ONCE) -> str:
         """Ask one host after the other until one takes it; "" when patience is over. What is refused is given up."""
-        runtime = self._runtime
+        runtime, flag, key = self._runtime, asking.flag, asking.key
         id = job_id(operation, runtime.random)  # drawn once: asking again is not asking twice
         deadline = runtime.now() + PATIENCE_SECONDS
         hosts = tuple(self._doors)
         while runtime.now() < deadline:
             ports, crew = self._doors[hosts[int(runtime.random.random() * len(hosts))]]
             try:
-                job = await submit(ports, crew, operation, request, id=id)
+                job = await submit(ports, crew, operation, request, id=id, flag=flag, key=key)
             except (Unavailable, UnknownOutcome):
                 await runtime.sleep(RETRY_SECONDS)
                 continue
             except Refused:
                 break
             self._acknowledged[job] = None
+            if key:
+                self._cluster.witness(Answered(key, f"{operation} {request}", job))
             return job
         self.given_up += 1
         return ""
 
-    def create(self, fleet: Fleet, count: int) -> tuple[str, ...]:
+    def cancel(self, operation: str, count: int) -> None:
+        """Cancel the newest Jobs, by what the store says, that were acknowledged and have not ended; in the background."""
+        jobs = [self._cluster.store.ledger.get(Work, id) for id in reversed(self._acknowledged)]
+        wanted = [job for job in jobs if job and job.state not in ENDED and operation in ("", job.operation)]
+        for job in wanted[:count]:
+            self._runtime.spawn(self._cancel(job.id), name=f"cancel {job.id}")
+
+    async def _cancel(self, job: str) -> None:
+        runtime, hosts = self._runtime, tuple(self._doors)
+        deadline = runtime.now() + PATIENCE_SECONDS
+        while runtime.now() < deadline:
+            ports, crew = self._doors[hosts[int(runtime.random.random() * len(hosts))]]
+            try:
+                await cancel(ports, crew, job)
+                return
+            except (Unavailable, UnknownOutcome):
+                await runtime.sleep(RETRY_SECONDS)
+            except Refused:
+                return  # it has ended meanwhile
+
+    def create(self, fleet: Fleet, count: int, asking: Asking = ONCE) -> tuple[str, ...]:
         """Ask for more VMs of a fleet; returns their names."""
         first = self._made.get(fleet.fleet, fleet.count if fleet.arrive is None else 0) + 1
         self._made[fleet.fleet] = first + count - 1
         names = tuple(f"{fleet.fleet}-{number}" for number in range(first, first + count))
-        self.spawn("vm.create", CreateVMs(vms=tuple(self.new_vm(fleet, name) for name in names)))
+        self.spawn("vm.create", CreateVMs(vms=tuple(self.new_vm(fleet, name) for name in names)), asking)
         return names
 
     def new_vm(self, fleet: Fleet, name: str) -> NewVM:
@@ -132,7 +319,12 @@ class User:
         )
 
     def candidates(self, action: str, fleet: str | None) -> tuple[str, ...]:
-        """VMs at which the action can be aimed now, by what the store says."""
-        states = ACTIONS[action].states
+        """VMs or hosts at which the action can be aimed now, by what the store says."""
+        states, aim = ACTIONS[action].states, ACTIONS[action].kind.target
+        if aim == "none":
+            return ("",)  # nobody is chosen
+        if aim == "host":
+            hosts = self._cluster.store.ledger.find(Host, {}, (), 0, None)
+            return tuple(host.id for host in hosts if host.state in states)
         vms = self._cluster.store.ledger.find(VM, {}, (), 0, None)
         return tuple(vm.id for vm in vms if vm.state in states and fleet in (None, vm.labels.get("fleet")))

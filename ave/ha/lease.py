@@ -12,7 +12,7 @@ import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ha.timing import RENEW_SECONDS, Timing
-from ave.model.host import Host, HostState, Zone
+from ave.model.host import Host, HostState, Wish, Zone
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.ports.block import Grant
@@ -108,6 +108,8 @@ class LeaseKeeper:
             return [Replace(known)]  # a reboot does not end maintenance
         if known.state is not HostState.JOINING:
             known = move(known, HostState.JOINING, "came back with nothing running")
+        if known.wish is Wish.MAINTENANCE:
+            return [Replace(move(known, HostState.MAINTENANCE, f"its operator wants it empty, epoch {known.epoch}"))]
         return [Replace(move(known, HostState.ONLINE, f"cleared to run VMs, epoch {known.epoch}"))]
 
     # Keeping
@@ -179,7 +181,14 @@ class LeaseKeeper:
             except Unavailable:
                 return
             self._paused.update({domain.vm: domain.epoch for domain in running})
-            await gather(self._ports.runtime, *(self._ports.hypervisor.pause(d.vm) for d in running), name="pause")
+            await gather(self._ports.runtime, *(self._stand_still(domain) for domain in running), name="pause")
+
+    async def _stand_still(self, domain: Domain) -> None:
+        """One that cannot be paused keeps none of the others running; the next look tries again."""
+        try:
+            await self._ports.hypervisor.pause(domain.vm)
+        except (Unavailable, UnknownOutcome) as trouble:
+            self._ports.runtime.log("VM cannot be paused", vm=domain.vm, why=str(trouble))
 
     async def _resume(self) -> None:
         """The lease is back and was never revoked, so nobody else was given what runs here.

@@ -11,13 +11,13 @@ from ave.ha.verdict import Silence, Verdict, judge
 from ave.jobs.crew import Crew
 from ave.jobs.submit import submit
 from ave.jobs.worker import BEAT_SECONDS
-from ave.model.cluster import Handler, Role
-from ave.model.host import Host, HostState
+from ave.model.cluster import Handler, Lock, Role, lock_name
+from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
 from ave.model.vm import PRIORITIES, VM, VMState
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import RescueVMs
-from ave.ports.store import Conflict, Replace
+from ave.ports.store import Check, Conflict, Replace
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.mirror import Mirror
@@ -68,6 +68,7 @@ class Monitor:
             try:
                 await self._judge(role, mirror)
                 await self._rescue(mirror)
+                await self._reopen(role, mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
@@ -96,6 +97,16 @@ class Monitor:
                 return  # it renewed in the last moment
         await self._ports.store.commit(Replace(move(host, verdict.state, verdict.why)), still_held(role))
         self._ports.runtime.log("host judged", host=host.id, state=str(verdict.state), why=verdict.why)
+
+    async def _reopen(self, role: Role, mirror: Mirror) -> None:
+        """A host that is being emptied by nobody (its Job was cancelled between two steps, or could not undo) takes VMs."""
+        for host in list(mirror.hosts.values()):
+            if host.state is HostState.ENTERING_MAINTENANCE:
+                lock = await self._ports.store.get(Lock, lock_name(Host, host.id))
+                if lock is not None and not lock.job:
+                    opened = move(host, HostState.ONLINE, "nobody empties it any more", wish=Wish.SERVE, away=())
+                    free = Check(Lock, lock.id, {"version": lock.version})
+                    await self._ports.store.commit(Replace(opened), free, still_held(role))
 
     async def _rescue(self, mirror: Mirror) -> None:
         """One rescue Job at a time; what it could not save is tried again, ever more patiently."""

@@ -5,9 +5,9 @@ stopped half way is undone. The Job then ends as cancelled, or as done if there 
 from __future__ import annotations
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.jobs import queue
+from ave.jobs import locks, queue
 from ave.jobs.crew import Crew
-from ave.jobs.dag import CANCELLED
+from ave.jobs.dag import CANCELLED, UNDO
 from ave.jobs.folding import FINISHED, fold
 from ave.model.states import move
 from ave.model.work import ENDED, GROUP, LEAD, Result, Work, WorkState
@@ -19,9 +19,18 @@ _OPEN = In((WorkState.READY, WorkState.RUNNING, WorkState.WAITING))
 
 
 async def cancel(ports: Ports, crew: Crew, job_id: str) -> None:
-    """Returns when the wish is in the store. Cancelling twice is cancelling once; Refused when the Job has ended."""
+    """Returns when the wish is in the store. Cancelling twice is cancelling once; Refused when the Job has ended.
+
+    Unavailable when nothing was changed; UnknownOutcome when that cannot be told.
+    """
+    unknown: UnknownOutcome | None = None
     for _ in range(TRIES):
-        job = await ports.store.get(Work, job_id)
+        try:
+            job = await ports.store.get(Work, job_id)
+        except Unavailable:
+            if unknown is not None:
+                raise unknown from None
+            raise
         if job is None or job.function != LEAD:
             raise Refused(f"there is no Job {job_id}")
         if job.stop:
@@ -32,23 +41,34 @@ async def cancel(ports: Ports, crew: Crew, job_id: str) -> None:
             if job.state is WorkState.QUEUED and job.plan is None:
                 await _withdraw(ports, job)
                 return
-            await _stop(ports, crew, job)
-            return
-        except (Conflict, UnknownOutcome):
+            children = await _stop(ports, job)
+        except Conflict:
             continue
+        except UnknownOutcome as lost:
+            unknown = lost
+            continue
+        except Unavailable:
+            if unknown is not None:
+                raise unknown from None
+            raise
+        await _fold(ports, crew, job, children)
+        return
     raise Unavailable(f"Job {job_id} changes too fast to be cancelled: try again")
 
 
 async def _withdraw(ports: Ports, job: Work) -> None:
     results = {"request": CANCELLED}
     withdrawn = move(job, WorkState.CANCELLED, CANCELLED.why, results=results, stop=True, waits="")
-    await ports.store.commit(Replace(withdrawn, FINISHED), *await queue.leave(ports.store, job))
+    also = await locks.leave(ports.store, job.waits, job.id) if job.waits else []
+    await ports.store.commit(Replace(withdrawn, FINISHED), *also, *await queue.leave(ports.store, job))
     ports.runtime.log("job ends", job=job.id, state=str(WorkState.CANCELLED), failed=1, why=CANCELLED.why)
 
 
-async def _stop(ports: Ports, crew: Crew, job: Work) -> None:
-    """The wish goes to the Job, its groups and its tasks in one commit, so that none of them misses it."""
-    children = [work for work in await ports.store.find(Work, {"job": job.id, "state": _OPEN}) if work.id != job.id]
+async def _stop(ports: Ports, job: Work) -> list[Work]:
+    """The wish goes to the Job, its groups and its tasks in one commit, so that none of them misses it. What undoes is
+    spared."""
+    work = await ports.store.find(Work, {"job": job.id, "state": _OPEN})
+    children = [each for each in work if each.id != job.id and not each.step.startswith(UNDO)]
     writes: list[Write] = [Change(Work, job.id, {"version": job.version}, {"stop": True})]
     for child in children:
         if child.state is WorkState.READY:
@@ -59,7 +79,15 @@ async def _stop(ports: Ports, crew: Crew, job: Work) -> None:
             writes.append(Change(Work, child.id, {"version": child.version}, {"stop": True}))
     await ports.store.commit(*writes)
     ports.runtime.log("job is cancelled", job=job.id, tasks=len(children))
-    for child in children:
-        if child.function == GROUP:
-            await fold(ports, crew, child.id)
-    await fold(ports, crew, job.id)
+    return children
+
+
+async def _fold(ports: Ports, crew: Crew, job: Work, children: list[Work]) -> None:
+    """What was waiting goes at once; if the store is away, when somebody looks after the Job."""
+    try:
+        for child in children:
+            if child.function == GROUP:
+                await fold(ports, crew, child.id)
+        await fold(ports, crew, job.id)
+    except Unavailable:
+        return

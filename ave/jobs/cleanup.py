@@ -30,7 +30,7 @@ async def clean_up(ports: Ports, task: Work) -> None:
 
 
 async def _forget_work(ports: Ports, state: Any, now: float) -> None:
-    """Oldest first; a task goes with its Job or after it, never before."""
+    """Oldest first. A task is kept for as long as its Job would be."""
     after: tuple[Any, ...] | None = None
     for _ in range(LOOKS_MAX):
         where = {"state": state, "finished": Below(now - min(JOB_SECONDS.values()))}

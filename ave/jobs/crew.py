@@ -6,10 +6,12 @@ from ave.errors import Unavailable
 from ave.model.cluster import Handler
 from ave.model.host import Host, HostState
 from ave.model.work import Fact, Step
+from ave.ports.store import In
 from ave.ports.together import Ports
 
 UNITS_PER_HOST = 100
 FRESH_SECONDS = 10.0
+AT_WORK = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE)
 
 
 class Crew:
@@ -18,6 +20,7 @@ class Crew:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._idle: list[tuple[str, int]] = []
+        self._here: tuple[str, ...] = ()
         self._read_at = float("-inf")
 
     async def pick(self) -> str:
@@ -43,9 +46,9 @@ class Crew:
         return await self.pick(), False
 
     async def hosts(self) -> tuple[str, ...]:
-        """Those that are online and have a worker."""
+        """Those that do what is bound to them, also if they accept no VMs."""
         await self._refresh()
-        return tuple(host for host, _ in self._idle)
+        return self._here
 
     async def _refresh(self) -> None:
         """Nobody there is news that is not kept: the first host of a cluster has just joined, perhaps."""
@@ -54,7 +57,10 @@ class Crew:
 
     async def _read(self) -> None:
         store = self._ports.store
-        online = await store.find(Host, {"state": HostState.ONLINE})
+        found = await store.find(Host, {"state": In(AT_WORK)})
         busy = {handler.id: handler.busy for handler in await store.find(Handler)}
-        self._idle = [(host.id, max(1, UNITS_PER_HOST - busy[host.id])) for host in online if host.id in busy]
+        here = [host for host in found if host.id in busy]
+        self._here = tuple(host.id for host in here)
+        online = [host.id for host in here if host.state is HostState.ONLINE]
+        self._idle = [(host, max(1, UNITS_PER_HOST - busy[host])) for host in online]
         self._read_at = self._ports.runtime.now()

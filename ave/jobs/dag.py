@@ -19,6 +19,7 @@ from ave.model.work import GROUP, Fact, Plan, Result, Step, Work, WorkState
 STEPS_MAX = 10_000
 UNDO = "undo/"
 CANCELLED = Result(False, "cancelled")
+_OURS = (UNDO, f"{GROUP}/")  # so no step of a verb may be called
 
 Steps = Mapping[str, Step]
 
@@ -37,12 +38,12 @@ def plan(
         raise Refused(f"a Job may have {STEPS_MAX} tasks, this one has {total}: split the request")
     carriers = {f"{GROUP}/{name}": Step(function=GROUP, needs=groups_need) for name in groups}
     outer = {**steps, **carriers}
-    for each in (outer, *groups.values()):
-        _require_acyclic(each)
+    for each in (steps, *groups.values()):
+        _require_possible(each)
+    if groups:
+        _require_known("a group", groups_need, steps)
     inner = {f"{GROUP}/{name}": dict(each) for name, each in groups.items()}
-    return Plan(
-        steps=outer, submitted=(), results=dict(results), tokens=dict(tokens), total=total or len(outer), groups=inner
-    )
+    return Plan(steps=outer, submitted=(), results=dict(results), tokens=dict(tokens), total=total, groups=inner)
 
 
 def ready(plan: Plan) -> tuple[str, ...]:
@@ -62,14 +63,20 @@ def group(plan: Plan, name: str) -> Plan:
     return Plan(steps=steps, submitted=(), facts=facts, results=results, tokens=plan.tokens, total=total, ended=ended)
 
 
-def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
+def abandon(plan: Plan, ended: Iterable[Work], why: str) -> Plan:
+    """The plan when it cannot be folded: what was submitted still ends, nothing begins any more, nothing is undone."""
+    bare = [msgspec.structs.replace(task, facts={}, attempt=0) for task in ended]
+    return fold(plan, bare, stop=Result(False, why))
+
+
+def fold(plan: Plan, ended: Iterable[Work], *, stop: Result | None = None) -> Plan:
     """The plan without the tasks that ended; what they freed is in ``ready``. A task already folded changes nothing.
 
-    With ``stop`` nothing new begins but what undoes.
+    With ``stop`` nothing new begins but what undoes, and that is the result of all else.
     """
     steps, graph, groups = dict(plan.steps), _Lazy(plan.steps), dict(plan.groups)
     facts, results = dict(plan.facts), dict(plan.results)
-    before, over, undoing = _weight(steps, groups), 0, 0
+    before, over = _weight(steps, groups), 0
     done: dict[str, None] = {}
     for task in ended:
         step = steps.pop(task.step, None)
@@ -94,12 +101,11 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
             _fail(graph, steps, groups, results, task.step, why)
             if step.undo and task.attempt:
                 steps[UNDO + task.step] = msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
-                undoing += 1
     _free(steps, done)
+    if stop is not None:
+        _stop(plan, steps, groups, results, stop)
     _refuse(steps, graph, facts, results, groups)
-    if stop:
-        _stop(plan, steps, groups, results)
-    over += before + undoing - _weight(steps, groups)
+    over += before - _weight(steps, groups)  # what undoes a step takes its place
     return msgspec.structs.replace(
         plan,
         steps=steps,
@@ -107,7 +113,6 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: bool = False) -> Plan:
         results=results,
         groups=groups,
         submitted=tuple(name for name in plan.submitted if name in steps),
-        total=plan.total + undoing,
         ended=plan.ended + over,
     )
 
@@ -145,27 +150,31 @@ def _fail(
 
 def _drop(name: str, step: Step, groups: Groups, results: dict[str, Result], result: Result) -> None:
     """A step, or a whole group, that will never begin."""
-    for gone in (step, *groups.pop(name, {}).values()):
-        _count(results, gone.resource, result)
+    for each, gone in {name: step, **groups.pop(name, {})}.items():
+        if gone.function != GROUP:
+            _count(results, gone.resource or each, result)
 
 
 def _refuse(
     steps: dict[str, Step], graph: _Lazy, facts: Mapping[str, Fact], results: dict[str, Result], groups: Groups
 ) -> None:
-    """Steps that would run where a fact says, when the fact is that there is no such place."""
+    """Steps that would run where a fact says, when the fact is that there is no such place, or when nobody found one."""
     for name in list(steps):
         step = steps.get(name)
-        if step is not None and step.fact in facts and (why := facts[step.fact].refusal):
+        if step is None or not step.fact:
+            continue
+        nobody = "" if step.needs else f"nobody said where {name} shall run"
+        if why := facts[step.fact].refusal if step.fact in facts else nobody:
             del steps[name]
-            _count(results, step.resource, Result(False, why))
+            _count(results, step.resource or name, Result(False, why))
             _fail(graph, steps, groups, results, name, why)
 
 
-def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str, Result]) -> None:
+def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str, Result], result: Result) -> None:
     submitted = dict.fromkeys(plan.submitted)
     for name in list(steps):
         if name not in submitted and not name.startswith(UNDO):
-            _drop(name, steps.pop(name), groups, results, CANCELLED)
+            _drop(name, steps.pop(name), groups, results, result)
 
 
 def _count(results: dict[str, Result], resource: str, result: Result) -> None:
@@ -180,13 +189,19 @@ def _weight(steps: Steps, groups: Groups) -> int:
     return sum(step.function != GROUP for step in steps.values()) + sum(len(inner) for inner in groups.values())
 
 
-def _require_acyclic(steps: Steps) -> None:
+def _require_known(what: str, needs: Iterable[str], steps: Steps) -> None:
+    for need in needs:
+        if need not in steps:
+            raise Refused(f"{what} needs {need}, which is not a step of this Job")
+
+
+def _require_possible(steps: Steps) -> None:
+    for name, step in steps.items():
+        if name.startswith(_OURS):
+            raise Refused(f"no step may be called {name}")
+        _require_known(f"step {name}", step.needs, steps)
     if not any(step.needs for step in steps.values()):
         return
-    for name, step in steps.items():
-        for need in step.needs:
-            if need not in steps:
-                raise Refused(f"step {name} needs {need}, which is not a step of this Job")
     if not networkx.is_directed_acyclic_graph(_graph(steps)):
         cycle = " -> ".join(edge[0] for edge in networkx.find_cycle(_graph(steps)))
         raise Refused(f"the steps wait for each other: {cycle}")

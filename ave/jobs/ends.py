@@ -7,7 +7,7 @@ with whatever else has ended by then.
 
 from __future__ import annotations
 
-from ave.errors import AveError, Stale, Unavailable, UnknownOutcome
+from ave.errors import Refused, Stale, Unavailable, UnknownOutcome
 from ave.jobs.crew import Crew
 from ave.jobs.folding import FINISHED, ended_group, fold, folding
 from ave.model.work import Work, WorkState
@@ -44,8 +44,9 @@ class Ends:
         else:
             self._waiting[carrier] = [end]
             try:
-                while self._waiting[carrier]:
-                    await self._batch(carrier)
+                while waiting := self._waiting[carrier]:
+                    batch, waiting[:] = waiting[:BATCH_MAX], waiting[BATCH_MAX:]
+                    await self._batch(carrier, batch)
             finally:
                 for left in self._waiting.pop(carrier):
                     left.error = Stale("its recorder was stopped")
@@ -55,19 +56,23 @@ class Ends:
         if end.error is not None:
             raise end.error
 
-    async def _batch(self, carrier: str) -> None:
-        waiting = self._waiting[carrier]
-        batch, waiting[:] = waiting[:BATCH_MAX], waiting[BATCH_MAX:]
+    async def _batch(self, carrier: str, batch: list[_End]) -> None:
         error: BaseException | None = None
         try:
             await self._commit(carrier, batch)
         except Conflict as conflict:
             lost = [end for end in batch if end.ended.id == conflict.id]
             if lost and len(batch) > 1:  # one that is no longer ours does not hold up the others
-                waiting[:0] = [end for end in batch if end is not lost[0]]
+                self._waiting[carrier][:0] = [end for end in batch if end is not lost[0]]
                 batch = lost
             error = conflict
-        except AveError as trouble:
+        except Refused as refusal:
+            if len(batch) > 1:  # neither does one that is too large to be stored
+                for end in batch:
+                    await self._batch(carrier, [end])
+                return
+            error = refusal
+        except Exception as trouble:
             error = trouble
         for end in batch:
             end.error = error
@@ -82,17 +87,24 @@ class Ends:
             None if carrier_id in self._shared else self._carriers.get(carrier_id) or await store.get(Work, carrier_id)
         )
         if carrier is not None and carrier.plan is not None and carrier.state is WorkState.WAITING:
-            writes = await folding(carrier, carrier.plan, [end.ended for end in batch], self._crew)
             try:
+                writes = await folding(carrier, carrier.plan, [end.ended for end in batch], self._crew)
                 docs = await store.commit(*ends, *writes)
-                self._carriers[carrier_id] = docs[len(ends)]
-                await self._fold(ended_group(writes))
-                return
             except Conflict as conflict:
                 self._carriers.pop(carrier_id, None)
                 if any(conflict.id == end.ended.id for end in batch):
                     raise
                 self._shared[carrier_id] = None
+            except (Unavailable, UnknownOutcome):
+                raise
+            except Exception as trouble:  # no reason not to record the ends; ``fold`` knows what to do with the plan
+                self._ports.runtime.log(
+                    "plan is not folded", carrier=carrier_id, why=f"{type(trouble).__name__}: {trouble}"
+                )
+            else:
+                self._carriers[carrier_id] = docs[len(ends)]
+                await self._fold(ended_group(writes))
+                return
         await store.commit(*ends)
         await self._fold(carrier_id)
 

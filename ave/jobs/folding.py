@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ave.errors import UnknownOutcome
+from ave.errors import Unavailable, UnknownOutcome
 from ave.jobs import dag
+from ave.jobs.alarms import poison
 from ave.jobs.crew import Crew
 from ave.model.states import born, move
 from ave.model.work import ENDED, GROUP, Plan, Result, Work, WorkState
@@ -23,8 +24,12 @@ FINISHED = {"finished": 0.0, "modified": 0.0}
 
 
 async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
-    """Take every ended task out of the plan of this Job or group, and so on upwards if that was its last."""
-    tries = 0
+    """Take every ended task out of the plan of this Job or group, and so on upwards if that was its last.
+
+    What cannot be folded, because of a bug or of a document that grew too large, begins nothing more, and is an alarm.
+    Raises Unavailable.
+    """
+    tries, broken = 0, ""
     while tries < TRIES:
         carrier = await ports.store.get(Work, carrier_id)
         if carrier is None or carrier.plan is None or carrier.state is not WorkState.WAITING:
@@ -33,11 +38,22 @@ async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
         ended = [task for task in await ports.store.find(Work, {"id": In(children)}) if task.state in ENDED]
         if not ended and carrier.plan.steps and not (carrier.stop and dag.ready(carrier.plan)):
             return
-        writes = await folding(carrier, carrier.plan, ended, crew)
         try:
+            if broken:
+                writes = _written(carrier, dag.abandon(carrier.plan, ended, broken), [])
+                writes.append(await poison(ports.store, carrier, f"{carrier_id} ({carrier.operation}): {broken}"))
+            else:
+                writes = await folding(carrier, carrier.plan, ended, crew)
             await ports.store.commit(*writes)
         except (Conflict, UnknownOutcome):
             tries += 1
+            continue
+        except Unavailable:
+            raise
+        except Exception as trouble:
+            if broken:
+                raise
+            broken = f"it cannot go on: {type(trouble).__name__}: {trouble}"
             continue
         above = ended_group(writes)
         if not above:
@@ -47,7 +63,11 @@ async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
 
 async def folding(carrier: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[Write]:
     """The writes that fold these ended tasks into the Job or group."""
-    folded, tasks = await next_tasks(carrier, dag.fold(plan, ended, stop=carrier.stop), crew)
+    stop = dag.CANCELLED if carrier.stop else None
+    return _written(carrier, *await next_tasks(carrier, dag.fold(plan, ended, stop=stop), crew))
+
+
+def _written(carrier: Work, folded: Plan, tasks: list[Write]) -> list[Write]:
     if folded.steps:
         return [Replace(msgspec.structs.replace(carrier, plan=folded), MODIFIED), *tasks]
     if carrier.function != GROUP:

@@ -52,6 +52,8 @@ class HandOvers:
                         self._waiting.pop(oldest, None)
                 except (Unavailable, UnknownOutcome, Conflict):
                     pass  # the next look is the retry
+                except Exception as bug:  # in one Job: no reason to leave the others
+                    runtime.log("work is beyond mending", work=oldest, why=f"{type(bug).__name__}: {bug}")
 
     async def _fold(self, carrier: str) -> bool:
         """Fold what has ended; does it still wait?"""

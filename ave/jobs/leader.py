@@ -12,20 +12,22 @@ import msgspec
 
 from ave.errors import Refused, Stale, UnknownOutcome
 from ave.jobs import dag, locks
+from ave.jobs.alarms import poison
 from ave.jobs.crew import Crew
 from ave.jobs.folding import FINISHED, MODIFIED, next_tasks
 from ave.jobs.queue import leave
 from ave.jobs.verb import Found, Resource, Split, Verb
-from ave.model.alarm import Alarm
 from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
 from ave.model.vm import VM
 from ave.model.work import OnConflict, Plan, Result, Work, WorkState
 from ave.operations import OPERATIONS
-from ave.ports.store import Change, Check, Conflict, In, Insert, Replace, Write
+from ave.ports.store import Change, Check, Conflict, In, Replace, Write
 from ave.ports.together import Ports
 
-TRIES = 20  # conflicts in a row before a Job gives its turn back
+TRIES = 20  # conflicts in a row before a Job gives its turn back …
+FIRST_PAUSE_SECONDS = 0.005  # … with a pause after each, doubled up to …
+LONGEST_PAUSE_SECONDS = 0.64
 BEGUN = {"started": 0.0, "modified": 0.0}
 
 
@@ -35,7 +37,7 @@ class Leader:
 
     async def lead(self, job: Work) -> None:
         """Carry the Job one phase on. Raises Stale, Unavailable."""
-        for _ in range(TRIES):
+        for number in range(TRIES):
             try:
                 if job.plan is None:
                     await self._begin(job)
@@ -43,8 +45,9 @@ class Leader:
                     await self._end(job, job.plan.results)
                 return
             except (Conflict, UnknownOutcome):
+                await self._pause(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number))
                 job = await self.again(job)
-        given_back = move(job, WorkState.READY, "too many conflicts in a row", handler="", attempt=0)
+        given_back = move(job, WorkState.READY, "too many conflicts in a row", handler="")
         await self._ports.store.commit(Replace(given_back, MODIFIED))
 
     async def again(self, job: Work) -> Work:
@@ -60,24 +63,32 @@ class Leader:
 
     async def give_up(self, job: Work, why: str) -> None:
         """End a Job that nobody can lead, so that it blocks nobody, and have somebody look at it."""
-        alarm = Alarm(id=f"poison/{job.id}", what=f"Job {job.id} ({job.operation}) was given up: {why}")
-        results = dict(job.plan.results) if job.plan is not None else {}
-        await self._end(job, {**results, "request": Result(False, why)}, [Insert(alarm, {"raised": 0.0})])
+        alarm = await poison(self._ports.store, job, f"Job {job.id} ({job.operation}) was given up: {why}")
+        results = job.plan.results if job.plan is not None else {}
+        try:
+            await self._end(job, {**results, "request": Result(False, why)}, [alarm])
+        except Refused:  # even its end is too large to be stored
+            await self._end(job, {"request": Result(False, why)}, [alarm])
 
     async def _begin(self, job: Work) -> None:
         verb = self._verbs.get(job.operation)
+        if verb is None or job.operation not in OPERATIONS:
+            await self.give_up(job, f"{self._ports.host} does not know the operation {job.operation}")
+            return
+        try:
+            request = msgspec.convert(job.arguments, OPERATIONS[job.operation].request, strict=False)
+        except msgspec.ValidationError as error:
+            await self.give_up(job, f"its arguments are not those of {job.operation}: {error}")
+            return
         resources: tuple[Resource, ...] = ()
         try:
-            if verb is None:
-                raise Refused(f"{self._ports.host} does not know the operation {job.operation}")
-            request = msgspec.convert(job.arguments, OPERATIONS[job.operation].request, strict=False)
             resources = verb.resources(request)
             if job.stop:
                 raise Refused(dag.CANCELLED.why)
             if len(dict.fromkeys(resources)) != len(resources):
                 raise Refused("a resource is named twice")
             await self._split(job, verb, request, resources)
-        except (Refused, msgspec.ValidationError) as refusal:
+        except Refused as refusal:
             held = await locks.read(self._ports.store, _names(resources))
             passed_on = await locks.pass_on(self._ports.store, held, job.id)
             await self._end(job, {"request": Result(False, str(refusal))}, passed_on)
@@ -90,7 +101,7 @@ class Leader:
         skipped: dict[str, Result] = {}
         if taken:
             if job.on_conflict is OnConflict.QUEUE:
-                await self._park(job, held[next(iter(taken))])
+                await self._park(job, held[next(iter(taken))], held)
                 return
             skipped = {name.partition("/")[2]: Result(False, f"{name} is locked by {by}") for name, by in taken.items()}
             if job.on_conflict is OnConflict.FAIL:
@@ -114,22 +125,23 @@ class Leader:
     async def _submit(
         self, job: Work, split: Split, free: Mapping[str, Lock], checks: list[Write], skipped: dict[str, Result]
     ) -> None:
-        results = {**split.results, **skipped}
-        if not split.steps and not split.groups:
-            passed_on = await locks.pass_on(self._ports.store, free, job.id)
-            await self._end(job, results, [*checks, *split.writes, *passed_on])
-            return
         lock_writes, tokens = locks.take(free, job.id)
-        plan = dag.plan(split.steps, results, tokens, split.groups, split.groups_need)
+        plan = dag.plan(split.steps, {**split.results, **skipped}, tokens, split.groups, split.groups_need)
         plan, tasks = await next_tasks(job, plan, self._crew)
+        if not plan.steps:
+            passed_on = await locks.pass_on(self._ports.store, free, job.id)
+            await self._end(job, plan.results, [*checks, *split.writes, *passed_on])
+            return
         begun = move(job, WorkState.WAITING, f"split into {plan.total} tasks", plan=plan, handler="", attempt=0)
         await self._ports.store.commit(Replace(begun, BEGUN), *lock_writes, *checks, *split.writes, *tasks)
         self._ports.runtime.log("job begins", job=job.id, tasks=plan.total)
 
-    async def _park(self, job: Work, lock: Lock) -> None:
+    async def _park(self, job: Work, lock: Lock, held: Mapping[str, Lock]) -> None:
+        """Wait behind the holder of this lock; those that are free are for who is next."""
         why = f"waiting for Job {lock.job}, which holds {lock.id}"
         parked = move(job, WorkState.QUEUED, why, waits=lock.id, handler="", attempt=0)
-        await self._ports.store.commit(Replace(parked, MODIFIED), locks.wait_for(lock, job.id))
+        passed_on = await locks.pass_on(self._ports.store, held, job.id)
+        await self._ports.store.commit(Replace(parked, MODIFIED), locks.wait_for(lock, job.id), *passed_on)
         self._ports.runtime.log("job waits", job=job.id, lock=lock.id, holder=lock.job)
 
     async def _end(self, job: Work, results: Mapping[str, Result], also: Sequence[Write] = ()) -> None:
@@ -139,6 +151,8 @@ class Leader:
         state = WorkState.DONE if not failed else WorkState.CANCELLED if job.stop else WorkState.FAILED
         why = next(iter(failed.values())) if failed else "every task succeeded"
         ended = move(job, state, why, results=dict(results), handler="")
+        if job.plan is not None:  # once is enough: the plan was as large as a document may be, perhaps
+            ended = msgspec.structs.replace(ended, plan=msgspec.structs.replace(job.plan, results={}))
         writes: list[Write] = [Replace(ended, FINISHED), *also]
         if job.plan is not None:
             writes += await locks.release(store, job.id)
@@ -147,6 +161,10 @@ class Leader:
         writes += await leave(store, job)
         await store.commit(*writes)
         self._ports.runtime.log("job ends", job=job.id, state=str(state), failed=len(failed), why=why)
+
+    async def _pause(self, seconds: float) -> None:
+        runtime = self._ports.runtime
+        await runtime.sleep(seconds * (0.5 + runtime.random.random()))
 
     async def _unreserve(self, plan: Plan, failed: Mapping[str, str]) -> list[Write]:
         """Give back the room that failed tasks left reserved."""

@@ -49,6 +49,14 @@ def wait_for(lock: Lock, job: str) -> Write:
     return _write(msgspec.structs.replace(lock, queue=(*lock.queue, job)))
 
 
+async def leave(store: Store, name: str, job: str) -> list[Write]:
+    """The writes that take a Job which will never lock it out of the queue of this lock."""
+    lock = await store.get(Lock, name)
+    if lock is None or job not in lock.queue:
+        return []
+    return [Replace(msgspec.structs.replace(lock, queue=tuple(waiting for waiting in lock.queue if waiting != job)))]
+
+
 async def release(store: Store, job: str) -> list[Write]:
     """The writes that free every lock of this Job and wake who waits first for each."""
     woken: dict[str, None] = {}

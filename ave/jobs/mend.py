@@ -7,7 +7,7 @@ applies them, and the ones that read more, to everything.
 
 from __future__ import annotations
 
-from ave.errors import Unavailable
+from ave.errors import Unavailable, UnknownOutcome
 from ave.jobs import locks, queue
 from ave.jobs.crew import Crew
 from ave.jobs.folding import MODIFIED, fold
@@ -64,8 +64,10 @@ async def _mend(ports: Ports, crew: Crew, work: Work) -> None:
                 )
         elif work.flag and (writes := await queue.mend(ports.store, work)):
             await ports.store.commit(*writes)
-    except (Conflict, Unavailable):
+    except (Conflict, Unavailable, UnknownOutcome):
         pass  # it moved by itself, or the next sweep is the retry
+    except Exception as bug:  # in one Job: no reason to leave the others, or to take this process down
+        ports.runtime.log("work is beyond mending", work=work.id, why=f"{type(bug).__name__}: {bug}")
 
 
 async def _free(ports: Ports, lock: Lock) -> None:
@@ -75,8 +77,8 @@ async def _free(ports: Ports, lock: Lock) -> None:
         return
     try:
         await ports.store.commit(*await locks.release(ports.store, lock.job))
-    except Conflict:
-        return
+    except (Conflict, UnknownOutcome):
+        return  # somebody else frees it, or the next run looks again
     ports.runtime.log("lock without a Job is freed", lock=lock.id, job=lock.job)
 
 

@@ -63,6 +63,10 @@ class Recovery:
                 await self._give_away(item, handlers, alive)
         except (Conflict, Stale):
             pass  # it moved by itself
+        except (Unavailable, UnknownOutcome):
+            raise
+        except Exception as bug:
+            self._ports.runtime.log("work is beyond mending", work=item.id, why=f"{type(bug).__name__}: {bug}")
 
     def _alive(self, handlers: dict[str, Handler]) -> dict[str, None]:
         """The uuids of the handlers that are not known to be gone."""
@@ -86,7 +90,7 @@ class Recovery:
         guard: list[Write] = []
         if there is not None and there.uuid not in alive:
             guard = [Check(Handler, there.id, {"uuid": there.uuid, "beat": there.beat})]
-        if item.state is WorkState.RUNNING and not _repeatable(item):
+        if item.state is WorkState.RUNNING and not repeatable(item):
             await self._fail(item, "its worker is gone, and scheduled work is not repeated", *guard)
             return
         changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
@@ -94,9 +98,9 @@ class Recovery:
             await self._fail(item, f"{item.lane} does not answer", *guard)
             return
         if guard:
-            lane = await self._crew.pick()
-            if lane == item.lane:
-                return  # the crew's picture is older than ours: next sweep
+            lane = await self._idle_host()
+            if lane in ("", item.lane):
+                return  # nobody is there, or the crew's picture is older than ours: next sweep
             changed = msgspec.structs.replace(changed, lane=lane)
         if changed is item:
             return
@@ -110,8 +114,17 @@ class Recovery:
         if item.bound:
             await self._fail(item, f"{item.lane} has no worker")
         else:
-            lane = await self._crew.pick()
+            lane = await self._idle_host()
+            if not lane:
+                return
             await self._ports.store.commit(Replace(msgspec.structs.replace(item, lane=lane), {"modified": 0.0}))
+
+    async def _idle_host(self) -> str:
+        """A host for work that any could do; "": none is online, which is no reason to leave what can be mended."""
+        try:
+            return await self._crew.pick()
+        except Unavailable:
+            return ""
 
     async def _fail(self, item: Work, why: str, *guard: Write) -> None:
         step = "request" if item.function == LEAD else item.step
@@ -127,7 +140,7 @@ def _again(item: Work, why: str) -> Work:
     return move(item, WorkState.READY, why, handler="")
 
 
-def _repeatable(item: Work) -> bool:
+def repeatable(item: Work) -> bool:
     """A scheduled Job is not begun twice: its next cycle is the retry. To close one that has begun is no repetition."""
     operation = OPERATIONS.get(item.operation)
     return operation is None or operation.type is not JobType.SCHEDULED or item.plan is not None

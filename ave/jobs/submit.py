@@ -58,9 +58,8 @@ async def submit(
         on_conflict=on_conflict,
     )
     stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency]}
-    remember: list[Write] = []
-    if key:
-        remember = [Insert(Key(id=key, job=id, digest=digest(operation, request)), {"made": 0.0})]
+    same = digest(operation, request, flag, on_conflict, urgency)
+    remember: list[Write] = [Insert(Key(id=key, job=id, digest=same), {"made": 0.0})] if key else []
     for _ in range(TRIES):
         try:
             entry = await queue.enter(ports.store, job, stamp) if flag else [Insert(job, stamp)]
@@ -68,7 +67,7 @@ async def submit(
             return id
         except Conflict as conflict:
             if conflict.kind == "key":
-                return _same(conflict.found, key, digest(operation, request))
+                return _same(conflict.found, key, same)
             if conflict.id == id:
                 return id  # an earlier try of ours got through
             pause = 0.05 * (0.5 + ports.runtime.random.random())
@@ -82,9 +81,9 @@ async def submit(
     raise Unavailable(f"{operation} was not submitted: too many Jobs enter the Job Queue {flag} at once")
 
 
-def digest(operation: str, request: Any) -> str:
+def digest(operation: str, request: Any, *options: Any) -> str:
     """What makes two requests the same request."""
-    text = msgspec.json.encode([operation, msgspec.to_builtins(request)], order="deterministic")
+    text = msgspec.json.encode([operation, msgspec.to_builtins(request), options], order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """The Job Center Scheduler: every master host submits each cycle's Jobs, and exactly one insert wins.
 
-A cycle is a number that all of them compute alike from the store's time, and it is part of the Job's id; so no lock and no
-leader is needed, and one healthy instance is enough. If the store's time jumps, a cycle is skipped or comes again: to repeat
-one changes nothing, because its Job is already there.
+A cycle is the second in which it begins. All of them compute it alike from the store's time, and it is part of the Job's id;
+so no lock and no leader is needed, and one healthy instance is enough. If the store's time jumps, a cycle is skipped or comes
+again: to repeat one changes nothing, because its Job is already there.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def _hosts(hosts: tuple[str, ...]) -> NameHosts:
 
 TIMETABLE = (
     Entry(operation="vm.synchronise", seconds=30.0, request=_hosts, per_host=True),
+    Entry(operation="host.report", seconds=300.0, request=_hosts, per_host=True),
     Entry(operation=RECOVER, seconds=60.0, flag=RECOVER),
     Entry(operation=CLEAN_UP, seconds=600.0, flag=CLEAN_UP),
 )
@@ -66,11 +67,11 @@ class Timetable:
         wait = float("inf")
         for entry in self._entries:
             period = entry.period(len(hosts))
-            cycle = int(now // period)
+            cycle = int(now // period * period)
             if self._submitted.setdefault(entry.operation, cycle) != cycle:
                 await self._submit(entry, cycle, hosts)
                 self._submitted[entry.operation] = cycle
-            wait = min(wait, (cycle + 1) * period - now)
+            wait = min(wait, cycle + period - now)
         return wait + 0.05 * self._ports.runtime.random.random()
 
     async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from ave.model.work import LEAD, RANK_SECONDS, TASK, URGENT_BELOW, Urgency, Work
 from ave.ports.store import Below, Change, Commit, Conflict, In, Insert, Replace, TooOld, Where
 from ave.ports.together import Ports
 from ave.runtime import Task
-from ave.sync import together
+from ave.sync import Slots, together
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 2 * BEAT_SECONDS
@@ -30,6 +30,7 @@ RESERVED_UNITS = 20  # of a host's execution units, for rescues and for stopping
 RESCUE_UNITS = 10  # … and of these, for rescues: guests take minutes to shut down, and a rescue does not wait for them
 LOOK_BACK_BEATS = 12  # after so many a worker looks whether all that it holds is being executed
 ATTEMPTS_MAX = 5  # claims after which work that ends its worker, or shows a bug, is given up
+ALONE = 1000  # the attempt of what is begun for the last time
 _CLAIM = may_move(TASK, WorkState.READY, WorkState.RUNNING)
 _CLAIMED = {"assigned": 0.0, "modified": 0.0}
 # While more than so many units are free: who may be claimed.
@@ -38,7 +39,7 @@ _DOORS: tuple[tuple[int, Where], ...] = (
     (RESCUE_UNITS, {"rank": Below(URGENT_BELOW)}),
     (0, {"rank": Below((RANK_SECONDS[Urgency.RESCUE] + RANK_SECONDS[Urgency.STOP]) / 2)}),
 )
-_Claim = tuple[str, int, int]  # an item's id, its attempt, and its version when it was claimed
+_Claim = tuple[str, int]  # an item's id, and its version when it was claimed
 
 
 class Worker:
@@ -58,6 +59,7 @@ class Worker:
         self._roles, self._all_roles = roles, all_roles
         self._free = UNITS_PER_HOST
         self._wake = ports.runtime.signal()
+        self._alone = Slots(ports.runtime, 1)
         self._mine: dict[_Claim, Task[None] | None] = {}  # what is being executed here
         self._left = False  # did the last look leave work that had no unit?
         self._unsure = False  # do we perhaps hold what we do not know of?
@@ -165,8 +167,8 @@ class Worker:
     def _heed(self, work: Work) -> None:
         """Stop what its user has cancelled, if that is safe."""
         if work.stop and self._follower.stop(work):
-            for (id, attempt, _), executing in self._mine.items():
-                if (id, attempt) == (work.id, work.attempt) and executing is not None:
+            for (id, _), executing in self._mine.items():
+                if id == work.id and executing is not None:
                     executing.cancel()
 
     # Claiming
@@ -238,14 +240,22 @@ class Worker:
         return await self._ports.store.find(Work, {"handler": self.uuid, "state": WorkState.RUNNING})
 
     def _executes(self, item: Work) -> bool:
-        return any((id, attempt) == (item.id, item.attempt) for id, attempt, _ in self._mine)
+        return any(id == item.id for id, _ in self._mine)
 
     # Executing
 
     async def _execute(self, item: Work) -> None:
+        claim = _claim_of(item)
         try:
-            if item.attempt > ATTEMPTS_MAX:
-                await self._give_up(item, f"it was begun {ATTEMPTS_MAX} times, and its worker was lost each time")
+            if item.attempt > ALONE:
+                await self._give_up(item, f"it was begun {ATTEMPTS_MAX} times and came to no end")
+            elif item.attempt >= ATTEMPTS_MAX:
+                # Who is executed beside work that ends its worker is lost with it, as often, and shall not be given up with
+                # it. So the last attempts are made one after the other, and are noted when they begin.
+                await self._alone.acquire()
+                with self._alone.returned():
+                    item = await self._noted(item)
+                    await self._perform(item)
             else:
                 await self._perform(item)
         except Stale:
@@ -253,7 +263,7 @@ class Worker:
         except Exception as bug:
             await self._stumble(item, bug)
         finally:
-            self._mine.pop(_claim_of(item), None)
+            self._mine.pop(claim, None)
             self._free += 1
             if self._left:
                 self._wake.set()
@@ -263,6 +273,19 @@ class Worker:
             await self._lead(item)
         else:
             await self._follower.follow(item)
+
+    async def _noted(self, item: Work) -> Work:
+        """The item, begun for the last time. Raises Stale."""
+        while True:
+            try:
+                now = await self._ports.store.get(Work, item.id)
+                if now is None or (now.state, now.handler) != (WorkState.RUNNING, self.uuid):
+                    raise Stale(item.id)
+                if now.attempt == ALONE:
+                    return now
+                await self._ports.store.commit(Replace(msgspec.structs.replace(now, attempt=ALONE)))
+            except (Unavailable, UnknownOutcome, Conflict):
+                await self._pause(RETRY_SECONDS)
 
     async def _lead(self, job: Work) -> None:
         while True:
@@ -322,4 +345,4 @@ class Worker:
 
 
 def _claim_of(item: Work) -> _Claim:
-    return item.id, item.attempt, item.version
+    return item.id, item.version

@@ -1,7 +1,7 @@
 """The BlockStorage port: volumes that obey one owner, and the storage lease by which a host is known to be alive.
 
-A volume is a LUN of zeros when it is made. It accepts writes of exactly one (owner, epoch). ``attach`` fences every older epoch before it answers, durably: no
-write of an older epoch is acknowledged afterwards, not even one that was in flight.
+A volume is a LUN of zeros when it is made. It accepts writes of exactly one (owner, epoch). ``attach`` fences every older
+epoch before it answers, durably: no write of an older epoch is acknowledged afterwards, not even one that was in flight.
 
 The lease is a counter kept by the storage's meta quorum. A host renews it by a round trip; whoever leads the VM Monitor
 watches the counters on its own clock. ``revoke`` is atomic with renewal: it succeeds only if the counter still is the one

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ave.errors import NoFit, Stale, Unavailable
+from ave.jobs.verb import TaskKind
 from ave.model.cluster import Role
 from ave.model.host import Host
 from ave.model.vm import VM
@@ -18,9 +19,10 @@ from ave.placement.batch import place_batch
 from ave.placement.place import place
 from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
+from ave.scheduler.maintenance import CLOSE, close
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
-from ave.scheduler.steps import Placing
+from ave.scheduler.steps import PLACE, Placing
 from ave.sync import Slots
 
 RETRY_SECONDS = 1.0
@@ -39,6 +41,14 @@ class Scheduler:
         self._deciding = Slots(ports.runtime, 1)
         self.mirror: Mirror | None = None
         self.roles: dict[str, Role] = {}  # those held now
+
+    @property
+    def tasks(self) -> dict[str, TaskKind]:
+        """What only the Active scheduler can do."""
+        return {
+            PLACE: TaskKind(function=self.place, seconds=60.0),
+            CLOSE: TaskKind(function=self.close, seconds=60.0),
+        }
 
     async def run(self) -> None:
         runtime = self._ports.runtime
@@ -81,9 +91,7 @@ class Scheduler:
         with self._deciding.returned():
             for _ in range(TRIES):
                 vms = await ports.store.find(VM, {"id": In(asked.vms)})
-                role, mirror = self.roles.get(SCHEDULER), self.mirror
-                if role is None or mirror is None:
-                    raise Unavailable("this host is not the Active VM Scheduler any more")
+                role, mirror = self._active()
                 for vm in vms:
                     mirror.learn(vm)
                 facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
@@ -94,6 +102,18 @@ class Scheduler:
                 except Conflict:
                     continue  # something moved under the decision: decide again
         raise Unavailable("the cluster changes faster than placement can be decided")
+
+    async def close(self, ports: Ports, task: Work) -> Placements:
+        """The function of a close task: see where a host's VMs would go, and let no more come in."""
+        await self._deciding.acquire()
+        with self._deciding.returned():
+            return await close(ports, task, self._active)
+
+    def _active(self) -> tuple[Role, Mirror]:
+        role, mirror = self.roles.get(SCHEDULER), self.mirror
+        if role is None or mirror is None:
+            raise Unavailable("this host is not the Active VM Scheduler any more")
+        return role, mirror
 
     def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> Placements:
         if len(vms) > 1 and not asked.host and not asked.leave:

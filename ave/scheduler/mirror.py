@@ -40,6 +40,9 @@ class Mirror:
         """What this process has just committed itself counts at once."""
         self._vm(vm.id, vm)
 
+    def learn_host(self, host: Host) -> None:
+        self._host(host.id, host)
+
     def _host(self, id: str, host: Host | None) -> None:
         if host is None:
             if self.hosts.pop(id, None) is not None:

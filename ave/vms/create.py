@@ -1,12 +1,16 @@
 """Create VMs in a batch: volumes and places are made side by side, then each VM starts on its own.
 
-A VM for which there is no place is created all the same, and stays stopped: its result says why.
+A VM for which there is no place is created all the same, and stays stopped: its result says why. One whose volumes cannot be
+made leaves nothing. The volumes' documents come with their LUNs, so that a name that is taken is found out by name.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, TaskKind, Verb, each
+from ave.jobs.verb import Found, Split, Verb, each
+from ave.model.network import Network
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -15,38 +19,96 @@ from ave.operations import CreateVMs, NewVM
 from ave.placement.scores import Purpose
 from ave.ports.store import Insert, Replace, Write
 from ave.ports.together import Ports
-from ave.scheduler.steps import PLACE, Placing, place_step, start_step
+from ave.scheduler.steps import PLACE, Placing, place_step
+from ave.vms.delete import delete
+from ave.vms.describe import DISKS_MAX, require_id, require_name, require_within, still_active, unconnectable
+from ave.vms.patience import tasks
+from ave.vms.settle import settle
+from ave.vms.start import start, starting
 from ave.vms.steps import locked, read, stamp
 
-VCPUS_MAX, MEMORY_MIB_MAX, DISK_GIB_MAX, DISKS_MAX = 1024, 64 * 2**20, 64 * 2**10, 64
+GROUP_OF = 50  # VMs; a larger batch goes on in resource groups of so many, each with a plan of its own
+DISCARD = "vm.discard"
 
 
 def split(request: CreateVMs, found: Found) -> Split:
-    steps: dict[str, Step] = {}
-    writes: list[Write] = []
     results: dict[str, Result] = {}
+    new: dict[str, NewVM] = {}
+    writes: list[Write] = []
     there = found.of(VM)
-    for new in request.vms:
-        if there.get(new.id) is not None:
-            results[new.id] = Result(False, f"there already is a VM {new.id}")
-        elif new.id in there:
-            writes += _documents(new, request.start)
-            steps[f"volumes/{new.id}"] = Step(function="vm.make-volumes", resource=new.id)
-    names = tuple(new.id for new in request.vms if f"volumes/{new.id}" in steps)
-    if request.start and names:
-        steps[PLACE] = place_step(Placing(vms=names, purpose=Purpose.START))
-        steps |= {f"start/{name}": start_step(name, f"volumes/{name}") for name in names}
-    return Split(steps=steps, writes=tuple(writes), results=results)
+    for one in request.vms:
+        _require_possible(one)
+        if one.id not in there:
+            continue  # its lock is held: already accounted for
+        if (known := there[one.id]) is not None:
+            results[one.id] = Result(False, _exists(known))
+        elif why := unconnectable(one.id, one.networks, found):
+            results[one.id] = Result(False, why)
+        else:
+            new[one.id] = one
+            writes.append(Insert(_document(one, request.start)))
+    networks = dict.fromkeys(network for one in new.values() for network in one.networks)
+    whole = _in_groups(new, request.start) if len(new) > GROUP_OF else _together(new, request.start)
+    return msgspec.structs.replace(whole, writes=(*still_active(networks, found), *writes), results=results)
 
 
-def _documents(new: NewVM, on: bool) -> list[Write]:
-    _check(new)
-    volumes = tuple(f"{new.id}-disk-{i}" for i in range(1, len(new.disks_gib) + 1))
-    vm = VM(
+def _together(new: dict[str, NewVM], on: bool) -> Split:
+    steps: dict[str, Step] = {PLACE: _place(new)} if new and on else {}
+    for one in new.values():
+        steps |= _steps(one, on, PLACE)
+    return Split(steps=steps)
+
+
+def _in_groups(new: dict[str, NewVM], on: bool) -> Split:
+    """One place for all comes first, since they are placed together; should it fail, no group begins."""
+    each = list(new.values())
+    groups: dict[str, dict[str, Step]] = {}
+    for first in range(0, len(each), GROUP_OF):
+        steps = [_steps(one, on) for one in each[first : first + GROUP_OF]]
+        groups[str(first // GROUP_OF + 1)] = {name: step for of_one in steps for name, step in of_one.items()}
+    if not on:
+        return Split(groups=groups)
+    place = msgspec.structs.replace(_place(new), undo=DISCARD)
+    return Split(steps={PLACE: place}, groups=groups, groups_need=(PLACE,))
+
+
+def _place(new: dict[str, NewVM]) -> Step:
+    return place_step(Placing(vms=tuple(new), purpose=Purpose.START))
+
+
+def _steps(new: NewVM, on: bool, *needs: str) -> dict[str, Step]:
+    volumes = f"volumes/{new.id}"
+    sizes = {"sizes_gib": list(new.disks_gib)}
+    steps = {volumes: Step(function="vm.make-volumes", resource=new.id, arguments=sizes, undo=DISCARD)}
+    if on:
+        steps[f"start/{new.id}"] = starting(new.id, *needs, volumes)
+    return steps
+
+
+def _require_possible(new: NewVM) -> None:
+    require_id(new.id)
+    require_name(new.id, new.name)
+    require_within(new.id, "vcpus", new.vcpus)
+    require_within(new.id, "memory_mib", new.memory_mib)
+    for i, size in enumerate(new.disks_gib):
+        require_within(new.id, f"disks_gib[{i}]", size)
+    if len(new.disks_gib) > DISKS_MAX:
+        raise Refused(f"VM {new.id}: it has {len(new.disks_gib)} disks, it may have {DISKS_MAX}")
+
+
+def _exists(known: VM) -> str:
+    if known.state is VMState.CREATING:  # and no Job holds it
+        return f"a VM {known.id} was left half made by a Job that was cancelled: delete it first"
+    return f"there already is a VM {known.id}"
+
+
+def _document(new: NewVM, on: bool) -> VM:
+    return VM(
         id=new.id,
+        name=new.name,
         vcpus=new.vcpus,
         memory_mib=new.memory_mib,
-        volumes=volumes,
+        volumes=tuple(f"{new.id}-disk-{i}" for i in range(1, len(new.disks_gib) + 1)),
         networks=new.networks,
         cpu_model=new.cpu_model,
         ha=new.ha,
@@ -54,44 +116,38 @@ def _documents(new: NewVM, on: bool) -> list[Write]:
         labels=new.labels,
         on=on,
     )
-    sizes = zip(volumes, new.disks_gib, strict=True)
-    return [Insert(vm), *(Insert(Volume(id=id, size_gib=size, vm=new.id)) for id, size in sizes)]
-
-
-def _check(new: NewVM) -> None:
-    for what, value, most in (
-        ("vcpus", new.vcpus, VCPUS_MAX),
-        ("memory_mib", new.memory_mib, MEMORY_MIB_MAX),
-        *((f"disks_gib[{i}]", size, DISK_GIB_MAX) for i, size in enumerate(new.disks_gib)),
-        ("number of disks", len(new.disks_gib) or 1, DISKS_MAX),
-    ):
-        if not 1 <= value <= most:
-            raise Refused(f"VM {new.id}: {what} is {value}, it must be 1 to {most}")
-    if not new.id or len(new.id) > 128 or "/" in new.id or not new.id.isprintable():
-        raise Refused(f"VM name {new.id[:40]!r}: 1 to 128 printable characters without '/' are needed")
 
 
 async def make_volumes(ports: Ports, task: Work) -> None:
     """Every volume of the VM exists and is ready when this returns; the VM then exists too, stopped."""
     vm = await read(ports, task)
+    if vm.state is not VMState.CREATING:
+        return  # an earlier attempt got this far
     writes: list[Write] = []
-    for name in vm.volumes:
-        volume = await ports.store.get(Volume, name)
-        if volume is None:
-            raise Refused(f"there is no volume {name}")
-        if volume.state is VolumeState.CREATING:
-            await ports.block.create(name, volume.size_gib, stamp(task, vm.epoch))
-            writes.append(Replace(move(volume, VolumeState.READY, "its LUN was made")))
-    if vm.state is VMState.CREATING:
-        vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
-        writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
-    if writes:
-        await ports.store.commit(*writes, locked(task))
+    for name, size in zip(vm.volumes, task.arguments["sizes_gib"], strict=True):
+        if (known := await ports.store.get(Volume, name)) is not None:
+            whose = f"of VM {known.vm}" if known.vm else "of no VM"
+            raise Refused(f"{vm.id} needs a volume {name}, and there already is one, {whose}")
+        await ports.block.create(name, size, stamp(task, vm.epoch))
+        made = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
+        writes.append(Insert(made))
+    vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
+    writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
+    await ports.store.commit(*writes, locked(task))
+
+
+async def discard(ports: Ports, task: Work) -> None:
+    """Leave nothing of VMs that could not be made: of one, or of all for which no place was looked up."""
+    for name in task.arguments.get("vms", (task.resource,)):
+        vm = await ports.store.get(VM, name)
+        if vm is not None and vm.state in (VMState.CREATING, VMState.DELETING):
+            await delete(ports, msgspec.structs.replace(task, resource=name))
 
 
 CREATE = Verb(
     operation="vm.create",
     resources=lambda request: each(VM, (new.id for new in request.vms)),
     split=split,
-    tasks={"vm.make-volumes": TaskKind(function=make_volumes)},
+    tasks=tasks(make_volumes=make_volumes, discard=discard, start=start, settle=settle),
+    also=lambda request: each(Network, dict.fromkeys(n for new in request.vms for n in new.networks)),
 )

@@ -1,17 +1,20 @@
-"""Delete: off first, then the volumes, then the VM itself; every step may be repeated."""
+"""Delete: off first, then the volumes, then the VM itself; every step may be repeated. What lies in its CD-ROM drive stays."""
 
 from __future__ import annotations
 
-from ave.jobs.verb import Found, Split, TaskKind, Verb, each
+import msgspec
+
+from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Step, Work
 from ave.operations import NameVMs
-from ave.ports.store import Change, Delete, Write
+from ave.ports.store import Change, Delete, Replace, Write
 from ave.ports.together import Ports
-from ave.vms.power import off_step
-from ave.vms.steps import locked, read, record, sort_by_state, stamp
+from ave.vms.patience import tasks
+from ave.vms.power import off_step, poweroff
+from ave.vms.steps import give_back, locked, record, require_lock, sort_by_state, stamp
 
 
 def split(request: NameVMs, found: Found) -> Split:
@@ -29,15 +32,23 @@ async def delete(ports: Ports, task: Work) -> None:
     vm = await ports.store.get(VM, task.resource)
     if vm is None:
         return  # an earlier attempt got this far
+    await require_lock(ports, task)
     if vm.state is not VMState.DELETING:
-        vm = await record(ports, task, move(await read(ports, task), VMState.DELETING, "its user deletes it"))
+        vm = await record(ports, task, move(vm, VMState.DELETING, "its user deletes it"))
     writes: list[Write] = []
     for name in vm.volumes:
-        await ports.block.delete(name, stamp(task, vm.epoch))
         volume = await ports.store.get(Volume, name)
+        if volume is not None and volume.vm != vm.id:
+            continue  # it was to have one of this name, and did not get it
+        await ports.block.delete(name, stamp(task, vm.epoch))
         if volume is not None:
             move(volume, VolumeState.DELETING, "its VM is deleted")
             writes.append(Delete(volume))
+    if vm.cdrom:
+        await give_back(ports, task, vm.cdrom)
+        medium = await ports.store.get(Volume, vm.cdrom)
+        if medium is not None and medium.vm == vm.id:
+            writes.append(Replace(msgspec.structs.replace(medium, vm="")))
     await ports.store.commit(*writes, Delete(vm), locked(task))
 
 
@@ -45,5 +56,5 @@ DELETE = Verb(
     operation="vm.delete",
     resources=lambda request: each(VM, request.vms),
     split=split,
-    tasks={"vm.delete": TaskKind(function=delete)},
+    tasks=tasks(delete=delete, poweroff=poweroff),
 )

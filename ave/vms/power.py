@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, TaskKind, Verb, each
+from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.vm import VM, VMState
 from ave.model.work import Step, Work
 from ave.operations import NameVMs, ShutdownVMs
 from ave.ports.store import Change
 from ave.ports.together import Ports
+from ave.vms.patience import SHUTDOWN_SECONDS_MAX, tasks
+from ave.vms.settle import SETTLE, settle
 from ave.vms.start import require_dead
-from ave.vms.steps import read, sort_by_state, stamp, stopped
+from ave.vms.steps import read, require_here, sort_by_state, stamp, stopped
 
 ON = (VMState.RUNNING, VMState.SUSPENDED)
 
 
 def split_shutdown(request: ShutdownVMs, found: Found) -> Split:
+    require_seconds(request.seconds)
     able, refused = sort_by_state(found.of(VM), request.vms, "shut down", VMState.RUNNING)
+    arguments = {"seconds": request.seconds}
     steps = {
         f"shutdown/{vm.id}": Step(
-            function="vm.shutdown", resource=vm.id, host=vm.host, arguments={"seconds": request.seconds}
+            function="vm.shutdown", resource=vm.id, host=vm.host, arguments=arguments, undo=SETTLE
         )
         for vm in able
     }
@@ -32,6 +36,11 @@ def split_poweroff(request: NameVMs, found: Found) -> Split:
     return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": False}) for vm in able))
 
 
+def require_seconds(seconds: float) -> None:
+    if not 1.0 <= seconds <= SHUTDOWN_SECONDS_MAX:
+        raise Refused(f"the guests' time is {seconds:g} s: it must be 1 to {SHUTDOWN_SECONDS_MAX:g} s")
+
+
 def off_step(vm: VM) -> Step:
     """On its host; but what its host is judged to run no more may be settled anywhere."""
     return Step(function="vm.poweroff", resource=vm.id, host="" if vm.state is VMState.UNKNOWN else vm.host)
@@ -39,8 +48,7 @@ def off_step(vm: VM) -> Step:
 
 async def shutdown(ports: Ports, task: Work) -> None:
     vm = await read(ports, task)
-    if vm.host != ports.host:
-        raise Refused(f"{vm.id} is on {vm.host}, not on {ports.host}")
+    require_here(ports, vm)
     await ports.hypervisor.shutdown(vm.id, stamp(task, vm.epoch), float(task.arguments["seconds"]))
     await stopped(ports, task, vm, "its guest shut down")
 
@@ -58,11 +66,11 @@ SHUTDOWN = Verb(
     operation="vm.shutdown",
     resources=lambda request: each(VM, request.vms),
     split=split_shutdown,
-    tasks={"vm.shutdown": TaskKind(function=shutdown)},
+    tasks=tasks(shutdown=shutdown, settle=settle),
 )
 POWEROFF = Verb(
     operation="vm.poweroff",
     resources=lambda request: each(VM, request.vms),
     split=split_poweroff,
-    tasks={"vm.poweroff": TaskKind(function=poweroff)},
+    tasks=tasks(poweroff=poweroff),
 )

@@ -5,15 +5,18 @@ Level-triggered and local: it repairs what a lost answer or a dead worker left b
 
 from __future__ import annotations
 
+import msgspec
+
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.cluster import Lock
 from ave.model.host import Host
-from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.store import Check, Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
-from ave.vms.steps import lock_of, not_running
+from ave.vms.devices import refit
+from ave.vms.settle import as_found
+from ave.vms.steps import lock_of
 
 EVERY_SECONDS = 30.0
 
@@ -37,21 +40,20 @@ async def reconcile(ports: Ports) -> None:
         return  # not registered since it booted: nothing the store says is about this boot
     domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
     mine = {vm.id: vm for vm in await ports.store.find(VM, {"host": ports.host})}
-    odd = [vm for vm in mine.values() if vm.state is VMState.STARTING]
-    lost = [vm for vm in mine.values() if vm.state is VMState.RUNNING and vm.id not in domains]
+    odd = [vm for vm in mine.values() if vm.host_epoch == here.epoch and as_found(vm, domains.get(vm.id)) is not vm]
     foreign = [vm for vm, domain in domains.items() if vm not in mine or mine[vm].epoch > domain.epoch]
     for name in foreign:
         await _remove_stale(ports, domains[name])
-    for vm in odd:
-        await _settle(ports, here, vm, domains.get(vm.id))
-    if lost:
-        await _give_up(ports, here, lost)
+    if odd:
+        await _settle(ports, odd)
     for name, domain in domains.items():
         if name in mine and mine[name].epoch == domain.epoch:
             if domain.state is DomainState.INCOMING:
                 await _take_over(ports, mine[name], domain)
             elif domain.state is DomainState.PAUSED and mine[name].state is VMState.RUNNING:
                 await _stay(ports, mine[name])
+            elif mine[name].refit:
+                await _refit(ports, mine[name])
 
 
 async def _remove_stale(ports: Ports, domain: Domain) -> None:
@@ -66,28 +68,19 @@ async def _remove_stale(ports: Ports, domain: Domain) -> None:
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
 
-async def _settle(ports: Ports, here: Host, vm: VM, domain: Domain | None) -> None:
-    """A start that nobody finished: its Job is over, so what is here decides."""
-    if here.epoch != vm.host_epoch:
-        return  # of an older boot: the VM Monitor's matter
-    if domain is not None and domain.epoch == vm.epoch:
-        settled = move(vm, VMState.RUNNING, "found running", reserved="")
-    elif domain is None:
-        settled = not_running(vm, "its start was given up")
-    else:
-        return
-    await ports.store.commit(Replace(settled), await _unlocked(ports, vm.id))
-    ports.runtime.log("VM settled", vm=vm.id, state=str(settled.state))
-
-
-async def _give_up(ports: Ports, here: Host, lost: list[VM]) -> None:
-    """Their processes died here. Look again, now that the documents are known: one may have come in between."""
-    domains = {domain.vm for domain in await ports.hypervisor.list()}
-    for vm in lost:
-        if vm.id not in domains and vm.host_epoch == here.epoch:
-            gone = not_running(vm, f"nothing of it is on {here.id}")
-            await ports.store.commit(Replace(gone), await _unlocked(ports, vm.id))
-            ports.runtime.log("VM is gone from its host", vm=vm.id)
+async def _settle(ports: Ports, odd: list[VM]) -> None:
+    """What nobody finished, whose process died, or whose record was lost: what is here decides. Look again, now that the
+    documents are known: a domain may have come in between. What a Job is at work on is its own to settle."""
+    domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
+    for vm in odd:
+        found = as_found(vm, domains.get(vm.id))
+        if found is vm:
+            continue
+        try:
+            await ports.store.commit(Replace(found), await _unlocked(ports, vm.id))
+            ports.runtime.log("VM settled", vm=vm.id, state=str(found.state), why=found.story[-1])
+        except Conflict:
+            continue
 
 
 async def _stay(ports: Ports, vm: VM) -> None:
@@ -97,11 +90,21 @@ async def _stay(ports: Ports, vm: VM) -> None:
         await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, Stamp(epoch=vm.epoch))
 
 
+async def _refit(ports: Ports, vm: VM) -> None:
+    try:
+        unlocked = await _unlocked(ports, vm.id)
+        await refit(ports, vm)
+        await ports.store.commit(Replace(msgspec.structs.replace(vm, refit=False)), unlocked)
+        ports.runtime.log("VM refitted", vm=vm.id)
+    except Conflict:
+        return  # a Job is at work on it
+
+
 async def _take_over(ports: Ports, vm: VM, domain: Domain) -> None:
     """A migration was committed in our favour and its source could not say so: the VM is ours to run."""
-    for volume in vm.volumes:
+    for volume in vm.media:
         await ports.block.attach(volume, ports.host, Stamp(epoch=vm.epoch))
-    await ports.hypervisor.resume(domain.vm, vm.epoch)
+    await ports.hypervisor.resume(domain.vm, Stamp(epoch=vm.epoch))
     ports.runtime.log("VM taken over", vm=vm.id, epoch=vm.epoch)
 
 

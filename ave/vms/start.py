@@ -6,21 +6,27 @@ Whoever holds an older epoch can neither write nor be started again. Rescue uses
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from ave.errors import Refused
-from ave.jobs.verb import Found, Split, TaskKind, Verb, each
+from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM, VMState
-from ave.model.work import Work
+from ave.model.work import Step, Work
 from ave.operations import StartVMs
 from ave.placement.scores import Purpose
-from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
-from ave.scheduler.steps import PLACE, START, Placing, place_step, start_step
-from ave.vms.steps import read, record, sort_by_state, stamp, stopped
+from ave.scheduler.steps import PLACE, Placing, place_step, start_step
+from ave.vms.patience import tasks
+from ave.vms.settle import SETTLE, settle
+from ave.vms.steps import domain_of, read, record, sort_by_state, stamp, stopped
+
+Grant = Callable[[Ports, Work, VM], Awaitable[VM]]  # gives the VM's next epoch to this host, or is Refused
 
 
 def split(request: StartVMs, found: Found) -> Split:
@@ -29,28 +35,32 @@ def split(request: StartVMs, found: Found) -> Split:
         return Split(results=refused)
     names = tuple(vm.id for vm in able)
     steps = {PLACE: place_step(Placing(vms=names, purpose=Purpose.START, host=request.host))}
-    steps |= {f"start/{name}": start_step(name) for name in names}
+    steps |= {f"start/{name}": starting(name, PLACE) for name in names}
     writes = tuple(Change(VM, name, {}, {"on": True}) for name in names)
     return Split(steps=steps, results=refused, writes=writes)
 
 
+def starting(vm: str, *needs: str) -> Step:
+    """The step that starts it where the place step finds room; one that comes to no end is settled there."""
+    return msgspec.structs.replace(start_step(vm), needs=needs, undo=SETTLE)
+
+
 async def start(ports: Ports, task: Work) -> None:
-    """Run the VM here. Safe to repeat: what is already so is left so, what is half so is finished."""
     vm = await read(ports, task)
-    domain = await _domain(ports, vm.id)
-    if vm.state is VMState.RUNNING and vm.host == ports.host:
-        return
-    if (
-        not _granted(vm, ports.host)
-        or domain is None
-        or domain.epoch != vm.epoch
-        or domain.state is DomainState.INCOMING
-    ):
+    if vm.state is not VMState.RUNNING or vm.host != ports.host:
+        await bring_up(ports, task, vm, _grant)
+
+
+async def bring_up(ports: Ports, task: Work, vm: VM, grant: Grant) -> None:
+    """Run the VM here. Safe to repeat: what is half so is finished, and without a domain of its epoch it takes the next."""
+    domain = await domain_of(ports, vm.id)
+    ours = vm.state is VMState.STARTING and vm.host == ports.host
+    if not ours or domain is None or domain.epoch != vm.epoch or domain.state is DomainState.INCOMING:
         if domain is not None:
             await ports.hypervisor.destroy(vm.id, Stamp(epoch=domain.epoch))
-        vm = await _grant(ports, task, vm)
+        vm = await grant(ports, task, vm)
     try:
-        for volume in vm.volumes:
+        for volume in vm.media:
             await ports.block.attach(volume, ports.host, stamp(task, vm.epoch))
         await ports.hypervisor.start(vm, stamp(task, vm.epoch))
     except Refused as refusal:
@@ -58,6 +68,14 @@ async def start(ports: Ports, task: Work) -> None:
         await stopped(ports, task, vm, str(refusal))
         raise
     await record(ports, task, move(vm, VMState.RUNNING, f"started on {ports.host}", reserved=""))
+
+
+def granted(vm: VM, here: Host) -> VM:
+    """The VM with its next epoch, which is this host's."""
+    next = msgspec.structs.replace(vm, host=here.id, host_epoch=here.epoch, epoch=vm.epoch + 1, had=(), refit=False)
+    if vm.state is VMState.STARTING:
+        return next
+    return move(next, VMState.STARTING, f"{here.id} may run it, epoch {next.epoch}")
 
 
 async def _grant(ports: Ports, task: Work, vm: VM) -> VM:
@@ -69,33 +87,24 @@ async def _grant(ports: Ports, task: Work, vm: VM) -> VM:
         raise Refused(f"{vm.id} is not meant for {ports.host}: its place was given up meanwhile")
     if vm.state is not VMState.STOPPED and not (vm.host == ports.host and vm.host_epoch == here.epoch):
         await require_dead(ports, vm)
-    granted = msgspec.structs.replace(vm, host=ports.host, host_epoch=here.epoch, epoch=vm.epoch + 1)
-    if vm.state is not VMState.STARTING:
-        granted = move(granted, VMState.STARTING, f"{ports.host} may run it, epoch {granted.epoch}")
-    here_still = Check(Host, here.id, {"version": here.version})
-    return await record(ports, task, granted, here_still)
+    return await record(ports, task, granted(vm, here), Check(Host, here.id, {"version": here.version}))
 
 
 async def require_dead(ports: Ports, vm: VM) -> None:
-    """Refuse unless it is proved that the VM's last host runs it no more. What is proved here never becomes untrue:
-    a fenced host may come back only with a new epoch, and only after nothing of its old one runs."""
     last = await ports.store.get(Host, vm.host)
-    if last is None or last.epoch > vm.host_epoch or last.state in (HostState.FENCED, HostState.RECOVERED):
-        return
-    raise Refused(f"{vm.id} may still run on {vm.host}, which is {last.state}")
+    if last is not None and not dead(last, vm):
+        raise Refused(f"{vm.id} may still run on {vm.host}, which is {last.state}")
 
 
-def _granted(vm: VM, host: str) -> bool:
-    return vm.state is VMState.STARTING and vm.host == host
-
-
-async def _domain(ports: Ports, vm: str) -> Domain | None:
-    return next((domain for domain in await ports.hypervisor.list() if domain.vm == vm), None)
+def dead(last: Host, vm: VM) -> bool:
+    """Is it proved that its last host runs the VM no more? What is proved here never becomes untrue: a fenced host may
+    come back only with a new epoch, and only after nothing of its old one runs."""
+    return last.epoch > vm.host_epoch or last.state in (HostState.FENCED, HostState.RECOVERED)
 
 
 START_VERB = Verb(
     operation="vm.start",
     resources=lambda request: each(VM, request.vms),
     split=split,
-    tasks={START: TaskKind(function=start)},
+    tasks=tasks(start=start, settle=settle),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ave.errors import Refused, Unavailable
+from ave.errors import Refused, Stale, Unavailable
 from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
 from ave.model.vm import VM, VMState
@@ -30,10 +30,19 @@ def locked(task: Work) -> Check:
     return Check(Lock, lock_of(task.resource), {"job": task.job})
 
 
+async def require_lock(ports: Ports, task: Work) -> None:
+    """Stale once the Job has ended: a worker that was away tries again in vain, and does nothing that nobody awaits."""
+    lock = await ports.store.get(Lock, lock_of(task.resource))
+    if lock is None or lock.job != task.job:
+        raise Stale(task.id)
+
+
 async def read(ports: Ports, task: Work) -> VM:
+    """The task's VM, while its Job owns it."""
     vm = await ports.store.get(VM, task.resource)
     if vm is None:
         raise Refused(f"there is no VM {task.resource}")
+    await require_lock(ports, task)
     return vm
 
 
@@ -60,6 +69,14 @@ async def stopped(ports: Ports, task: Work, vm: VM, why: str) -> VM:
     except Unavailable:
         pass  # that it runs nowhere is true all the same; what stays attached is fenced by the next attach
     return vm if vm.state is VMState.STOPPED else await record(ports, task, not_running(vm, why))
+
+
+async def give_back(ports: Ports, task: Work, volume: str) -> None:
+    """The task's VM writes to it no more and others may have it. Under the very epoch under which it is attached, so that
+    the next VM's need not be newer than any that this one had without it."""
+    owner, epoch = await ports.block.owner(volume)
+    if owner:
+        await ports.block.detach(volume, stamp(task, epoch))
 
 
 def not_running(vm: VM, why: str) -> VM:

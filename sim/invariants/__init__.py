@@ -11,7 +11,15 @@ from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.h2_static_stability import StaticStability
 from sim.invariants.j1_no_lost_job import NoLostJob
 from sim.invariants.j2_job_states import JobStates
+from sim.invariants.j3_effectively_once import EffectivelyOnce
 from sim.invariants.j4_locks import Locks
+from sim.invariants.j5_lock_life import LockLife
+from sim.invariants.j6_no_lost_wakeup import NoLostWakeup
+from sim.invariants.j7_every_job_ends import EveryJobEnds
+from sim.invariants.j8_one_job_per_key import OneJobPerKey
+from sim.invariants.j9_room_for_the_urgent import RoomForTheUrgent
+from sim.invariants.j10_no_late_effect import NoLateEffect
+from sim.invariants.j11_every_cycle_once import EveryCycleOnce
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import MemoryFits
 from sim.invariants.s1_one_writer import OneWriter
@@ -31,7 +39,15 @@ TABLE: tuple[type[Invariant], ...] = (
     MemoryFits,
     NoLostJob,
     JobStates,
+    EffectivelyOnce,
     Locks,
+    LockLife,
+    NoLostWakeup,
+    EveryJobEnds,
+    OneJobPerKey,
+    RoomForTheUrgent,
+    NoLateEffect,
+    EveryCycleOnce,
     RescuedInTime,
     StaticStability,
 )

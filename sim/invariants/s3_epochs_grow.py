@@ -6,6 +6,7 @@ from typing import Any
 from ave.model.cluster import Role
 from ave.model.host import Host
 from ave.model.vm import VM
+from ave.model.volume import Volume
 from drivers.sim.facts import Owned
 from sim.invariants.shape import Stage, Violation
 
@@ -21,11 +22,17 @@ class EpochsGrow:
         self._newest: dict[str, tuple[int, str]] = {}
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        return {Owned: self.owned, "vm": self.vm, "host": self.host, "role": self.role}
+        return {Owned: self.owned, "vm": self.vm, "volume": self.volume, "host": self.host, "role": self.role}
 
     def owned(self, fact: Owned) -> None:
         if fact.owner:
             self._moves(f"volume {fact.volume}", fact.epoch, fact.owner)
+
+    def volume(self, change: tuple[str, Volume | None]) -> None:
+        """One that is made again under the name of a deleted one is another."""
+        id, volume = change
+        if volume is None:
+            self._newest.pop(f"volume {id}", None)
 
     def vm(self, change: tuple[str, VM | None]) -> None:
         id, vm = change

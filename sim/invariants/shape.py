@@ -11,6 +11,7 @@ from ave.model.vm import VM
 from drivers.sim.block import Storage
 from drivers.sim.machine import Machine
 from drivers.sim.store import ReplicaSet
+from sim.invariants.calm import Calm
 from sim.violation import Violation
 
 
@@ -26,6 +27,7 @@ class Stage:
         now: Callable[[], float],
     ) -> None:
         self.machines, self.storage, self.store, self.timing, self.now = machines, storage, store, timing, now
+        self.calm = Calm(store, now)
         self.acknowledged: dict[str, None] = {}  # Jobs whose submission a user was told of
         self.poisoned: dict[str, None] = {}  # work that is meant to stumble
 
@@ -40,6 +42,17 @@ class Stage:
         lock = self.store.ledger.shelves_by_name["lock"].docs.get(resource)
         return lock.job if lock is not None else ""
 
+    def worker(self, host: str) -> str:
+        """The start of the host's worker that lives and reaches the store, or nobody."""
+        machine = self.machines.get(host)
+        if machine is None or not machine.powered or "node" not in machine.running or not self.store.serves(host):
+            return ""
+        handler = self.store.ledger.shelves_by_name["handler"].docs.get(host)
+        return handler.uuid if handler is not None else ""
+
+    def works(self, handler: str) -> bool:
+        return handler != "" and self.worker(handler.rpartition("-")[0]) == handler
+
 
 class Invariant(Protocol):
     id: str
@@ -49,7 +62,8 @@ class Invariant(Protocol):
     def __init__(self, stage: Stage) -> None: ...
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        """What to call: by type of fact; by kind of document, with (id, document or None); "end" at the end of the run."""
+        """What to call: by type of fact; by kind of document, with (id, document or None); "tick" with the time, when
+        something happens and a second has passed since the last one; "end" at the end of the run."""
         ...
 
 

@@ -72,9 +72,9 @@ def _made(entries: list[dict[str, Any]], kinds: Kinds) -> dict[str, int]:
     for entry in entries:
         kind = _kind_of(entry, kinds)
         defaults = {each.name: each.default for each in kind.parameters} if kind else {}
-        fleet, count = (entry.get(name, defaults.get(name)) for name in ("fleet", "count"))
+        fleet, count, jobs = (entry.get(name, defaults.get(name)) for name in ("fleet", "count", "jobs"))
         if isinstance(fleet, str) and isinstance(count, int):
-            made[fleet] = made.get(fleet, 0) + count
+            made[fleet] = made.get(fleet, 0) + count * (jobs if isinstance(jobs, int) else 1)
     return made
 
 

@@ -7,16 +7,24 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from ave.ports.store import Kind
 from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.mongo.settings import MongoSettings
+from drivers.mongo.store import MongoStore
+from drivers.mongo.watch import MongoWatch, revision_of
 from drivers.sim.network import Network
 from drivers.sim.runtime import Crash, SimRuntime, SimTask, World
 from drivers.sim.store import ReplicaSet, SimStore
+from drivers.sqlite.store import SqliteStore
 from tests.contracts.store_machine import KINDS
+from tests.mongod import NoMongod, single_node
 
 
 def finish_task(world: World, task: SimTask, limit: float = 1000.0) -> Any:
@@ -76,9 +84,67 @@ async def sim_store(runtime: Any, kinds: Sequence[Kind], kept: int) -> SimStore:
     return SimStore(replica_set, runtime, "one")
 
 
+class SqliteInFolder(SqliteStore):
+    """A store whose file goes with it."""
+
+    folder: TemporaryDirectory[str]
+
+    async def close(self) -> None:
+        await super().close()
+        self.folder.cleanup()
+
+
+async def sqlite_store(runtime: Any, kinds: Sequence[Kind], kept: int) -> SqliteStore:
+    folder = TemporaryDirectory(prefix="ave-")
+    store = await SqliteInFolder.open(Path(folder.name, "store"), kinds, schema=1, synchronous="NORMAL", kept=kept)
+    store.folder = folder
+    return store
+
+
+class MongoForTests(MongoStore):
+    """A store whose database goes with it."""
+
+    kept = 0
+
+    async def watch(self, types: Sequence[type[Any]], since: int | None = None, where: Any = None) -> MongoWatch:
+        if since is not None and self.kept < 1000:
+            await self._forget_all_up_to(since)
+        return await super().watch(types, since, where)
+
+    async def _forget_all_up_to(self, since: int) -> None:
+        """The server forgets by size: fill its log, once, and let the watches pass what was filled in."""
+        client, self.kept = self._link.client, 1000
+        filling = self._link.database["filling"]
+        while True:
+            await filling.insert_one({"much": bytes(6 * 2**20)})
+            (oldest,) = await client.local["oplog.rs"].find().sort("$natural", 1).limit(1).to_list()
+            if revision_of(oldest["ts"]) > since:
+                break
+            await asyncio.sleep(0.1)
+        while any(watch.revision < revision_of(oldest["ts"]) for watch in self._watches):
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        await self._link.client.drop_database(self._link.database.name)
+        await super().close()
+
+
+async def mongo_store(runtime: Any, kinds: Sequence[Kind], kept: int, uri: str) -> MongoForTests:
+    settings = MongoSettings(uri=uri, database=f"ave-test-{token_hex(4)}")
+    store = await MongoForTests.open(runtime, settings, kinds)
+    assert isinstance(store, MongoForTests)
+    store.kept = kept
+    return store
+
+
 PROCESSES: dict[str, type[Process]] = {"asyncio": Asyncio, "simpy": Simulated}
-# name -> the process in which the driver lives, and what makes an empty store that remembers `kept` commits
-STORES: dict[str, tuple[type[Process], Callable[..., Any]]] = {"sim": (Simulated, sim_store)}
+# name -> the process in which the driver lives, what makes an empty store that remembers `kept` commits, and the
+# fixtures that it needs for that
+STORES: dict[str, tuple[type[Process], Callable[..., Any], *tuple[str, ...]]] = {
+    "sim": (Simulated, sim_store),
+    "sqlite": (Asyncio, sqlite_store),
+    "mongo": (Asyncio, mongo_store, "mongo_uri"),
+}
 
 
 IN_PROCESS = pytest.StashKey[Process]()
@@ -112,17 +178,39 @@ def run(process: Process) -> Callable[..., Any]:
     return lambda main, **limit: process.run(main(process.runtime), **limit)
 
 
+@pytest.fixture(scope="session")
+def mongo_uri() -> Iterator[str]:
+    """A replica set for this test process. That there is none is a failure, here and in CI."""
+    try:
+        with single_node(("--syncdelay=1",), oplog_mb=16) as uri:  # so that it can be made to forget
+            yield uri
+    except NoMongod as error:
+        pytest.fail(str(error), pytrace=False)
+
+
 @pytest.fixture(params=STORES)
 def stores(request: pytest.FixtureRequest) -> OpenStore:
     """``with stores(kinds) as (process, store)`` is an empty store, and the process that holds this client of it."""
-    make_process, make_store = STORES[request.param]
+    make_process, make_store, *fixtures = STORES[request.param]
+    servers = [request.getfixturevalue(name) for name in fixtures]
 
     @contextmanager
     def open_store(kinds: Sequence[Kind], kept: int = 1000) -> Iterator[tuple[Process, Any]]:
         with closing(make_process()) as process:
-            yield process, process.run(make_store(process.runtime, kinds, kept))
+            store = process.run(make_store(process.runtime, kinds, kept, *servers))
+            try:
+                yield process, store
+            finally:
+                if hasattr(store, "close"):
+                    process.run(store.close())
 
     return open_store
+
+
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> int:
+    """How many sequences of calls are made up for this store: a real server takes its time."""
+    return {"mongo": 20, "sqlite": 100}.get(request.node.callspec.params["stores"], 200)
 
 
 @pytest.fixture

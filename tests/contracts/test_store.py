@@ -40,9 +40,9 @@ async def is_silent(rt, watch):
             await watch.next()
 
 
-def test_any_sequence_of_calls_does_what_it_does_to_a_dict(stores):
+def test_any_sequence_of_calls_does_what_it_does_to_a_dict(stores, examples):
     machine = type("Machine", (StoreMachine,), {"open_store": staticmethod(stores)})
-    effort = settings(max_examples=200, stateful_step_count=30, report_multiple_bugs=False)
+    effort = settings(max_examples=examples, stateful_step_count=30, report_multiple_bugs=False)
     run_state_machine_as_test(machine, settings=effort)
 
 

@@ -19,7 +19,7 @@ from ave.model.cluster import Handler, JobQueue, Lock
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM
-from ave.model.work import ENDED, LEAD, Step, Work, WorkState
+from ave.model.work import ENDED, LEAD, Plan, Step, Work, WorkState
 from ave.operations import NameVMs
 from ave.ports.store import Insert, Write
 from ave.ports.together import Ports
@@ -98,6 +98,8 @@ class JobCenter:
             *verbs,
         )
         self.verbs = {verb.operation: verb for verb in table}
+        for verb in verbs:
+            self.kinds.update(verb.tasks)
         self._user = SimRuntime(self.world, "user")
         self.world.tell = self._told
         for host in HOSTS:
@@ -178,6 +180,11 @@ class JobCenter:
     def work(self, id: str) -> Work:
         found: Work = self.store.ledger.get(Work, id)
         return found
+
+    def plan(self, id: str) -> Plan:
+        plan = self.work(id).plan
+        assert plan is not None
+        return plan
 
     def all(self, kind: type[Any]) -> list[Any]:
         return list(self.store.ledger.shelves[kind].docs.values())

@@ -316,7 +316,7 @@ def expected(case: Case) -> tuple[list[str], dict[str, bool]]:
     for name, step in case.steps.items():
         if step.resource:
             well[step.resource] = well.get(step.resource, True) and succeeded(name)
-        elif ran(name) and name in case.fails:
+        elif not succeeded(name):
             well[name] = False
     return sorted(name for name in case.steps if ran(name)), well
 

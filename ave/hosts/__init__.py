@@ -1,0 +1,1 @@
+"""Hosts as what an operator looks after: maintenance, and what they are made of."""

@@ -1,0 +1,1 @@
+"""Virtual networks: declared, edited and deleted, and never deleted under a VM."""

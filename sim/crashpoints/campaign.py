@@ -1,0 +1,165 @@
+"""One case, enumerated: what its points are, and what became of each when it was struck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from ave.model.work import WorkState
+from ave.operations import OPERATIONS, JobType
+from sim.crashpoints.cases import Case
+from sim.crashpoints.points import Place, Point
+from sim.crashpoints.trial import SEED, Blow, Strike, Trial, run
+
+SECOND_EVERY = 5  # of the runs in which a process was killed, one of so many is struck once more while it recovers
+
+Run = Callable[[Case, tuple[Strike, ...]], Trial]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A run that did not end as it must; ``seed`` and strikes repeat it."""
+
+    case: str
+    seed: int
+    strikes: tuple[Strike, ...]
+    where: tuple[str, ...]
+    what: str
+
+    def __str__(self) -> str:
+        strikes = " and ".join(
+            f"{strike.blow} at point {strike.nth} ({where})"
+            for strike, where in zip(self.strikes, self.where, strict=True)
+        )
+        return f"{self.case}: {strikes or 'no crash'}: {self.what}"
+
+
+class Tally(msgspec.Struct):
+    """Of one sort of runs."""
+
+    runs: int = 0
+    reached: int = 0
+    stuck: int = 0
+    wrong: int = 0
+    longest: float = 0.0  # simulated seconds until all had settled
+
+    def add(self, other: Tally) -> None:
+        self.runs += other.runs
+        self.reached += other.reached
+        self.stuck += other.stuck
+        self.wrong += other.wrong
+        self.longest = max(self.longest, other.longest)
+
+
+class Report(msgspec.Struct):
+    case: Case
+    points: int
+    places: dict[Place, int]  # innermost awaits, and how many points each is
+    passed: tuple[Place, ...]  # every await under way when something was struck
+    tallies: dict[str, Tally]  # by blow; "twice"
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings and all(tally.reached == tally.runs for tally in self.tallies.values())
+
+
+TWICE = "kill -9, and again while it recovers"
+
+
+class Campaign:
+    def __init__(self, case: Case, *, seed: int = SEED, run: Run | None = None) -> None:
+        self.case, self._seed = case, seed
+        self._run: Run = run or (lambda case, strikes: _run(case, strikes, seed))
+        self._tallies = {str(blow): Tally() for blow in Blow} | {TWICE: Tally()}
+        self._findings: list[Finding] = []
+        self._passed: dict[Place, None] = {}
+        self._recovering: dict[Place, tuple[Strike, Point]] = {}  # awaits that only a run with a crash has
+
+    def enumerate(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+        """Every point with every blow; then once more while it recovers, for a sample."""
+        case = self.case
+        quiet = self._run(case, ())
+        places: dict[Place, int] = {}
+        for point in quiet.points:
+            places[point.place] = places.get(point.place, 0) + 1
+        if quiet.broken or quiet.left:
+            self._find((), quiet, quiet.broken or "; ".join(quiet.left))
+            return self._report(quiet, places)
+        total, done = len(Blow) * len(quiet.points), 0
+        for blow in Blow:
+            for point in quiet.points:
+                trial = self._strike(str(blow), (Strike(point.nth, blow),), (point,), quiet)
+                if blow is Blow.KILL:
+                    self._look_for_recovery(point, trial, places)
+                done += 1
+                progress(done, total)
+        for strikes, points in self._seconds(quiet):
+            self._strike(TWICE, strikes, points, quiet)
+        return self._report(quiet, places)
+
+    def _strike(self, sort: str, strikes: tuple[Strike, ...], points: tuple[Point, ...], quiet: Trial) -> Trial:
+        trial = self._run(self.case, strikes)
+        tally = Tally(runs=1, reached=int(trial.struck == points), longest=trial.seconds)
+        if trial.struck != points:
+            self._find(strikes, trial, f"not reached: expected {points}, struck {trial.struck}")
+        elif trial.broken:
+            tally.wrong = 1
+            self._find(strikes, trial, trial.broken)
+        elif trial.left:
+            tally.stuck = 1
+            self._find(strikes, trial, "; ".join(trial.left))
+        elif why := difference(self.case, quiet, trial, [strike.blow for strike in strikes]):
+            tally.wrong = 1
+            self._find(strikes, trial, why)
+        self._tallies[sort].add(tally)
+        self._passed.update(dict.fromkeys(trial.passed))
+        return trial
+
+    def _look_for_recovery(self, point: Point, trial: Trial, places: dict[Place, int]) -> None:
+        for later in trial.points[point.nth :]:
+            if later.place not in places:
+                self._recovering.setdefault(later.place, (Strike(point.nth, Blow.KILL), later))
+
+    def _seconds(self, quiet: Trial) -> Iterator[tuple[tuple[Strike, ...], tuple[Point, ...]]]:
+        """Every await that only recovery has, once; and the middle of every so manieth recovery."""
+        for first, later in self._recovering.values():
+            yield (first, Strike(later.nth, Blow.KILL)), (quiet.points[first.nth - 1], later)
+        for point in quiet.points[::SECOND_EVERY]:
+            first = Strike(point.nth, Blow.KILL)
+            after = self._run(self.case, (first,)).points[point.nth :]
+            if after:
+                later = after[len(after) // 2]
+                yield (first, Strike(later.nth, Blow.KILL)), (point, later)
+
+    def _find(self, strikes: tuple[Strike, ...], trial: Trial, what: str) -> None:
+        where = tuple(f"{point.process}, {point.task}, {point.place}" for point in trial.struck)
+        where += ("not reached",) * (len(strikes) - len(where))
+        self._findings.append(Finding(self.case.name, self._seed, strikes, where, what))
+
+    def _report(self, quiet: Trial, places: dict[Place, int]) -> Report:
+        passed = tuple(dict.fromkeys([*quiet.passed, *self._passed]))
+        return Report(self.case, len(quiet.points), places, passed, self._tallies, self._findings)
+
+
+def difference(case: Case, quiet: Trial, trial: Trial, blows: list[Blow]) -> str:
+    """What is not as it is without a crash, and should be; or nothing.
+
+    A process that comes back at once changes nothing that a user sees. When a host is lost, what is bound to it may fail.
+    """
+    if any(blow is not Blow.KILL for blow in blows):
+        return ""
+    if OPERATIONS[case.operation].type is JobType.SCHEDULED:
+        legal: tuple[WorkState, ...] = (*quiet.states, WorkState.FAILED)  # not repeated: its next cycle is the retry
+    else:
+        legal = (*quiet.states, *case.outcomes)
+    if any(state not in legal for state in trial.states):
+        return f"its Jobs are {', '.join(trial.states)}, and without a crash {', '.join(quiet.states)}"
+    if trial.states != quiet.states:
+        return ""
+    moved = [key for key in {**quiet.picture, **trial.picture} if quiet.picture.get(key) != trial.picture.get(key)]
+    return "; ".join(f"{key} is {trial.picture.get(key)}, not {quiet.picture.get(key)}" for key in moved)
+
+
+def _run(case: Case, strikes: tuple[Strike, ...], seed: int) -> Trial:
+    return run(case, strikes, seed=seed)
