@@ -100,7 +100,7 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: Result | None = None) -> Pl
             _count(results, counts_for, Result(False, why))
             _fail(graph, steps, groups, results, task.step, why)
             if step.undo and task.attempt:
-                steps[UNDO + task.step] = msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
+                steps[UNDO + task.step] = _undoing(step)
     _free(steps, done)
     if stop is not None:
         _stop(plan, steps, groups, results, stop)
@@ -145,14 +145,22 @@ def _fail(
     """Nothing that needs this step will begin."""
     for dependant in sorted(networkx.descendants(graph.drawn(), name)):
         if (gone := steps.pop(dependant, None)) is not None:
-            _drop(dependant, gone, groups, results, Result(False, why))
+            _drop(dependant, gone, steps, groups, results, Result(False, why))
 
 
-def _drop(name: str, step: Step, groups: Groups, results: dict[str, Result], result: Result) -> None:
+def _drop(
+    name: str, step: Step, steps: dict[str, Step], groups: Groups, results: dict[str, Result], result: Result
+) -> None:
     """A step, or a whole group, that will never begin."""
     for each, gone in {name: step, **groups.pop(name, {})}.items():
         if gone.function != GROUP:
             _count(results, gone.resource or each, result)
+        if gone.undo and gone.owed:
+            steps[UNDO + each] = _undoing(gone)
+
+
+def _undoing(step: Step) -> Step:
+    return msgspec.structs.replace(step, function=step.undo, needs=(), undo="")
 
 
 def _refuse(
@@ -174,7 +182,7 @@ def _stop(plan: Plan, steps: dict[str, Step], groups: Groups, results: dict[str,
     submitted = dict.fromkeys(plan.submitted)
     for name in list(steps):
         if name not in submitted and not name.startswith(UNDO):
-            _drop(name, steps.pop(name), groups, results, result)
+            _drop(name, steps.pop(name), steps, groups, results, result)
 
 
 def _count(results: dict[str, Result], resource: str, result: Result) -> None:

@@ -133,6 +133,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
     needs: tuple[str, ...] = ()  # names of steps
     undo: str = ""  # the function that takes back what it may have done, should it fail or be stopped
+    owed: bool = False  # the undo is owed even if it never begins: the commit that began its Job has begun its work
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -17,11 +17,6 @@ import msgspec
 from ave.ports.hypervisor import Stamp
 
 
-class VolumeStamp(Stamp, frozen=True, kw_only=True):
-    """Of a Job that holds the volume's own lock, and not that of its VM. Tokens of different locks say nothing about each
-    other: per volume a driver keeps the newest stamp of either kind, and compares only those of one kind."""
-
-
 class Grant(msgspec.Struct, frozen=True):
     """The answer to a renewal: who leads the storage's meta service, and since which term."""
 
@@ -45,15 +40,16 @@ class BlockStorage(Protocol):
         ...
 
     async def delete(self, volume: str, stamp: Stamp) -> None:
-        """Gone already is success. Under the volume's own lock: Refused while it is attached."""
+        """Gone already is success; Refused while it is attached."""
         ...
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
-        """Give the volume to this host under the stamp's epoch; Refused if a newer epoch holds it."""
+        """Give the volume to this host under the stamp's epoch; Refused if a newer epoch holds it, or if it is attached
+        under another VM's lock."""
         ...
 
     async def detach(self, volume: str, stamp: Stamp) -> None:
-        """Nobody may write any more."""
+        """Nobody may write any more; what is older than the stamp's epoch cannot be attached any more."""
         ...
 
     async def owner(self, volume: str) -> tuple[str, int]:

@@ -21,13 +21,21 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     task: str = ""
     attempt: int = 0
-    token: int = 0  # of the VM's lock
-    epoch: int = 0  # of the VM
+    lock: str = ""  # "vm/web-1": whose right it is
+    token: int = 0  # of that lock; grows with every Job, also over VMs of one name
+    epoch: int = 0  # of the VM; grows within its life
+
+    @property
+    def right(self) -> tuple[int, int]:
+        return self.token, self.epoch
 
     def outdated_by(self, newest: Stamp) -> bool:
-        """Must an effect with this stamp be refused where ``newest`` was already accepted?"""
-        mine, theirs = (self.epoch, self.token), (newest.epoch, newest.token)
-        return mine < theirs or (mine == theirs and self.task == newest.task and self.attempt < newest.attempt)
+        """Must an effect with this stamp be refused where ``newest`` was already accepted? Tokens of different locks say
+        nothing about each other."""
+        if self.lock != newest.lock:
+            return False
+        older = self.right < newest.right
+        return older or (self.right == newest.right and self.task == newest.task and self.attempt < newest.attempt)
 
 
 class DomainState(StrEnum):
@@ -50,7 +58,8 @@ class Hypervisor(Protocol):
     async def list(self) -> tuple[Domain, ...]: ...
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
-        """Running when it returns; one that runs already with this epoch is left alone."""
+        """Running when it returns; one that runs already with this epoch is left alone. Nothing begins to run after the
+        moment until which the guard was told to hold this host: Unavailable."""
         ...
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:

@@ -10,6 +10,7 @@ from ave.scheduler.role import SCHEDULER
 
 PLACE = "place"  # the function, and the name of its step
 START = "vm.start"
+SETTLE = "vm.settle"  # undoes what a task on a VM has left half done
 
 
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,5 +29,5 @@ def place_step(placing: Placing) -> Step:
 
 
 def start_step(vm: str, *needs: str) -> Step:
-    """Bound to the host that the place step finds."""
-    return Step(function=START, resource=vm, fact=vm, needs=(PLACE, *needs))
+    """Bound to the host that the place step finds; one that comes to no end is settled there."""
+    return Step(function=START, resource=vm, fact=vm, needs=(PLACE, *needs), undo=SETTLE)

@@ -6,7 +6,7 @@ from ave.errors import Refused
 from ave.model.cluster import Lock, lock_name
 from ave.model.volume import REPLICAS_MAX, SIZE_GIB_MAX, STRIPE_KIB, STRIPES_MAX, StoragePolicy, Volume
 from ave.model.work import Work
-from ave.ports.block import VolumeStamp
+from ave.ports.hypervisor import Stamp
 from ave.ports.store import Check
 from ave.ports.together import Ports
 
@@ -14,9 +14,9 @@ NAME_MAX = 128
 TRIES_THROUGH_AN_OUTAGE = 18  # about ten minutes without storage
 
 
-def stamp(task: Work) -> VolumeStamp:
-    token = task.tokens[lock_name(Volume, task.resource)]
-    return VolumeStamp(job=task.job, task=task.id, attempt=task.attempt, token=token)
+def stamp(task: Work) -> Stamp:
+    lock = lock_name(Volume, task.resource)
+    return Stamp(job=task.job, task=task.id, attempt=task.attempt, lock=lock, token=task.tokens[lock])
 
 
 def locked(task: Work) -> Check:

@@ -68,8 +68,7 @@ def _in_groups(new: dict[str, NewVM], on: bool) -> Split:
         groups[str(first // GROUP_OF + 1)] = {name: step for of_one in steps for name, step in of_one.items()}
     if not on:
         return Split(groups=groups)
-    place = msgspec.structs.replace(_place(new), undo=DISCARD)
-    return Split(steps={PLACE: place}, groups=groups, groups_need=(PLACE,))
+    return Split(steps={PLACE: _place(new)}, groups=groups, groups_need=(PLACE,))
 
 
 def _place(new: dict[str, NewVM]) -> Step:
@@ -79,7 +78,7 @@ def _place(new: dict[str, NewVM]) -> Step:
 def _steps(new: NewVM, on: bool, *needs: str) -> dict[str, Step]:
     volumes = f"volumes/{new.id}"
     sizes = {"sizes_gib": list(new.disks_gib)}
-    steps = {volumes: Step(function="vm.make-volumes", resource=new.id, arguments=sizes, undo=DISCARD)}
+    steps = {volumes: Step(function="vm.make-volumes", resource=new.id, arguments=sizes, undo=DISCARD, owed=True)}
     if on:
         steps[f"start/{new.id}"] = starting(new.id, *needs, volumes)
     return steps
@@ -137,11 +136,10 @@ async def make_volumes(ports: Ports, task: Work) -> None:
 
 
 async def discard(ports: Ports, task: Work) -> None:
-    """Leave nothing of VMs that could not be made: of one, or of all for which no place was looked up."""
-    for name in task.arguments.get("vms", (task.resource,)):
-        vm = await ports.store.get(VM, name)
-        if vm is not None and vm.state in (VMState.CREATING, VMState.DELETING):
-            await delete(ports, msgspec.structs.replace(task, resource=name))
+    """Leave nothing of a VM that could not be made."""
+    vm = await ports.store.get(VM, task.resource)
+    if vm is not None and vm.state in (VMState.CREATING, VMState.DELETING):
+        await delete(ports, task)
 
 
 CREATE = Verb(

@@ -40,6 +40,7 @@ async def delete(ports: Ports, task: Work) -> None:
         volume = await ports.store.get(Volume, name)
         if volume is not None and volume.vm != vm.id:
             continue  # it was to have one of this name, and did not get it
+        await ports.block.detach(name, stamp(task, vm.epoch))
         await ports.block.delete(name, stamp(task, vm.epoch))
         if volume is not None:
             move(volume, VolumeState.DELETING, "its VM is deleted")

@@ -9,8 +9,9 @@ from ave.model.work import Step, Work
 from ave.operations import NameVMs, ShutdownVMs
 from ave.ports.store import Change
 from ave.ports.together import Ports
+from ave.scheduler.steps import SETTLE
 from ave.vms.patience import SHUTDOWN_SECONDS_MAX, tasks
-from ave.vms.settle import SETTLE, settle
+from ave.vms.settle import settle
 from ave.vms.start import require_dead
 from ave.vms.steps import read, require_here, sort_by_state, stamp, stopped
 

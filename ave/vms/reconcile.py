@@ -41,13 +41,13 @@ async def reconcile(ports: Ports) -> None:
     domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
     mine = {vm.id: vm for vm in await ports.store.find(VM, {"host": ports.host})}
     odd = [vm for vm in mine.values() if vm.host_epoch == here.epoch and as_found(vm, domains.get(vm.id)) is not vm]
-    foreign = [vm for vm, domain in domains.items() if vm not in mine or mine[vm].epoch > domain.epoch]
-    for name in foreign:
-        await _remove_stale(ports, domains[name])
+    for name, domain in domains.items():
+        if name not in mine or _outlived(mine[name], domain, here):
+            await _remove_stale(ports, here, domain)
     if odd:
         await _settle(ports, odd)
     for name, domain in domains.items():
-        if name in mine and mine[name].epoch == domain.epoch:
+        if name in mine and mine[name].epoch == domain.epoch and mine[name].host_epoch == here.epoch:
             if domain.state is DomainState.INCOMING:
                 await _take_over(ports, mine[name], domain)
             elif domain.state is DomainState.PAUSED and mine[name].state is VMState.RUNNING:
@@ -56,14 +56,21 @@ async def reconcile(ports: Ports) -> None:
                 await _refit(ports, mine[name])
 
 
-async def _remove_stale(ports: Ports, domain: Domain) -> None:
+def _outlived(vm: VM, domain: Domain, here: Host) -> bool:
+    """Was the right to run given anew since, or did this host join anew, saying that nothing older runs here?"""
+    return vm.epoch > domain.epoch or (vm.epoch == domain.epoch and vm.host_epoch < here.epoch)
+
+
+async def _remove_stale(ports: Ports, here: Host, domain: Domain) -> None:
     """Only if the VM's own document says that a newer incarnation, or none, is right; a document unread is no proof."""
     lock = await ports.store.get(Lock, lock_of(domain.vm))
     if lock is not None and lock.job:
         return  # a Job is at work on it: a migration coming in, say
     vm = await ports.store.get(VM, domain.vm)  # in this order: a Job that ended in between has said what is right
-    elsewhere = vm is not None and vm.host != ports.host
-    if vm is None or (elsewhere and (vm.epoch > domain.epoch or domain.state is DomainState.INCOMING)):
+    stale = vm is None or vm.epoch > domain.epoch
+    if vm is not None and not stale:
+        stale = _outlived(vm, domain, here) if vm.host == here.id else domain.state is DomainState.INCOMING
+    if stale:
         await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 

@@ -17,9 +17,10 @@ from ave.model.work import Step, Work
 from ave.operations import NameVMs, ShutdownVMs
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
+from ave.scheduler.steps import SETTLE
 from ave.vms.patience import tasks
 from ave.vms.power import require_seconds
-from ave.vms.settle import SETTLE, settle
+from ave.vms.settle import settle
 from ave.vms.start import bring_up, dead, granted
 from ave.vms.steps import read, record, require_here, sort_by_state, stamp
 

@@ -14,7 +14,6 @@ from ave.ports.hypervisor import Domain, DomainState
 from ave.ports.together import Ports
 from ave.vms.steps import domain_of, not_running, read, record, stamp, stopped
 
-SETTLE = "vm.settle"
 WISHES = (
     "vm.create",
     "vm.start",

@@ -23,7 +23,7 @@ from ave.ports.store import Change, Check
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step, start_step
 from ave.vms.patience import tasks
-from ave.vms.settle import SETTLE, settle
+from ave.vms.settle import settle
 from ave.vms.steps import domain_of, read, record, sort_by_state, stamp, stopped
 
 Grant = Callable[[Ports, Work, VM], Awaitable[VM]]  # gives the VM's next epoch to this host, or is Refused
@@ -41,8 +41,8 @@ def split(request: StartVMs, found: Found) -> Split:
 
 
 def starting(vm: str, *needs: str) -> Step:
-    """The step that starts it where the place step finds room; one that comes to no end is settled there."""
-    return msgspec.structs.replace(start_step(vm), needs=needs, undo=SETTLE)
+    """The step that starts it where the place step finds room; what it waits for is up to its Job."""
+    return msgspec.structs.replace(start_step(vm), needs=needs)
 
 
 async def start(ports: Ports, task: Work) -> None:

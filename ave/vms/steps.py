@@ -21,8 +21,9 @@ def lock_of(vm: str) -> str:
 
 def stamp(task: Work, epoch: int) -> Stamp:
     """On this task's behalf, under its Job's lock and the VM's epoch."""
-    token = task.tokens[lock_of(task.resource)]
-    return Stamp(job=task.job, task=task.id, attempt=task.attempt, token=token, epoch=epoch)
+    lock = lock_of(task.resource)
+    token = task.tokens[lock]
+    return Stamp(job=task.job, task=task.id, attempt=task.attempt, lock=lock, token=token, epoch=epoch)
 
 
 def locked(task: Work) -> Check:

@@ -13,8 +13,9 @@ from ave.model.vm import VM, VMState
 from ave.model.work import Step, Work
 from ave.operations import NameVMs
 from ave.ports.together import Ports
+from ave.scheduler.steps import SETTLE
 from ave.vms.patience import tasks
-from ave.vms.settle import SETTLE, settle
+from ave.vms.settle import settle
 from ave.vms.steps import read, record, require_here, sort_by_state, stamp
 
 

@@ -21,7 +21,7 @@ from ave.ports.hypervisor import Domain, DomainState, Stamp
 from drivers.process import birth, disk, guest, life
 from drivers.process.home import Home
 from drivers.process.life import Life
-from drivers.process.rights import Rights, accepting, outdating
+from drivers.rights import Rights, accepting, outdating
 
 GUEST_LABEL = "guest"  # a VM labelled guest=deaf does not listen to the power button
 
@@ -159,9 +159,9 @@ class Domains:
 
         A host that settles what is its own acts for no Job: it names the incarnation it means, and leaves no stamp.
         """
+        if here is not None and here.epoch > stamp.epoch and not (stamp.job and here.state is DomainState.INCOMING):
+            raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {here.epoch} is here")
         if not stamp.job:
-            if here is not None and here.epoch > stamp.epoch:
-                raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {here.epoch} is here")
             return
         path = self.home.rights(vm)
         try:

@@ -14,10 +14,9 @@ from pathlib import Path
 import msgspec
 
 from ave.errors import Refused, Unavailable
-from ave.ports.block import VolumeStamp
 from ave.ports.hypervisor import Stamp
 from drivers.process import disk, guest
-from drivers.process.rights import Rights, accepting, outdating
+from drivers.rights import Rights, accepting, outdating
 
 WRITER_SECONDS = 0.25  # a guest's write takes far less, unless the guest stands still
 
@@ -27,7 +26,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     size_gib: int
     owner: str = ""
     epoch: int = 0
-    rights: dict[str, Rights] = {}  # by whose lock they were under
+    lock: str = ""  # under which it was attached
+    rights: Rights = ()
+
+    def attached_for_another(self, stamp: Stamp) -> bool:
+        return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -75,7 +78,7 @@ class Volumes:
     def delete(self, volume: str, stamp: Stamp) -> None:
         with self._locked(volume):
             if known := self._read(volume):
-                if known.owner and isinstance(stamp, VolumeStamp):
+                if known.owner:
                     raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
                 _accepted(known, stamp, "delete")
                 with self._quiet(volume):
@@ -94,15 +97,19 @@ class Volumes:
             known = self._known(volume)
             if stamp.epoch < known.epoch or (stamp.epoch == known.epoch and known.owner not in ("", owner)):
                 raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
+            if known.attached_for_another(stamp):
+                raise Refused(f"volume {volume} belongs to {known.lock}, for which it is attached to {known.owner}")
             after = _accepted(known, stamp, "attach")
-            self._change(known, msgspec.structs.replace(after, owner=owner, epoch=stamp.epoch))
+            lock = stamp.lock or known.lock
+            self._change(known, msgspec.structs.replace(after, owner=owner, epoch=stamp.epoch, lock=lock))
 
     def detach(self, volume: str, stamp: Stamp) -> None:
         with self._locked(volume):
             known = self._read(volume)
-            if known is None or stamp.epoch < known.epoch:
-                return  # gone, or a newer owner has it: nothing of ours is attached
-            self._change(known, msgspec.structs.replace(_accepted(known, stamp, "detach"), owner=""))
+            if known is None or stamp.epoch < known.epoch or known.attached_for_another(stamp):
+                return  # gone, or another owner has it: nothing of ours is attached
+            after = _accepted(known, stamp, "detach")
+            self._change(known, msgspec.structs.replace(after, owner="", epoch=stamp.epoch))
 
     def _change(self, known: Header, after: Header) -> None:
         if after != known:
@@ -159,9 +166,6 @@ def _accepted(header: Header, stamp: Stamp, what: str) -> Header:
     """With this right remembered; Refused if a newer one came before. Without a Job nothing is remembered."""
     if not stamp.job:
         return header
-    lock = "volume" if isinstance(stamp, VolumeStamp) else "vm"
-    rights = header.rights.get(lock, ())
-    later = next((known for known in rights if stamp.token < known.token), None)  # whatever the epoch of the VM
-    if newest := later or outdating(rights, stamp):
+    if newest := outdating(header.rights, stamp):
         raise Refused(f"volume {header.volume}: {what} by {stamp.job} is outdated; {newest.job} came after it")
-    return msgspec.structs.replace(header, rights={**header.rights, lock: accepting(rights, stamp)})
+    return msgspec.structs.replace(header, rights=accepting(header.rights, stamp))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ports.block import Grant, Lease, VolumeStamp
+from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
+from drivers.rights import Rights, accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
 from drivers.sim.network import Network, Plane
@@ -25,16 +26,15 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class _Volume:
-    __slots__ = ("epoch", "newest", "owner", "size_gib")
+    __slots__ = ("epoch", "lock", "owner", "rights", "size_gib")
 
     def __init__(self, size_gib: int) -> None:
         self.size_gib, self.owner, self.epoch = size_gib, "", 0
-        self.newest: dict[str, Stamp] = {}  # the newest accepted, by whose lock it was under
+        self.lock = ""  # under which it was attached
+        self.rights: Rights = ()
 
-    def handed_on(self, stamp: Stamp) -> bool:
-        """Does it belong to another VM by now? Detached, and then met with an epoch newer than it ever had: the tokens of
-        that VM's lock are others."""
-        return not self.owner and 0 < self.epoch < stamp.epoch
+    def attached_for_another(self, stamp: Stamp) -> bool:
+        return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
 
 
 class _Lease:
@@ -150,7 +150,7 @@ class SimBlock:
         await self._io(physics.VOLUME_DELETE_SECONDS)
         known = self._storage.volumes.get(volume)
         if known is not None:
-            if known.owner and isinstance(stamp, VolumeStamp):
+            if known.owner:
                 raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
             self._accept(volume, known, stamp, "delete")
             del self._storage.volumes[volume]
@@ -160,17 +160,19 @@ class SimBlock:
         known = self._known(volume)
         if stamp.epoch < known.epoch or (stamp.epoch == known.epoch and known.owner not in ("", owner)):
             raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
+        if known.attached_for_another(stamp):
+            raise Refused(f"volume {volume} belongs to {known.lock}, for which it is attached to {known.owner}")
         self._accept(volume, known, stamp, "attach")
-        known.owner, known.epoch = owner, stamp.epoch
+        known.owner, known.epoch, known.lock = owner, stamp.epoch, stamp.lock or known.lock
         self._storage.witness(Owned(volume, owner, stamp.epoch))
 
     async def detach(self, volume: str, stamp: Stamp) -> None:
         await self._io(physics.ATTACH_SECONDS)
         known = self._storage.volumes.get(volume)
-        if known is None or stamp.epoch < known.epoch:
-            return  # gone, or a newer owner has it: nothing of ours is attached
+        if known is None or stamp.epoch < known.epoch or known.attached_for_another(stamp):
+            return  # gone, or another owner has it: nothing of ours is attached
         self._accept(volume, known, stamp, "detach")
-        known.owner = ""
+        known.owner, known.epoch = "", stamp.epoch
 
     async def owner(self, volume: str) -> tuple[str, int]:
         await self._io(0.0)
@@ -244,11 +246,8 @@ class SimBlock:
         return known
 
     def _accept(self, name: str, volume: _Volume, stamp: Stamp, what: str) -> None:
-        under = "volume" if isinstance(stamp, VolumeStamp) else "vm"
         if stamp.job:  # a host that settles what is its own acts for no Job, and leaves no stamp
-            newest = volume.newest.get(under)
-            outdated = newest is not None and (stamp.token < newest.token or stamp.outdated_by(newest))
-            if newest is not None and outdated and not volume.handed_on(stamp):
+            if newest := outdating(volume.rights, stamp):
                 raise Refused(f"volume {name}: {what} by {stamp.job} is outdated; {newest.job} came after it")
-            volume.newest[under] = stamp
-        self._storage.witness(Effect(f"volume/{name}" if under == "vm" else f"lun/{name}", stamp, what))
+            volume.rights = accepting(volume.rights, stamp)
+        self._storage.witness(Effect(f"volume/{name}", stamp, what))

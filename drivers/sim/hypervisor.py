@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Stamp
+from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
 from drivers.sim.machine import Guest, Machine
@@ -35,6 +36,8 @@ class SimHypervisor:
                 return
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
+        if self._machine.clock.now() >= self._machine.held_until:
+            raise Unavailable(f"{vm.id} does not start: the storage lease of {self._machine.name} is over")
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
         await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
 
@@ -179,15 +182,14 @@ class SimHypervisor:
 
         A host that clears itself acts for no Job: it names the incarnation it means, and leaves no stamp.
         """
-        if not stamp.job:
-            guest = machine.guests.get(vm)
-            if guest is not None and guest.epoch > stamp.epoch:
-                raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {guest.epoch} is here")
-        else:
-            newest = machine.stamps.get(vm)
-            if newest is not None and stamp.outdated_by(newest):
+        guest = machine.guests.get(vm)
+        if guest is not None and guest.epoch > stamp.epoch and not (stamp.job and guest.state is DomainState.INCOMING):
+            raise Refused(f"{vm}: {what} means epoch {stamp.epoch}, but {guest.epoch} is here")
+        if stamp.job:
+            rights = machine.rights.get(vm, ())
+            if newest := outdating(rights, stamp):
                 raise Refused(f"{vm}: {what} by {stamp.job} is outdated; {newest.job} came after it")
-            machine.stamps[vm] = stamp
+            machine.rights[vm] = accepting(rights, stamp)
         self._machine.witness(Effect(f"vm/{vm}", stamp, what))
 
     def _between(self, bounds: tuple[float, float]) -> float:

@@ -8,8 +8,9 @@ from itertools import count
 import msgspec
 
 from ave.model.vm import VM
-from ave.ports.hypervisor import DomainState, Stamp
+from ave.ports.hypervisor import DomainState
 from ave.ports.machine import Facts
+from drivers.rights import Rights
 from drivers.sim import physics
 from drivers.sim.block import Storage, Write
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
@@ -60,7 +61,7 @@ class Machine:
         self.facts = facts
         self.clock = HostClock(world, self.name)
         self.guests: dict[str, Guest] = {}
-        self.stamps: dict[str, Stamp] = {}  # on the local disk: the newest accepted per VM
+        self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
         self.held_until = 0.0
         self.disk_factor = 1.0
         self.migrations = 0

@@ -52,7 +52,8 @@ class Tally(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    case: Case
+    operation: str
+    phrase: str
     points: int
     places: dict[Place, int]  # innermost awaits, and how many points each is
     passed: tuple[Place, ...]  # every await under way when something was struck
@@ -76,26 +77,23 @@ class Campaign:
         self._passed: dict[Place, None] = {}
         self._recovering: dict[Place, tuple[Strike, Point]] = {}  # awaits that only a run with a crash has
 
-    def enumerate(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
-        """Every point with every blow; then once more while it recovers, for a sample."""
-        case = self.case
-        quiet = self._run(case, ())
+    def enumerate(self, blows: tuple[Blow, ...] = tuple(Blow)) -> Report:
+        """Every point with every blow; then, of those that were killed, a sample once more while they recover."""
+        quiet = self._run(self.case, ())
         places: dict[Place, int] = {}
         for point in quiet.points:
             places[point.place] = places.get(point.place, 0) + 1
         if quiet.broken or quiet.left:
             self._find((), quiet, quiet.broken or "; ".join(quiet.left))
             return self._report(quiet, places)
-        total, done = len(Blow) * len(quiet.points), 0
-        for blow in Blow:
+        for blow in blows:
             for point in quiet.points:
                 trial = self._strike(str(blow), (Strike(point.nth, blow),), (point,), quiet)
                 if blow is Blow.KILL:
                     self._look_for_recovery(point, trial, places)
-                done += 1
-                progress(done, total)
-        for strikes, points in self._seconds(quiet):
-            self._strike(TWICE, strikes, points, quiet)
+        if Blow.KILL in blows:
+            for strikes, points in self._seconds(quiet):
+                self._strike(TWICE, strikes, points, quiet)
         return self._report(quiet, places)
 
     def _strike(self, sort: str, strikes: tuple[Strike, ...], points: tuple[Point, ...], quiet: Trial) -> Trial:
@@ -139,7 +137,9 @@ class Campaign:
 
     def _report(self, quiet: Trial, places: dict[Place, int]) -> Report:
         passed = tuple(dict.fromkeys([*quiet.passed, *self._passed]))
-        return Report(self.case, len(quiet.points), places, passed, self._tallies, self._findings)
+        return Report(
+            self.case.operation, self.case.phrase, len(quiet.points), places, passed, self._tallies, self._findings
+        )
 
 
 def difference(case: Case, quiet: Trial, trial: Trial, blows: list[Blow]) -> str:
@@ -155,10 +155,20 @@ def difference(case: Case, quiet: Trial, trial: Trial, blows: list[Blow]) -> str
         legal = (*quiet.states, *case.outcomes)
     if any(state not in legal for state in trial.states):
         return f"its Jobs are {', '.join(trial.states)}, and without a crash {', '.join(quiet.states)}"
+    if case.cancel_after is not None:
+        return _wishes(trial)
     if trial.states != quiet.states:
         return ""
     moved = [key for key in {**quiet.picture, **trial.picture} if quiet.picture.get(key) != trial.picture.get(key)]
     return "; ".join(f"{key} is {trial.picture.get(key)}, not {quiet.picture.get(key)}" for key in moved)
+
+
+def _wishes(trial: Trial) -> str:
+    """How far a Job had come when it was cancelled depends on the crash. What it wished of its VMs is taken back."""
+    if WorkState.CANCELLED not in trial.states:
+        return ""
+    odd = [key for key, seen in trial.picture.items() if key.startswith("VM ") and seen[0] == "running" and not seen[1]]
+    return f"its Job was cancelled, and {odd[0]} runs and is not wanted on" if odd else ""
 
 
 def _run(case: Case, strikes: tuple[Strike, ...], seed: int) -> Trial:

@@ -10,7 +10,6 @@ import msgspec
 from ave.model.alarm import Alarm
 from ave.model.cluster import Key
 from ave.model.states import born, move
-from ave.model.volume import Volume
 from ave.model.work import LEAD, Work, WorkState
 from ave.operations import (
     CreateVMs,
@@ -23,7 +22,6 @@ from ave.operations import (
     ExitMaintenance,
     GrowVolumes,
     MigrateVMs,
-    NameHosts,
     NameNetworks,
     NameVMs,
     NameVolumes,
@@ -184,6 +182,16 @@ CASES: tuple[Case, ...] = (
         ),
         before=_first(DATA, OFF),
     ),
+    Case(
+        operation="vm.edit",
+        phrase="its volume is deleted at once, by a Job that waits for its lock",
+        about=_first(
+            ("vm.edit", EditVMs(vms=(EditVM(id="web-1", attach=("data-1",)),))),
+            ("volume.delete", NameVolumes(volumes=("data-1",))),
+        ),
+        before=_first(DATA),
+        outcomes=(WorkState.DONE, WorkState.FAILED),  # it is the VM's by then; or the edit is too late
+    ),
     _asked("vm.migrate", "two running VMs", MigrateVMs(vms=TWO)),
     _asked("vm.migrate", "a running and a stopped VM", MigrateVMs(vms=TWO), before=_first(OFF)),
     _asked(
@@ -228,9 +236,16 @@ CASES: tuple[Case, ...] = (
         ExitMaintenance(host="host-2", bring_back=True),
         before=_first(ENTER),
     ),
-    Case(operation="ha.rescue", phrase="of two VMs", hosts=4, vms=8, arrange=_last_host_is_lost),
+    Case(
+        operation="ha.rescue",
+        phrase="of two VMs",
+        hosts=4,
+        vms=8,
+        arrange=_last_host_is_lost,
+        outcomes=(WorkState.DONE, WorkState.FAILED),  # and tried again
+    ),
     Case(operation="vm.synchronise", phrase="a cycle", due=30.0),
-    _asked("host.report", "three hosts have more memory", NameHosts(hosts=("host-1", "host-2", "host-3")), arrange=_other_memory),
+    Case(operation="host.report", phrase="a cycle; its hosts have more memory", due=300.0, arrange=_other_memory),
     Case(operation="jobs.recover", phrase="a cycle", due=60.0),
     Case(operation="jobs.clean-up", phrase="a cycle", due=600.0, past=_long_ago),
 )

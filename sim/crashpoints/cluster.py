@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ave.errors import AveError, Refused
@@ -12,11 +12,12 @@ from ave.jobs.submit import submit
 from ave.ports.together import Ports
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.crashpoints.points import Counter, CountedRuntime
+from sim.crashpoints.points import CountedRuntime, Counter
 from sim.scenario.model import Topology
 
 ANSWER_SECONDS = 6.0
 RETRY_SECONDS = 1.0
+Call = Callable[[Ports], Awaitable[Any]]
 MARK = "/asked by "  # behind a Job's id, in the name of a task that asks something for it
 
 
@@ -53,7 +54,7 @@ class CountedCluster(SimCluster):
 
         self._user.spawn(ask(), name=f"cancel {id}")
 
-    async def _ask(self, id: str, call: Any) -> Any:
+    async def _ask(self, id: str, call: Call) -> Any:
         while True:
             for host in reversed(self.machines):  # the first leads the storage: its loss is a case of its own
                 if (runtime := self.machines[host].running.get("node")) is None:
@@ -61,7 +62,7 @@ class CountedCluster(SimCluster):
                 counted = CountedRuntime(runtime, self._counter)
                 ports = self.client(host, runtime)[0]
                 ports = Ports(host, counted, ports.store, None, None, None)  # type: ignore[arg-type]
-                task = counted.spawn(_answer(call(ports)), name=f"{id}{MARK}{host}")
+                task = counted.spawn(_answer(call, ports), name=f"{id}{MARK}{host}")
                 try:
                     async with self._user.timeout(ANSWER_SECONDS):
                         answer, error = await task.join()
@@ -74,8 +75,8 @@ class CountedCluster(SimCluster):
             await self._user.sleep(RETRY_SECONDS)
 
 
-async def _answer(call: Coroutine[Any, Any, Any]) -> tuple[Any, AveError | None]:
+async def _answer(call: Call, ports: Ports) -> tuple[Any, AveError | None]:
     try:
-        return await call, None
+        return await call(ports), None
     except AveError as error:
         return None, error

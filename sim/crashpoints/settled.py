@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ave.model.alarm import Alarm
@@ -29,9 +29,14 @@ def jobs(cluster: SimCluster, ours: Ours) -> list[Work]:
     return [work for work in all_of(cluster, Work) if work.function == LEAD and ours(work.id)]
 
 
-def unsettled(cluster: SimCluster) -> list[str]:
-    """What is not as it must be, one line each."""
-    return [*_left(cluster), *_disagreements(cluster)]
+def unsettled(cluster: SimCluster, ours: Ours, *, lost: bool) -> list[str]:
+    """What is not as it must be, one line each. ``lost``: a host was, for a while."""
+    return [*_left(cluster), *_disagreements(cluster, _failed(cluster, ours), lost)]
+
+
+def _failed(cluster: SimCluster, ours: Ours) -> dict[str, None]:
+    """The resources that a Job could not bring into their state: what did not start stays off (docs/decisions/0008)."""
+    return {name: None for job in jobs(cluster, ours) for name, result in job.results.items() if not result.ok}
 
 
 def _left(cluster: SimCluster) -> Iterator[str]:
@@ -48,7 +53,7 @@ def _left(cluster: SimCluster) -> Iterator[str]:
         yield f"alarm {alarm.id}: {alarm.what}"
 
 
-def _disagreements(cluster: SimCluster) -> Iterator[str]:
+def _disagreements(cluster: SimCluster, failed: dict[str, None], lost: bool) -> Iterator[str]:
     hosts = {host.id: host for host in all_of(cluster, Host)}
     for name, machine in cluster.machines.items():
         if machine.powered and hosts[name].state not in (HostState.ONLINE, HostState.MAINTENANCE):
@@ -60,19 +65,15 @@ def _disagreements(cluster: SimCluster) -> Iterator[str]:
     for vm in vms.values():
         if vm.state not in RESTING:
             yield f"VM {vm.id} is {vm.state}: {vm.story[-1:]}"
-        if vm.ha and vm.on and vm.state is not VMState.RUNNING and not _never_started(vm):
+        given_up = vm.state is VMState.STOPPED and vm.id in failed
+        if vm.ha and vm.on and vm.state is not VMState.RUNNING and not given_up:
             yield f"VM {vm.id} is wanted on, and {vm.state}"
         if vm.reserved or vm.refit:
             yield f"VM {vm.id} has room reserved on {vm.reserved or 'no host'}, refit {vm.refit}"
-    yield from _luns(cluster, vms)
+    yield from _luns(cluster, vms, lost)
     for network in all_of(cluster, Network):
         if network.state is not NetworkState.ACTIVE:
             yield f"network {network.id} is {network.state}"
-
-
-def _never_started(vm: VM) -> bool:
-    """Whose start failed stays stopped: that was one attempt (docs/decisions/0008)."""
-    return vm.state is VMState.STOPPED and not any(str(VMState.RUNNING) in move for move in vm.story)
 
 
 def _domains(cluster: SimCluster, vms: dict[str, VM]) -> Iterator[str]:
@@ -92,7 +93,7 @@ def _domains(cluster: SimCluster, vms: dict[str, VM]) -> Iterator[str]:
         yield f"a domain of {name}, which is no VM: {domains}"
 
 
-def _luns(cluster: SimCluster, vms: dict[str, VM]) -> Iterator[str]:
+def _luns(cluster: SimCluster, vms: dict[str, VM], lost: bool) -> Iterator[str]:
     volumes = {volume.id: volume for volume in all_of(cluster, Volume)}
     luns = {name: (lun.size_gib, lun.owner, lun.epoch) for name, lun in cluster.storage.volumes.items()}
     users = {name: vm for vm in vms.values() for name in vm.media}
@@ -106,7 +107,7 @@ def _luns(cluster: SimCluster, vms: dict[str, VM]) -> Iterator[str]:
             yield f"volume {name} says it belongs to {volume.vm or 'nobody'}, and is a device of {user and user.id}"
         if user is not None and user.state in DOMAINS and lun is not None and lun[1:] != (user.host, user.epoch):
             yield f"the LUN of {name} obeys {lun[1:]}, and {user.id} is on {user.host} at epoch {user.epoch}"
-        if user is None and lun is not None and lun[1]:
+        if user is None and lun is not None and lun[1] and not lost:  # a host that is lost detaches nothing
             yield f"the LUN of {name} is attached to {lun[1]}, and no VM has it"
     for name, lun in luns.items():
         yield f"a LUN {name} that is no volume: {lun}"
@@ -115,10 +116,13 @@ def _luns(cluster: SimCluster, vms: dict[str, VM]) -> Iterator[str]:
             yield f"VM {vm.id} has a volume {name} that does not exist"
 
 
-def picture(cluster: SimCluster, ours: Ours) -> dict[str, Any]:
-    """What a user sees in the end; not where VMs are, nor how often they were started."""
+def picture(cluster: SimCluster, asked: Sequence[str]) -> dict[str, Any]:
+    """What a user sees in the end of the Jobs that were asked for, and of everything else; not where VMs are, nor how often
+    they were started."""
     seen: dict[str, Any] = {}
-    for job in jobs(cluster, ours):
+    for job in (cluster.store.ledger.get(Work, id) for id in asked):
+        if job is None:
+            continue
         seen[f"Job {job.id}"] = (str(job.state), {name: result.ok for name, result in job.results.items()})
     for vm in all_of(cluster, VM):
         sort = (vm.name, vm.vcpus, vm.memory_mib, vm.volumes, vm.cdrom, vm.networks)

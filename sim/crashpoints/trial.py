@@ -82,6 +82,7 @@ class _Run:
         self._due = {strike.nth: strike.blow for strike in strikes}
         self._struck: list[Point] = []
         self._going_on = 0  # blows that are not over
+        self._lost = False  # was a host?
         self._limit = 240.0
         self._ids = tuple(f"{ask.operation}-{number:012x}" for number, ask in enumerate(case.about, start=0xC0))
         self.counter = Counter(self._ours, self._on_point)
@@ -115,10 +116,16 @@ class _Run:
             left=tuple(left),
             broken=broken,
             ended=self._over(found_jobs),
-            states=tuple(job.state for job in found_jobs if job.id in self._ids or not self._ids),
-            picture=picture(self.cluster, self._ours),
+            states=self._states(found_jobs),
+            picture=picture(self.cluster, self._ids),
             seconds=self.cluster.world.now - since,
         )
+
+    def _states(self, found: list[Work]) -> tuple[WorkState, ...]:
+        """Job by Job, if it was asked for; else each state once, since a crash may lead to one Job more."""
+        if self._ids:
+            return tuple(job.state for id in self._ids for job in found if job.id == id)
+        return tuple(sorted(dict.fromkeys(job.state for job in found)))
 
     def _ours(self, text: str) -> bool:
         if self._ids:
@@ -139,7 +146,7 @@ class _Run:
         for number, ask in enumerate(case.before, start=0xB0):
             id = f"{ask.operation}-{number:012x}"
             self._submit(id, ask)
-            self._advance(PREPARED_SECONDS, lambda id=id: self._state(id) in ENDED, f"{id} did not end")  # type: ignore[misc]
+            self._advance(PREPARED_SECONDS, lambda id=id: self._state(id) in ENDED, f"{id} did not end")
             if self._state(id) is not WorkState.DONE:
                 raise Violation("case", f"{id}, which prepares it, is {self._state(id)}")
         if case.due:
@@ -177,6 +184,7 @@ class _Run:
         self._struck.append(point)
         force = FORCES[blow]
         self._limit = max(self._limit, force.settles)
+        self._lost |= blow is not Blow.KILL
         given = {"process": "node"} if blow is Blow.KILL else {}
         faults.begin(self.cluster, force.fault, (point.host,), given, lasting=force.lasts is not None)
         if force.lasts is not None:
@@ -212,10 +220,11 @@ class _Run:
         if self._going_on:
             return [f"{self._going_on} faults go on"]
         found = jobs(self.cluster, self._ours)
+        wrong = unsettled(self.cluster, self._ours, lost=self._lost)
         if not self._over(found):
             missing = [id for id in self._ids if id not in [job.id for job in found]]
-            return [*(f"{id} was not submitted" for id in missing), *unsettled(self.cluster)] or ["there is no such Job"]
-        return unsettled(self.cluster)
+            return [*(f"{id} was not submitted" for id in missing), *wrong] or ["there is no such Job"]
+        return wrong
 
     def _over(self, found: list[Work]) -> bool:
         there = [job.id for job in found]

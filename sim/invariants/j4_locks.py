@@ -21,7 +21,7 @@ class Locks:
         self.armed = 0
         self._stage = stage
         self._owner: dict[str, str] = {}
-        self._accepted: dict[str, tuple[int, int, str]] = {}  # resource -> token, epoch, Job
+        self._accepted: dict[tuple[str, str], tuple[int, int, str]] = {}  # resource and lock -> token, epoch, Job
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"lock": self.lock, Effect: self.effect}
@@ -43,9 +43,10 @@ class Locks:
     def effect(self, fact: Effect) -> None:
         if not fact.stamp.job:
             return  # a host clearing itself: no Job's matter
-        token, epoch, job = self._accepted.get(fact.resource, (0, 0, ""))
+        key = (fact.resource, fact.stamp.lock)
+        token, epoch, job = self._accepted.get(key, (0, 0, ""))
         if (fact.stamp.token, fact.stamp.epoch) < (token, epoch) and fact.stamp.job != job:
             what = f"{fact.what} on {fact.resource} by {fact.stamp.job} was accepted after {job}, which locked it later"
             raise Violation(self.id, what, (fact.resource.partition("/")[2], fact.stamp.job, job))
         self.armed += bool(job) and job != fact.stamp.job
-        self._accepted[fact.resource] = (fact.stamp.token, fact.stamp.epoch, fact.stamp.job)
+        self._accepted[key] = (fact.stamp.token, fact.stamp.epoch, fact.stamp.job)

@@ -44,6 +44,8 @@ def facts(host: str) -> Facts:
         networks=(),
     )
 
+LATER = 1000  # than every epoch of these tests
+
 
 class SimLab:
     def __init__(self, _: Path, finish: Callable[..., Any]) -> None:
@@ -133,6 +135,7 @@ class ProcessLab:
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
         volumes, stamp = Volumes(self.root), Stamp(epoch=epoch)
+        volumes.detach(volume, Stamp(epoch=LATER))
         volumes.delete(volume, stamp)
         volumes.create(volume, 20, stamp)
         volumes.attach(volume, owner or "nobody", stamp)

@@ -5,17 +5,17 @@ from contextlib import closing
 import pytest
 
 from ave.errors import Refused, Unavailable
-from ave.ports.block import Grant, Lease, VolumeStamp
+from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from tests.contracts.labs import LABS
 
 
 def stamp(epoch, token=1, job="job", task="task", attempt=1):
-    return Stamp(job=job, task=task, attempt=attempt, epoch=epoch, token=token)
+    return Stamp(job=job, task=task, attempt=attempt, lock="vm/web", epoch=epoch, token=token)
 
 
 def under_own_lock(token=1, job="job"):
-    return VolumeStamp(job=job, task="task", attempt=1, token=token)
+    return Stamp(job=job, task="task", attempt=1, lock="volume/disk", token=token)
 
 
 @pytest.fixture(params=LABS)
@@ -160,13 +160,29 @@ def test_to_detach_what_a_newer_epoch_holds_or_what_is_gone_changes_nothing(lab,
 
 
 def test_a_deleted_volume_is_gone_and_may_be_deleted_again(lab, do, disk):
+    do("a", "detach", disk, stamp(1))
     for _ in range(2):
         do("a", "delete", disk, stamp(1))
         assert lab.volumes() == []
     assert not lab.write(disk, "a", 1)
 
 
-def test_under_its_own_lock_a_volume_is_deleted_only_when_it_is_detached(lab, do, disk):
+def test_a_detached_volume_may_be_handed_on_to_a_vm_whose_lock_is_younger(lab, do, disk):
+    """Whose epoch must be newer than all it was attached under; then nothing of the VM that had it counts any more."""
+    new = Stamp(job="new", lock="vm/younger", token=2, epoch=8)
+    do("a", "attach", disk, "a", stamp(7, 30, "old"))
+    with pytest.raises(Refused, match="belongs to vm/web, for which it is attached to a"):
+        do("a", "attach", disk, "b", new)
+    do("a", "detach", disk, stamp(7, 30, "old"))
+    do("a", "attach", disk, "b", new)
+    with pytest.raises(Refused, match="belongs to"):
+        do("a", "attach", disk, "a", stamp(9, 31, "old"))
+    do("a", "detach", disk, stamp(9, 31, "old"))
+    assert do("a", "owner", disk) == ("b", 8)
+    assert lab.write(disk, "b", 8)
+
+
+def test_a_volume_is_deleted_only_when_it_is_detached(lab, do, disk):
     with pytest.raises(Refused, match="volume disk is attached to a: detach it first"):
         do("a", "delete", disk, under_own_lock())
     assert lab.write(disk, "a", 1)

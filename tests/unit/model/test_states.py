@@ -60,7 +60,9 @@ class Lamp(msgspec.Struct, frozen=True):
 
 
 def test_every_stateful_kind_of_the_store_has_a_table():
-    assert {"host", "zone", "VM", "volume", "network", "placement group", "Job", "task"} == set(TABLES)
+    assert {"host", "zone", "VM", "volume", "network", "placement group", "Job", "task", "resource group"} == set(
+        TABLES
+    )
     assert [kind.__name__ for kind in STATEFUL if not hasattr(kind, "table")] == []
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from ave.ports.hypervisor import Stamp
 
-Rights = tuple[Stamp, ...]  # all of the newest (epoch, token): of each task its newest attempt, the last accepted last
-TASKS_MAX = 16  # of one Job, for one thing; the oldest are forgotten first
+Rights = tuple[
+    Stamp, ...
+]  # per lock those of the newest (token, epoch): of each task its newest attempt, the last one last
+TASKS_MAX = 16  # the oldest are forgotten first
 
 
 def outdating(rights: Sequence[Stamp], stamp: Stamp) -> Stamp | None:
@@ -17,6 +19,10 @@ def outdating(rights: Sequence[Stamp], stamp: Stamp) -> Stamp | None:
 
 def accepting(rights: Sequence[Stamp], stamp: Stamp) -> Rights:
     """The rights after this stamp, which is not outdated, was accepted."""
-    same = [known for known in rights if (known.epoch, known.token) == (stamp.epoch, stamp.token)]
-    others = [known for known in same if (known.job, known.task) != (stamp.job, stamp.task)]
-    return (*others, stamp)[-TASKS_MAX:]
+    return (*(known for known in rights if _stays(known, stamp)), stamp)[-TASKS_MAX:]
+
+
+def _stays(known: Stamp, stamp: Stamp) -> bool:
+    if known.lock != stamp.lock:
+        return True
+    return known.right == stamp.right and (known.job, known.task) != (stamp.job, stamp.task)
