@@ -8,6 +8,7 @@ from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started, Wro
 from sim.invariants.shape import Stage, Violation
 
 BASE_SECONDS = 15.0  # beyond the profile's verdict
+EMPTIED = ("entering-maintenance", "maintenance")  # its operator wants nothing to run there
 RETRY_SECONDS = 100.0  # the longest pause between two tries of who found no room
 BATCH = 50  # VMs for which that is promised; one second more for each further one
 
@@ -105,7 +106,8 @@ class RescuedInTime:
         Promised room counts as free here, so doubt is in the VMs' favour."""
         free = []
         for machine in self._stage.machines.values():
-            if machine.powered and self._stage.storage.reached_by(machine.name):
+            emptied = (host := self._stage.host(machine.name)) is not None and host.state in EMPTIED
+            if machine.powered and self._stage.storage.reached_by(machine.name) and not emptied:
                 used = sum(guest.memory_mib for guest in machine.guests.values())
                 free.append(machine.facts.memory_mib - machine.facts.reserve_mib - used)
         needed = sorted(
