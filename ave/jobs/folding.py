@@ -6,6 +6,8 @@ back to its Leader, or ends the group and folds it into its Job.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ave.errors import Unavailable, UnknownOutcome
@@ -17,34 +19,42 @@ from ave.model.work import ENDED, GROUP, Plan, Result, Work, WorkState
 from ave.ports.store import Conflict, In, Insert, Replace, Write
 from ave.ports.together import Ports
 
-TRIES = 20  # conflicts in a row; then it is left to the next sweep
+TRIES = 20  # conflicts in a row, then it is left to the next sweep …
+FIRST_PAUSE_SECONDS = 0.002  # … with a pause after each, doubled up to …
+LONGEST_PAUSE_SECONDS = 0.25
 SUBMITTED = {"submitted": 0.0, "modified": 0.0}
 MODIFIED = {"modified": 0.0}
 FINISHED = {"finished": 0.0, "modified": 0.0}
 
 
-async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
+async def fold(ports: Ports, crew: Crew, carrier_id: str, steps: Sequence[str] = ()) -> Work | None:
     """Take every ended task out of the plan of this Job or group, and so on upwards if that was its last.
 
-    What cannot be folded, because of a bug or of a document that grew too large, begins nothing more, and is an alarm.
-    Raises Unavailable.
+    ``steps``: it is about these; if none of them is in the plan any more, somebody else has folded them. What cannot be
+    folded, because of a bug or of a document that grew too large, begins nothing more, and is an alarm. Returns the Job or
+    group as it was seen or written last, if it still waits. Raises Unavailable.
     """
     tries, broken = 0, ""
     while tries < TRIES:
-        carrier = await ports.store.get(Work, carrier_id)
+        if tries:
+            await _make_room(ports, tries)
+        found = await ports.store.find(Work, {"id": carrier_id})  # perhaps behind: the commit is conditional on it
+        carrier = found[0] if found else None
         if carrier is None or carrier.plan is None or carrier.state is not WorkState.WAITING:
-            return
+            return None
+        if steps and not any(step in carrier.plan.steps for step in steps):
+            return carrier
         children = tuple(f"{carrier_id}/{step}" for step in carrier.plan.submitted)
         ended = [task for task in await ports.store.find(Work, {"id": In(children)}) if task.state in ENDED]
         if not ended and carrier.plan.steps and not (carrier.stop and dag.ready(carrier.plan)):
-            return
+            return carrier
         try:
             if broken:
                 writes = _written(carrier, dag.abandon(carrier.plan, ended, broken), [])
                 writes.append(await poison(ports.store, carrier, f"{carrier_id} ({carrier.operation}): {broken}"))
             else:
                 writes = await folding(carrier, carrier.plan, ended, crew)
-            await ports.store.commit(*writes)
+            written = (await ports.store.commit(*writes))[0]
         except (Conflict, UnknownOutcome):
             tries += 1
             continue
@@ -57,8 +67,14 @@ async def fold(ports: Ports, crew: Crew, carrier_id: str) -> None:
             continue
         above = ended_group(writes)
         if not above:
-            return
-        carrier_id, tries = above, 0
+            return written if written.state is WorkState.WAITING else None
+        carrier_id, tries, steps = above, 0, ()
+    return None
+
+
+async def _make_room(ports: Ports, tries: int) -> None:
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (tries - 1))
+    await ports.runtime.sleep(pause * (0.5 + ports.runtime.random.random()))
 
 
 async def folding(carrier: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[Write]:

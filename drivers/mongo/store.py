@@ -19,7 +19,7 @@ from drivers.mongo.query import Queries
 from drivers.mongo.schema import prepare
 from drivers.mongo.settings import MongoSettings
 from drivers.mongo.take import take_many, take_one
-from drivers.mongo.transaction import Transactions
+from drivers.mongo.transaction import Transactions, moved_on
 from drivers.mongo.watch import MongoWatch
 from drivers.writes import outcome, target
 
@@ -128,7 +128,9 @@ class MongoStore:
                     return await self._link.write(lambda session: single.write(collection, write, session))
                 except single.Lost:
                     pass
-            outcome(write, await self.get(type, id), collection.name, 0.0)
+            found = None if isinstance(write, Check) else await self.find(type, {"id": id})
+            seen = found[0] if found else None
+            outcome(write, seen if moved_on(write, seen) else await self.get(type, id), collection.name, 0.0)
             if isinstance(write, Check):
                 return None
         raise Unavailable(

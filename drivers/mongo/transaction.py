@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from ave.errors import Unavailable
-from ave.ports.store import Change, Check, Conflict, Insert, Where, Write
+from ave.ports.store import Change, Check, Conflict, Delete, Insert, Replace, Where, Write
 from drivers.mongo.codec import GHOST, TOUCHED, decode, encode
 from drivers.mongo.faults import DUPLICATE_KEY, TooLarge, is_too_large, reason, translated, unknown
 from drivers.mongo.link import Collection, Link, Session
@@ -52,9 +52,9 @@ class Unseen(NamedTuple):
 class Refusal(Exception):
     """A condition did not hold in the snapshot, which may not have been what a majority has."""
 
-    def __init__(self, key: Key, seen: Any, conflict: Conflict) -> None:
+    def __init__(self, key: Key, seen: Any, conflict: Conflict, *, certain: bool) -> None:
         super().__init__(key)
-        self.key, self.seen, self.conflict = key, seen, conflict
+        self.key, self.seen, self.conflict, self.certain = key, seen, conflict, certain
 
 
 class Transactions:
@@ -76,7 +76,7 @@ class Transactions:
                 claimed = None
                 continue
             except Refusal as refusal:
-                if await get(*refusal.key) == refusal.seen:
+                if refusal.certain or await get(*refusal.key) == refusal.seen:
                     raise refusal.conflict from None
             except Again as error:
                 claimed = None
@@ -117,7 +117,8 @@ class Transactions:
                 old = after[key]
                 new = old if isinstance(old, Unseen) else outcome(write, old, self._collections[key[0]].name, now)
             except Conflict as conflict:
-                raise Refusal(key, before[key], conflict) from None
+                certain = moved_on(write, before[key])
+                raise Refusal(key, before[key], conflict, certain=certain) from None
             is_check = isinstance(write, Check)
             after[key] = new
             changed[key] = changed.get(key, False) or not is_check
@@ -171,6 +172,11 @@ def _claimed(writes: Sequence[Write]) -> dict[Key, Any] | None:
         else:
             before[key] = None if isinstance(write, Insert) else write.doc
     return before
+
+
+def moved_on(write: Write, found: Any) -> bool:
+    """Has a majority a later version than the one named? Then the condition never holds again, however old this look is."""
+    return isinstance(write, Replace | Delete) and found is not None and bool(found.version > write.doc.version)
 
 
 def _lost_a_race(error: PyMongoError) -> bool:

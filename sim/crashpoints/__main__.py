@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 
-from sim.crashpoints.campaign import Campaign, Report
+from sim.crashpoints.campaign import Report, enumerate_case
 from sim.crashpoints.cases import BY_NAME, CASES
 from sim.crashpoints.page import page
 from sim.crashpoints.trial import Blow, Strike, run
@@ -41,10 +41,6 @@ def main(words: Sequence[str]) -> int:
     if "--report" in options:
         Path(options["--report"]).write_text(page(reports), encoding="utf-8")
     return 0 if all(report.sound for report in reports) else 1
-
-
-def enumerate_case(name: str) -> Report:
-    return Campaign(BY_NAME[name]).enumerate()
 
 
 def _again(name: str, words: Sequence[str]) -> int:

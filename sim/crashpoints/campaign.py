@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from ave.model.work import WorkState
 from ave.operations import OPERATIONS, JobType
-from sim.crashpoints.cases import Case
+from sim.crashpoints.cases import BY_NAME, Case
 from sim.crashpoints.points import Place, Point
 from sim.crashpoints.trial import SEED, Blow, Strike, Trial, run
 
-SECOND_EVERY = 5  # of the runs in which a process was killed, one of so many is struck once more while it recovers
+STRIDE = 7  # by which the second strike moves on through the recoveries, from one first strike to the next
 
 Run = Callable[[Case, tuple[Strike, ...]], Trial]
 
@@ -75,10 +75,12 @@ class Campaign:
         self._tallies = {str(blow): Tally() for blow in Blow} | {TWICE: Tally()}
         self._findings: list[Finding] = []
         self._passed: dict[Place, None] = {}
-        self._recovering: dict[Place, tuple[Strike, Point]] = {}  # awaits that only a run with a crash has
+        self._recovering: dict[Place, None] = {}  # awaits that only a run with a crash has
+        self._second: list[tuple[Point, Point]] = []  # where to strike a second time, after which first
 
     def enumerate(self, blows: tuple[Blow, ...] = tuple(Blow)) -> Report:
-        """Every point with every blow; then, of those that were killed, a sample once more while they recover."""
+        """Every point with every blow; then every point that was killed once more, somewhere while it recovers, and so each
+        await that only a recovery has."""
         quiet = self._run(self.case, ())
         places: dict[Place, int] = {}
         for point in quiet.points:
@@ -92,8 +94,8 @@ class Campaign:
                 if blow is Blow.KILL:
                     self._look_for_recovery(point, trial, places)
         if Blow.KILL in blows:
-            for strikes, points in self._seconds(quiet):
-                self._strike(TWICE, strikes, points, quiet)
+            for points in self._second:
+                self._strike(TWICE, tuple(Strike(point.nth, Blow.KILL) for point in points), points, quiet)
         return self._report(quiet, places)
 
     def _strike(self, sort: str, strikes: tuple[Strike, ...], points: tuple[Point, ...], quiet: Trial) -> Trial:
@@ -114,21 +116,15 @@ class Campaign:
         self._passed.update(dict.fromkeys(trial.passed))
         return trial
 
-    def _look_for_recovery(self, point: Point, trial: Trial, places: dict[Place, int]) -> None:
-        for later in trial.points[point.nth :]:
-            if later.place not in places:
-                self._recovering.setdefault(later.place, (Strike(point.nth, Blow.KILL), later))
-
-    def _seconds(self, quiet: Trial) -> Iterator[tuple[tuple[Strike, ...], tuple[Point, ...]]]:
-        """Every await that only recovery has, once; and the middle of every so manieth recovery."""
-        for first, later in self._recovering.values():
-            yield (first, Strike(later.nth, Blow.KILL)), (quiet.points[first.nth - 1], later)
-        for point in quiet.points[::SECOND_EVERY]:
-            first = Strike(point.nth, Blow.KILL)
-            after = self._run(self.case, (first,)).points[point.nth :]
-            if after:
-                later = after[len(after) // 2]
-                yield (first, Strike(later.nth, Blow.KILL)), (point, later)
+    def _look_for_recovery(self, first: Point, trial: Trial, places: dict[Place, int]) -> None:
+        after = trial.points[first.nth :]
+        again = [later for later in after if later.task == first.task] or after  # by who does the same work anew
+        if again:
+            self._second.append((first, again[STRIDE * first.nth % len(again)]))
+        for later in after:
+            if later.place not in places and later.place not in self._recovering:
+                self._recovering[later.place] = None
+                self._second.append((first, later))
 
     def _find(self, strikes: tuple[Strike, ...], trial: Trial, what: str) -> None:
         where = tuple(f"{point.process}, {point.task}, {point.place}" for point in trial.struck)
@@ -169,6 +165,11 @@ def _wishes(trial: Trial) -> str:
         return ""
     odd = [key for key, seen in trial.picture.items() if key.startswith("VM ") and seen[0] == "running" and not seen[1]]
     return f"its Job was cancelled, and {odd[0]} runs and is not wanted on" if odd else ""
+
+
+def enumerate_case(name: str) -> Report:
+    """For a process pool."""
+    return Campaign(BY_NAME[name]).enumerate()
 
 
 def _run(case: Case, strikes: tuple[Strike, ...], seed: int) -> Trial:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ave
 from ave.operations import OPERATIONS
-from sim.crashpoints.campaign import SECOND_EVERY, TWICE, Report, Tally
+from sim.crashpoints.campaign import TWICE, Report, Tally
 from sim.crashpoints.cases import CASES
 from sim.crashpoints.points import Place
 from sim.crashpoints.trial import FORCES, Blow
@@ -31,7 +31,7 @@ then the same seed leads to each of them again, and there, one run for each:
 - **{Blow.KILL}** that stands there. Its supervisor starts it again within 3 s.
 - **{Blow.POWER}** for {FORCES[Blow.POWER].lasts:.0f} s, longer than the verdict of 90 s; then it boots.
 - **{Blow.STALL}** for {FORCES[Blow.STALL].lasts:.0f} s, longer than a worker's lease of 30 s. It goes on beside its successor.
-- **{TWICE}**: each await that only a recovery has, and the middle of one recovery in {SECOND_EVERY}.
+- **{TWICE}**: from each point, who does the same work anew; and at each await that only a recovery has.
 
 Afterwards every Job has ended; no work, lock, turn, reservation or alarm is left; documents, domains and LUNs agree; no
 invariant of the [oracle](scenarios.md#invariants) was broken. After a kill the outcome must be that of the run without a crash,

@@ -16,11 +16,14 @@ from ave.operations import OPERATIONS
 from ave.ports.store import Replace
 from ave.sync import Inbox, Slots
 from drivers.sim.runtime import SimRuntime, World
+from sim.cluster import SimCluster
 from sim.crashpoints.campaign import TWICE, Campaign
 from sim.crashpoints.cases import BY_NAME, CASES, Case
+from sim.crashpoints.cluster import CountedCluster
 from sim.crashpoints.page import COMMAND, listed
-from sim.crashpoints.points import CountedRuntime, Counter
+from sim.crashpoints.points import Counted, CountedRuntime, Counter
 from sim.crashpoints.trial import Blow, Strike, Trial, run
+from sim.scenario.model import Shape, Topology
 
 PAGE = Path(__file__).parents[3] / "docs" / "crash-points.md"
 GROW = BY_NAME["volume.grow: two volumes"]
@@ -117,15 +120,15 @@ def test_a_blow_strikes_the_process_that_stands_there_and_no_other() -> None:
 
 
 def test_other_worlds_are_not_counted() -> None:
-    case = run(NETWORKS)
-    assert case.points
-    with World(1) as world:
-        task = SimRuntime(world, "host-1/node").spawn(_nothing(), name="job-1")
-        assert type(task._coro).__name__ == "coroutine"
-
-
-async def _nothing() -> None:
-    return None
+    topology = Topology((Shape(3, 4, 4096, 0),), 3, {}, ("vm-net",))
+    counts = {}
+    for made in (SimCluster(topology, seed=1), CountedCluster(topology, Counter(lambda text: True), seed=1)):
+        with made as cluster:
+            cluster.power_on()
+            cluster.world.advance(1.0)
+            counts[type(cluster)] = sum(isinstance(task._coro, Counted) for task in cluster.world.tasks)
+    assert counts[SimCluster] == 0
+    assert counts[CountedCluster] > 10
 
 
 # The table and the page
@@ -206,6 +209,20 @@ def test_a_job_that_fails_because_its_worker_was_lost_is_found() -> None:
     whats = found(NETWORKS, lambda patch: patch.setattr(Leader, "lead", only_once), Blow.KILL)
     assert whats
     assert all("without a crash" in what for what in whats), whats
+
+
+def test_work_that_is_given_away_only_once_is_found_by_the_second_kill() -> None:
+    sound = Recovery._give_away
+
+    async def once(self: Recovery, item: Work, *more: Any) -> None:
+        if item.attempt < 2:
+            await sound(self, item, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recovery, "_give_away", once)
+        findings = Campaign(NETWORKS).enumerate((Blow.KILL,)).findings
+    assert findings
+    assert all(len(finding.strikes) == 2 for finding in findings)
 
 
 def test_a_point_that_is_not_reached_again_is_reported() -> None:
