@@ -31,7 +31,8 @@ class Finding(msgspec.Struct, frozen=True):
             f"{strike.blow} at point {strike.nth} ({where})"
             for strike, where in zip(self.strikes, self.where, strict=True)
         )
-        return f"{self.case}: {strikes or 'no crash'}: {self.what}"
+        again = " ".join(f"{strike.nth} {strike.blow.name.lower()}" for strike in self.strikes)
+        return f"{self.case}: {strikes or 'no crash'}: {self.what} (--again '{self.case}' {again})"
 
 
 class Tally(msgspec.Struct):

@@ -100,7 +100,8 @@ class _Run:
         self.cluster.close()
 
     def play(self) -> Trial:
-        broken, left, since = "", ["it was not asked"], 0.0
+        left: list[str] = []
+        broken, since = "", 0.0
         try:
             self._prepare()
             since = self.cluster.world.now
@@ -204,7 +205,7 @@ class _Run:
         world = self.cluster.world
         calm_since: float | None = None
         begun = world.now
-        left = ["it did not begin"]
+        left: list[str] = []
         while world.now < begun + self._limit:
             world.advance(world.now + LOOK_SECONDS)
             left = self._unsettled()

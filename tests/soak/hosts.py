@@ -204,7 +204,7 @@ async def check(hosts: Hosts, store: Any, user: User) -> None:
             domains.setdefault(domain.vm, []).append((name, domain.state, domain.epoch))
     for vm in await store.find(VM):
         found = domains.pop(vm.id, [])
-        expected = {VMState.RUNNING: DomainState.RUNNING, VMState.SUSPENDED: DomainState.PAUSED}.get(vm.state)
+        expected = {VMState.RUNNING: DomainState.RUNNING, VMState.SUSPENDED: DomainState.SUSPENDED}.get(vm.state)
         assert found == ([(vm.host, expected, vm.epoch)] if expected else []), f"{vm.id} is {vm.state}: {found}"
         assert not vm.reserved, f"room on {vm.reserved} is still reserved for {vm.id}"
     assert domains == {}, "VMs run of which the store knows nothing"
