@@ -24,6 +24,8 @@ class StaticStability:
         self._stage = stage
         self._harmed: dict[str, float] = {}  # host -> until when
         self._copies: dict[int, None] = {}  # incoming domains
+        self._epochs: dict[int, int] = {}  # domain -> the VM's epoch in which it was started
+        self._paused: dict[int, None] = {}
         self._without: dict[str, float] = {}  # host -> since when it is without storage
         self._network = next((machine.network for machine in stage.machines.values()), None)
         if self._network is not None:
@@ -68,21 +70,35 @@ class StaticStability:
                 self._without.pop(host, None)
 
     def started(self, fact: Started) -> None:
+        self._epochs[fact.instance] = fact.epoch
         if fact.incoming:
             self._copies[fact.instance] = None
 
     def ran(self, fact: Resumed) -> None:
         self._copies.pop(fact.instance, None)
+        self._paused.pop(fact.instance, None)
 
     def stopped(self, fact: Paused | Gone) -> None:
         if fact.instance in self._copies:
             return  # a migration's copy that never ran: nobody's VM stops with it
+        if isinstance(fact, Paused):
+            self._paused[fact.instance] = None
+        elif self._given_away(fact):
+            return
         if self._stage.now() <= self._harmed.get(fact.host, -1.0) or self._lease_could_end(fact.host):
             return
         if self._stage.lock_holder(f"vm/{fact.vm}"):
             return  # a Job that somebody asked for is at work on it
         verb = "paused" if isinstance(fact, Paused) else "ended"
         raise Violation(self.id, f"{fact.vm} {verb} on {fact.host}, which nothing had harmed", (fact.vm, fact.host))
+
+    def _given_away(self, fact: Gone) -> bool:
+        """Did it stand still, and was the right to run given elsewhere since? What migrated has not stopped with it."""
+        vm = self._stage.vm(fact.vm)
+        epoch = self._epochs.pop(fact.instance, 0)
+        still = fact.instance in self._paused
+        self._paused.pop(fact.instance, None)
+        return still and vm is not None and vm.epoch > epoch
 
     def _lease_could_end(self, host: str) -> bool:
         since = self._without.get(host)

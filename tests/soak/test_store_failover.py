@@ -30,10 +30,12 @@ from tests.mongod import Cluster, three_nodes
 from tests.soak.hosts import held, settle
 
 JOBS = 5000
-IN_FLIGHT = 64
+ASKERS = 8
 OPERATION = "vm.delete"  # any that names VMs: what is done here is one document per name
 HOSTS = ("a", "b", "c")
-CALM_SECONDS, FROZEN_SECONDS, DEAD_SECONDS = 6.0, 12.0, 3.0
+DEEDS = 6
+AHEAD = 400  # Jobs submitted and not yet seen to have ended
+FROZEN_SECONDS, DEAD_SECONDS = 12.0, 3.0
 
 
 class Deeds:
@@ -75,25 +77,40 @@ async def _worker(host: str, url: str, deeds: Deeds) -> None:
         await store.close()
 
 
-async def _disturb(cluster: Cluster) -> dict[str, int]:
-    """Until cancelled; what was done is in the counts."""
+async def _disturb(cluster: Cluster, progress: Progress) -> dict[str, int]:
+    """Each time another share of the Jobs has ended, another deed."""
     counts = {"killed": 0, "frozen": 0}
-    try:
-        for deed in cycle(counts):
-            await asyncio.sleep(CALM_SECONDS)
-            primary = await asyncio.to_thread(cluster.primary)
-            counts[deed] += 1
-            if deed == "killed":
-                await asyncio.to_thread(cluster.kill, primary)
-                await asyncio.sleep(DEAD_SECONDS)
-                await asyncio.to_thread(cluster.restart, primary)
-            else:
-                cluster.freeze(primary)
-                await asyncio.sleep(FROZEN_SECONDS)
-                cluster.thaw(primary)
-    except asyncio.CancelledError:
-        pass
+    for number, deed in zip(range(DEEDS), cycle(counts)):
+        while progress.ended < (number + 1) * JOBS / (DEEDS + 1):
+            await asyncio.sleep(0.5)
+        primary = await asyncio.to_thread(cluster.primary)
+        counts[deed] += 1
+        if deed == "killed":
+            await asyncio.to_thread(cluster.kill, primary)
+            await asyncio.sleep(DEAD_SECONDS)
+            await asyncio.to_thread(cluster.restart, primary)
+        else:
+            cluster.freeze(primary)
+            await asyncio.sleep(FROZEN_SECONDS)
+            cluster.thaw(primary)
     return counts
+
+
+class Progress:
+    """How many Jobs have ended, looked up now and then."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.ended = 0
+
+    async def follow(self) -> None:
+        while True:
+            await asyncio.sleep(2.0)
+            try:
+                works = await self._store.count(Work, {"state": WorkState.DONE})
+                self.ended = works // 2  # a Job and its task
+            except Unavailable:
+                pass
 
 
 async def _ask(ports: Ports, crew: Crew, number: int, acknowledged: dict[str, None]) -> None:
@@ -116,7 +133,9 @@ async def _five_thousand(cluster: Cluster) -> str:
         await store.commit(Insert(online))
     workers = [asyncio.create_task(_worker(host, cluster.uri, deeds)) for host in HOSTS]
     await asyncio.sleep(2.0)
-    disturbing = asyncio.create_task(_disturb(cluster))
+    progress = Progress(store)
+    following = asyncio.create_task(progress.follow())
+    disturbing = asyncio.create_task(_disturb(cluster, progress))
     acknowledged: dict[str, None] = {}
     crew = Crew(user)
     numbers = iter(range(JOBS))
@@ -124,13 +143,13 @@ async def _five_thousand(cluster: Cluster) -> str:
     async def asker() -> None:
         for number in numbers:
             await _ask(user, crew, number, acknowledged)
-            while number - await _ended(store) > IN_FLIGHT * 4:
+            while number - progress.ended > AHEAD:
                 await asyncio.sleep(0.5)
 
-    await asyncio.gather(*(asker() for _ in range(IN_FLIGHT // 8)))
-    disturbing.cancel()
+    await asyncio.gather(*(asker() for _ in range(ASKERS)))
     counts = await disturbing
     await settle(store)
+    following.cancel()
     for worker in workers:
         assert not worker.done(), worker.exception()
         worker.cancel()
@@ -140,13 +159,6 @@ async def _five_thousand(cluster: Cluster) -> str:
     return (
         f"{JOBS} Jobs, {deeds.deliveries} deliveries, primary {counts['killed']} x killed, {counts['frozen']} x frozen"
     )
-
-
-async def _ended(store: Any) -> int:
-    try:
-        return await store.count(Work, {"state": WorkState.DONE}) // 2  # a Job and its task  # type: ignore[no-any-return]
-    except Unavailable:
-        return 0
 
 
 async def _check(store: Any, acknowledged: dict[str, None]) -> None:
