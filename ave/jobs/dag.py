@@ -99,7 +99,7 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: Result | None = None) -> Pl
                 continue
             _count(results, counts_for, Result(False, why))
             _fail(graph, steps, groups, results, task.step, why)
-            if step.undo and task.attempt:
+            if step.undo and (task.attempt or step.owed):
                 steps[UNDO + task.step] = _undoing(step)
     _free(steps, done)
     if stop is not None:

@@ -36,18 +36,16 @@ class _Carrier:
     def __init__(self, id: str) -> None:
         self.id = id
         self.waiting: list[_End] = []
-        self.recorded: dict[
-            str, Work
-        ] = {}  # step -> a task whose end is in the store, and which nobody here has folded
+        self.recorded: dict[str, Work] = {}  # step -> its task, whose end is in the store, and not yet folded here
         self.seen: Work | None = None  # as we last saw or wrote it
         self.shared = False  # somebody else writes it too
         self.recording = self.folding = self.written = False  # one of its tasks is about it; and writes it right now
-        self.tasks = 0  # that were in its plan and submitted
+        self.tasks = 1  # that its plan had submitted, as far as we know
 
     def see(self, found: Work | None) -> None:
         self.seen = found
         if found is not None and found.plan is not None:
-            self.tasks = len(found.plan.submitted)
+            self.tasks = max(1, len(found.plan.submitted))
 
 
 class Ends:
@@ -135,15 +133,9 @@ class Ends:
     async def _folded_too(self, carrier: _Carrier, ends: list[Write], ended: dict[str, Work]) -> bool:
         """Record and fold in one commit, if that is worth it and nobody else is at this plan."""
         seen = carrier.seen
-        if (
-            carrier.shared
-            or carrier.written
-            or seen is None
-            or seen.plan is None
-            or seen.state is not WorkState.WAITING
-        ):
+        if carrier.shared or carrier.written or seen is None or seen.plan is None:
             return False
-        if len(ended) * FAIR_PART < len(seen.plan.submitted):
+        if seen.state is not WorkState.WAITING or len(ended) * FAIR_PART < len(seen.plan.submitted):
             return False
         carrier.written = True
         try:
@@ -180,12 +172,17 @@ class Ends:
                     continue
                 mine, carrier.recorded = tuple(carrier.recorded), {}
                 if mine:
-                    carrier.written = True
-                    carrier.see(None)
-                    carrier.see(await self._fold(carrier.id, mine))
-                    carrier.written = False
+                    await self._fold_recorded(carrier, mine)
         finally:
-            carrier.folding = carrier.written = False
+            carrier.folding = False
+
+    async def _fold_recorded(self, carrier: _Carrier, steps: tuple[str, ...]) -> None:
+        carrier.written = True
+        carrier.see(None)
+        try:
+            carrier.see(await self._fold(carrier.id, steps))
+        finally:
+            carrier.written = False
 
     async def _fold(self, carrier_id: str, mine: tuple[str, ...] = ()) -> Work | None:
         try:

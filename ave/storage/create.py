@@ -10,7 +10,7 @@ from ave.model.states import move
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVolumes, NewVolume
-from ave.ports.store import Delete, Insert, Replace
+from ave.ports.store import Conflict, Delete, Insert, Replace
 from ave.ports.together import Ports
 from ave.storage.steps import TRIES_THROUGH_AN_OUTAGE, locked, require_name, require_policy, require_size, stamp
 
@@ -50,7 +50,12 @@ async def create(ports: Ports, task: Work) -> None:
         raise Refused(_taken(volume).why)  # it was made meanwhile, with a VM
     if volume.state is VolumeState.CREATING:
         await ports.block.create(volume.id, volume.size_gib, stamp(task))
-        await ports.store.commit(Replace(move(volume, VolumeState.READY, "its LUN was made")), locked(task))
+        try:
+            await ports.store.commit(Replace(move(volume, VolumeState.READY, "its LUN was made")), locked(task))
+        except Conflict:
+            if await ports.store.get(Volume, volume.id) is None:  # given up while we stood still: nobody else knows of it
+                await ports.block.delete(volume.id, stamp(task))
+            raise
 
 
 async def discard(ports: Ports, task: Work) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from ave.errors import Refused
 from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.states import move
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import NameVolumes
+from ave.ports.hypervisor import Stamp
 from ave.ports.store import Delete, Replace
 from ave.ports.together import Ports
 from ave.storage.steps import TRIES_THROUGH_AN_OUTAGE, locked, stamp
@@ -36,8 +40,20 @@ async def delete(ports: Ports, task: Work) -> None:
     if volume.state is not VolumeState.DELETING:
         going = move(volume, VolumeState.DELETING, "its user deletes it")
         volume = (await ports.store.commit(Replace(going), locked(task)))[0]
-    await ports.block.delete(volume.id, stamp(task))
+    await ports.block.delete(volume.id, await _detached(ports, task, volume))
     await ports.store.commit(Delete(volume), locked(task))
+
+
+async def _detached(ports: Ports, task: Work, volume: Volume) -> Stamp:
+    """It is no VM's, and yet it may be attached: where an edit was lost with its host."""
+    try:
+        owner, epoch = await ports.block.owner(volume.id)
+    except Refused:
+        return stamp(task)  # an earlier attempt has deleted its LUN
+    now = msgspec.structs.replace(stamp(task), epoch=epoch)
+    if owner:
+        await ports.block.detach(volume.id, Stamp(epoch=epoch))
+    return now
 
 
 DELETE = Verb(

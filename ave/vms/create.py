@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ave.errors import Refused
+from ave.errors import Refused, Stale
 from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.network import Network
 from ave.model.states import move
@@ -17,7 +17,7 @@ from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVMs, NewVM
 from ave.placement.scores import Purpose
-from ave.ports.store import Insert, Replace, Write
+from ave.ports.store import Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step
 from ave.vms.delete import delete
@@ -130,9 +130,15 @@ async def make_volumes(ports: Ports, task: Work) -> None:
         await ports.block.create(name, size, stamp(task, vm.epoch))
         made = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
         writes.append(Insert(made))
-    vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
-    writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
-    await ports.store.commit(*writes, locked(task))
+    try:
+        vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
+        writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
+        await ports.store.commit(*writes, locked(task))
+    except (Refused, Stale, Conflict):
+        if await ports.store.get(VM, vm.id) is None:  # given up while we stood still: nobody else knows of these
+            for name in vm.volumes:
+                await ports.block.delete(name, stamp(task, vm.epoch))
+        raise
 
 
 async def discard(ports: Ports, task: Work) -> None:

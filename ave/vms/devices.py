@@ -114,6 +114,8 @@ async def _attach(ports: Ports, task: Work, vm: VM, name: str) -> None:
         raise Refused(
             f"volume {name} was attached under epoch {epoch}, and {vm.id} runs under {vm.epoch}: shut it down first"
         )
+    if owner and not again:  # it is nobody's, and yet attached: where an edit was lost with its host
+        await ports.block.detach(name, Stamp(epoch=epoch))
     await ports.block.attach(name, ports.host, stamp(task, vm.epoch))
 
 

@@ -24,7 +24,7 @@ def split_shutdown(request: ShutdownVMs, found: Found) -> Split:
     arguments = {"seconds": request.seconds}
     steps = {
         f"shutdown/{vm.id}": Step(
-            function="vm.shutdown", resource=vm.id, host=vm.host, arguments=arguments, undo=SETTLE
+            function="vm.shutdown", resource=vm.id, host=vm.host, arguments=arguments, undo=SETTLE, owed=True
         )
         for vm in able
     }

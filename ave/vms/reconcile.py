@@ -84,10 +84,21 @@ async def _settle(ports: Ports, odd: list[VM]) -> None:
         if found is vm:
             continue
         try:
-            await ports.store.commit(Replace(found), await _unlocked(ports, vm.id))
+            unlocked = await _unlocked(ports, vm.id)
+            if vm.state is VMState.STARTING and vm.id not in domains:
+                await _refuse_late(ports, vm)
+            await ports.store.commit(Replace(found), unlocked)
             ports.runtime.log("VM settled", vm=vm.id, state=str(found.state), why=found.story[-1])
         except Conflict:
             continue
+
+
+async def _refuse_late(ports: Ports, vm: VM) -> None:
+    """A worker that stood still may be about to start it here, for a Job that has ended: not under this newer token."""
+    lock = await ports.store.get(Lock, lock_of(vm.id))
+    token = lock.version if lock is not None else 0
+    newer = Stamp(job=f"settle@{ports.host}", lock=lock_of(vm.id), token=token, epoch=vm.epoch)
+    await ports.hypervisor.destroy(vm.id, newer)
 
 
 async def _stay(ports: Ports, vm: VM) -> None:

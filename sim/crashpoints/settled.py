@@ -50,7 +50,8 @@ def _left(cluster: SimCluster) -> Iterator[str]:
         if queue.running or queue.length:
             yield f"Job Queue {queue.id} has {queue.length} Jobs, and it is the turn of {queue.running or 'nobody'}"
     for alarm in all_of(cluster, Alarm):
-        yield f"alarm {alarm.id}: {alarm.what}"
+        if alarm.raised >= 0:  # else it is older than this world, and clean-up's
+            yield f"alarm {alarm.id}: {alarm.what}"
 
 
 def _disagreements(cluster: SimCluster, failed: dict[str, None], lost: bool) -> Iterator[str]:
@@ -129,6 +130,8 @@ def picture(cluster: SimCluster, asked: Sequence[str]) -> dict[str, Any]:
         seen[f"VM {vm.id}"] = (str(vm.state), vm.on, *sort)
     for volume in all_of(cluster, Volume):
         seen[f"volume {volume.id}"] = (str(volume.state), volume.size_gib, volume.vm)
+    for alarm in all_of(cluster, Alarm):
+        seen[f"alarm {alarm.id}"] = alarm.what
     for network in all_of(cluster, Network):
         seen[f"network {network.id}"] = (str(network.state), network.vlan, network.trunk)
     for host in all_of(cluster, Host):

@@ -7,8 +7,8 @@ from ave.model.work import LEAD, Work
 from sim.invariants.shape import Stage, Violation
 
 # Written down here on purpose, and not taken from the control plane's timetable.
-PERIODS = {"vm.synchronise": 30.0, "jobs.recover": 60.0, "jobs.clean-up": 600.0}
-PER_HOST = ("vm.synchronise",)
+PERIODS = {"vm.synchronise": 30.0, "host.report": 300.0, "jobs.recover": 60.0, "jobs.clean-up": 600.0}
+PER_HOST = ("vm.synchronise", "host.report")
 HOSTS_PER_PERIOD = 50
 LATE_SECONDS = 15.0
 
