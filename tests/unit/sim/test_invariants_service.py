@@ -244,7 +244,7 @@ def test_a_cycle_every_period_is_well(history: History) -> None:
                 cycle(history, operation, int(second // period))
         history.wait(30)
     history.end()
-    assert history.armed == 39 + 19 + 1
+    assert history.armed == 39 + 19 + 3 + 1
 
 
 @of(EveryCycleOnce)
