@@ -210,6 +210,16 @@ class Cluster:
         """Start it again with its data and its port, killed before or not."""
         self.members[member].kill()
         self.members[member].start()
+        self.wait_for(member)
+
+    def wait_for(self, member: int) -> None:
+        """Until it can vote: who rolls back what only it had written cannot, and with two such nobody is elected."""
+        deadline = monotonic() + START_SECONDS
+        while monotonic() < deadline:
+            said = self.members[member].hello()
+            if said and (said.get("secondary") or said.get("isWritablePrimary")):
+                return
+            sleep(0.05)
 
 
 @contextmanager

@@ -53,8 +53,8 @@ async def create(ports: Ports, task: Work) -> None:
         try:
             await ports.store.commit(Replace(move(volume, VolumeState.READY, "its LUN was made")), locked(task))
         except Conflict:
-            if await ports.store.get(Volume, volume.id) is None:  # given up while we stood still: nobody else knows of it
-                await ports.block.delete(volume.id, stamp(task))
+            if await ports.store.get(Volume, volume.id) is None:
+                await ports.block.delete(volume.id, stamp(task))  # given up while we stood still: nobody knows of it
             raise
 
 

@@ -10,10 +10,18 @@ import inspect
 import sys
 from time import monotonic
 
-from tests.bench import capacity, mongo, placement, simulator, sqlite, story
+from tests.bench import capacity, jobs, mongo, placement, simulator, sqlite, story
 from tests.bench.row import Row
 
-BENCHES = {"P1": placement, "P9": simulator, "P11": capacity, "P12": mongo, "P13": sqlite, "STORY": story}
+BENCHES = {
+    "P1": placement,
+    "P9": simulator,
+    "P11": capacity,
+    "P12": mongo,
+    "P13": sqlite,
+    "JOBS": jobs,
+    "STORY": story,
+}
 WIDTH = 52
 
 

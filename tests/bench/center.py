@@ -15,7 +15,7 @@ from ave.jobs.worker import Worker
 from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.vm import VM
-from ave.model.work import ENDED, Step, Work, WorkState
+from ave.model.work import ENDED, LEAD, Step, Work, WorkState
 from ave.operations import NameVMs
 from ave.ports.store import In, Insert
 from ave.ports.together import Ports
@@ -53,7 +53,7 @@ class JobCenter:
     async def jobs(self, count: int, tasks: int, in_flight: int) -> float:
         """Seconds until so many Jobs of so many tasks each have ended, with so many of them open at once."""
         places = asyncio.Semaphore(in_flight)
-        watch = await self.store.watch((Work,))
+        watch = await self.store.watch((Work,), None, {"function": LEAD})
         open_jobs: dict[str, None] = {}
         ended = 0
         over = asyncio.Event()

@@ -44,6 +44,7 @@ def facts(host: str) -> Facts:
         networks=(),
     )
 
+
 LATER = 1000  # than every epoch of these tests
 
 

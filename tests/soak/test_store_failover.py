@@ -93,6 +93,7 @@ async def _disturb(cluster: Cluster, progress: Progress) -> dict[str, int]:
             cluster.freeze(primary)
             await asyncio.sleep(FROZEN_SECONDS)
             cluster.thaw(primary)
+            await asyncio.to_thread(cluster.wait_for, primary)
     return counts
 
 
