@@ -215,13 +215,15 @@ def test_process_a_hand_over_that_is_killed_anywhere_is_finished_by_its_worker_o
 def test_process_a_change_of_a_volume_that_is_killed_anywhere_can_be_repeated(lab, worker, verb, given):
     right = stamp(2) if verb == "attach" else stamp(1)
     after = {"attach": ("b", 2), "detach": ("", 1), "grow": ("a", 1)}.get(verb)
+    owner = "" if verb == "delete" else "a"
+    lab.place("disk", owner, 1)
     for _ in at_every_change(worker, "a", verb, "disk", *given, right):
         here = lab.call("a", 1, "owner", "disk") if lab.volumes() else None
-        assert here in (("a", 1), after)
+        assert here in ((owner, 1), after)
         assert lab.write("disk", "a", 1) is (here == ("a", 1))
         lab.call("a", 1, verb, "disk", *given, right)
         assert (lab.call("a", 1, "owner", "disk") if lab.volumes() else None) == after
-        lab.place("disk", "a", 1)
+        lab.place("disk", owner, 1)
 
 
 def test_process_a_renewal_that_is_killed_anywhere_counts_once_or_not_at_all(lab, worker):

@@ -10,6 +10,7 @@ from ave.model.cluster import Lock
 from ave.model.host import Host
 from ave.model.vm import VM
 from ave.model.work import ENDED, LEAD, Fact, Work
+from ave.operations import OPERATIONS, JobType
 from ave.ports.hypervisor import DomainState
 from ave.ports.store import Insert, Write
 from drivers.sim.network import Plane
@@ -73,6 +74,8 @@ class Lab(SimCluster):
 
     def submit(self, operation: str, request: Any, door: str = "host-1", **options: Any) -> str:
         ports, crew = self.client(door, self._user)
+        if OPERATIONS[operation].type is JobType.SCHEDULED:
+            options.setdefault("id", f"{operation}@{int(self.world.now)}")  # as a cycle of the timetable is called
         return str(self.ask(submit(ports, crew, operation, request, **options)))
 
     def cancel(self, job: str, door: str = "host-1") -> None:
