@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Literal
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from drivers.sqlite.trouble import code, translated
 Synchronous = Literal["FULL", "NORMAL"]
 
 APPLICATION = 0x41564501  # "AVE", and the layout of what is not a kind's table: 1
+RETRY_SECONDS = 0.01
 WAL_BYTES = 64 * 2**20  # what a burst made of the log beside the file is given back to the disk
 
 
@@ -72,7 +74,7 @@ class File:
     def _prepare(self, connection: sqlite3.Connection, tables: Sequence[Table], schema: int) -> None:
         with _transaction(connection, "BEGIN"):
             _refuse(connection, self.path, schema)
-        _journal(connection, self.path)
+        _journal(connection, self.path, self._busy_seconds)
         with _transaction(connection, "BEGIN IMMEDIATE"):
             _refuse(connection, self.path, schema)  # another process may have been faster
             known = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
@@ -121,8 +123,17 @@ def _refuse(connection: sqlite3.Connection, path: Path, schema: int) -> None:
         )
 
 
-def _journal(connection: sqlite3.Connection, path: Path) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+def _journal(connection: sqlite3.Connection, path: Path, busy_seconds: float) -> None:
+    """SQLite does not wait by itself for whoever else is making the file, or turns it to WAL at this moment."""
+    deadline = monotonic() + busy_seconds
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            if code(error) != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(RETRY_SECONDS)
     if mode != "wal":
         raise Unavailable(f"{path} cannot be shared by processes: put it on a local file system")
 

@@ -36,6 +36,9 @@ def url(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings(  # pymongo leaves sockets open when it is closed while it connects
+    "ignore:.*:ResourceWarning", "ignore:.*:pytest.PytestUnraisableExceptionWarning"
+)
 def test_nothing_is_lost_or_doubled_when_workers_are_killed(url: tuple[str, Path], record_property: Any) -> None:
     address, folder = url
     with Hosts(folder, address, NAMES) as hosts:

@@ -176,6 +176,9 @@ async def _check(store: Any, acknowledged: dict[str, None]) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings(  # pymongo leaves sockets open when it is closed while it connects
+    "ignore:.*:ResourceWarning", "ignore:.*:pytest.PytestUnraisableExceptionWarning"
+)
 def test_mongo_primary_killed_and_frozen_during_five_thousand_jobs(record_property: Any) -> None:
     with three_nodes() as cluster:
         record_property("note", asyncio.run(_five_thousand(cluster)))

@@ -74,7 +74,7 @@ class Lab(SimCluster):
 
     def submit(self, operation: str, request: Any, door: str = "host-1", **options: Any) -> str:
         ports, crew = self.client(door, self._user)
-        if OPERATIONS[operation].type is JobType.SCHEDULED:
+        if operation in OPERATIONS and OPERATIONS[operation].type is JobType.SCHEDULED:
             options.setdefault("id", f"{operation}@{int(self.world.now)}")  # as a cycle of the timetable is called
         return str(self.ask(submit(ports, crew, operation, request, **options)))
 
