@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from time import monotonic, sleep
 from typing import Any
 
 from ave.errors import Unavailable, UnknownOutcome
@@ -33,6 +34,7 @@ from drivers.process.volumes import Volumes
 _PR_SET_PDEATHSIG = 1
 OPEN = (WorkState.QUEUED, WorkState.READY, WorkState.RUNNING, WorkState.WAITING)
 POLL_SECONDS = 0.2
+START_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
 
 
@@ -47,6 +49,7 @@ class Hosts:
         self.root, self.url, self.names = root, url, tuple(names)
         self.cluster = root / "cluster"
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self._said: dict[str, int] = {}  # bytes of its log when it was started last
         for name in self.names:
             self.start(name)
 
@@ -64,6 +67,7 @@ class Hosts:
         command = [sys.executable, "-m", "ave.cli.main", "node", "--host", name]
         command += ["--store", self.url, "--root", str(self.cluster)]
         with self.log(name).open("ab") as log:
+            self._said[name] = log.tell()
             self._nodes[name] = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent
             )
@@ -83,11 +87,18 @@ class Hosts:
         os.kill(self._nodes[name].pid, signal.SIGCONT)
 
     def stop_all(self) -> None:
-        """SIGTERM: each ends by itself, and says that all is well."""
+        """SIGTERM, once all are up: each ends by itself, and says that all is well."""
+        deadline = monotonic() + START_SECONDS
+        while not all(self._is_up(name) for name in self.names):
+            assert monotonic() < deadline, f"not all of {self.names} started within {START_SECONDS:g} s"
+            sleep(POLL_SECONDS)
         for node in self._nodes.values():
             node.terminate()
         for name, node in self._nodes.items():
-            assert node.wait(15) == 0, self.last_words(name)
+            assert node.wait(30) == 0, self.last_words(name)
+
+    def _is_up(self, name: str) -> bool:
+        return b"node starts" in self.log(name).read_bytes()[self._said[name] :]
 
     def log(self, name: str) -> Path:
         return self.root / f"{name}.log"
