@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-import msgspec
-
-from ave.ports.store import Change, Check, Commit, Conflict, Delete, Insert, Kind, Replace, TooOld, Where, Write
+from ave.ports.store import Change, Check, Commit, Kind, TooOld, Where, Write
 from drivers.sim import physics
-from drivers.sim.shelf import Shelf, holds
-
-_replace = msgspec.structs.replace
-_BY_ID = (Change, Check)
+from drivers.sim.shelf import Shelf
+from drivers.writes import changed, outcome, target
 
 
 class Ledger:
@@ -53,7 +49,7 @@ class Ledger:
         if len(writes) == 1:
             write = writes[0]
             shelf, id = self._target(write)
-            new = _OUTCOMES[type(write)](write, shelf.docs.get(id), shelf.name, now)
+            new = outcome(write, shelf.docs.get(id), shelf.name, now)
             if type(write) is Check:
                 return [None]
             self._apply([(shelf, id, new)], now)
@@ -64,7 +60,7 @@ class Ledger:
             shelf, id = self._target(write)
             key = shelf.name, id
             old = staged[key][2] if key in staged else shelf.docs.get(id)
-            new = _OUTCOMES[type(write)](write, old, shelf.name, now)
+            new = outcome(write, old, shelf.name, now)
             if type(write) is Check:
                 answers.append(None)
             else:
@@ -87,7 +83,7 @@ class Ledger:
         shelf = self.shelves[type]
         taken = []
         for old in self.find(type, where, order, limit, None):
-            new = _changed(old, change, now)
+            new = changed(old, change, now)
             self._apply([(shelf, old.id, new)], now)
             taken.append(new)
         return taken
@@ -100,9 +96,8 @@ class Ledger:
         return [self.log[i] for i in range(len(self.log) - behind, len(self.log))]
 
     def _target(self, write: Write) -> tuple[Shelf, str]:
-        if isinstance(write, _BY_ID):
-            return self.shelves[write.type], write.id
-        return self.shelves[type(write.doc)], write.doc.id
+        type, id = target(write)
+        return self.shelves[type], id
 
     def _apply(self, changes: Sequence[tuple[Shelf, str, Any]], now: float) -> None:
         for shelf, id, new in changes:
@@ -112,74 +107,3 @@ class Ledger:
         self.log.append(commit)
         for listener in self.listeners:
             listener(commit)
-
-
-def _inserted(write: Insert, old: Any, kind: str, now: float) -> Any:
-    if old is not None:
-        raise Conflict(kind, write.doc.id, old)
-    return _replace(write.doc, version=1, **_stamped(write.stamp, now))
-
-
-def _replaced(write: Replace, old: Any, kind: str, now: float) -> Any:
-    doc = write.doc
-    if old is None or old.version != doc.version:
-        raise Conflict(kind, doc.id, old)
-    return _replace(doc, version=doc.version + 1, **_stamped(write.stamp, now))
-
-
-def _deleted(write: Delete, old: Any, kind: str, now: float) -> Any:
-    if old is None or old.version != write.doc.version:
-        raise Conflict(kind, write.doc.id, old)
-    return None
-
-
-def _altered(write: Change, old: Any, kind: str, now: float) -> Any:
-    if old is None or not holds(old, write.where):
-        raise Conflict(kind, write.id, old)
-    return _changed(old, write, now)
-
-
-def _checked(write: Check, old: Any, kind: str, now: float) -> Any:
-    if (old is not None) if write.where is None else (old is None or not holds(old, write.where)):
-        raise Conflict(kind, write.id, old)
-    return old
-
-
-#: What a write makes of the document ``old`` (None: absent), or Conflict.
-_OUTCOMES: dict[type[Any], Callable[[Any, Any, str, float], Any]] = {
-    Insert: _inserted,
-    Replace: _replaced,
-    Delete: _deleted,
-    Change: _altered,
-    Check: _checked,
-}
-
-
-def _changed(old: Any, change: Change, now: float) -> Any:
-    flat = {**change.set, **_stamped(change.stamp, now)}
-    for path, by in change.add.items():
-        flat[path] = _at(old, path) + by
-    flat["version"] = old.version + 1
-    if "." not in "".join(flat):
-        return _replace(old, **flat)
-    for path, value in flat.items():
-        old = _with(old, path.split("."), value)
-    return old
-
-
-def _stamped(stamp: Mapping[str, float], now: float) -> dict[str, float]:
-    return {field: now + plus for field, plus in stamp.items()} if stamp else {}
-
-
-def _at(thing: Any, path: str) -> Any:
-    for name in path.split("."):
-        thing = thing[name] if isinstance(thing, dict) else getattr(thing, name)
-    return thing
-
-
-def _with(thing: Any, path: list[str], value: Any) -> Any:
-    """The thing with the value at the end of the path; what lies beside the path is shared, not copied."""
-    name, *rest = path
-    if isinstance(thing, dict):
-        return {**thing, name: _with(thing[name], rest, value) if rest else value}
-    return _replace(thing, **{name: _with(getattr(thing, name), rest, value) if rest else value})
