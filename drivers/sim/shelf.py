@@ -9,9 +9,8 @@ from itertools import product
 from operator import attrgetter
 from typing import Any
 
-from ave.ports.store import Above, Below, In, Index, Kind, Undeclared, Where
-
-_RANGES = (Below, Above)
+from ave.ports.store import Above, Below, In, Index, Kind, Where
+from drivers.query import Fields, fields_of, is_by_id, served
 
 
 class _Ordered:
@@ -60,8 +59,7 @@ class Shelf:
         self.docs: dict[str, Any] = {}
         self._indexes = [_Ordered(index) for index in kind.indexes]
         self._movable = [o for o in self._indexes if o.index.by or o.index.order]  # ids never change
-        self._shapes = {(tuple(sorted(o.index.by)), o.index.order): o for o in reversed(self._indexes)}
-        self._serving: dict[Any, tuple[_Ordered, str]] = {}  # what ``_choose`` said before
+        self._serving: dict[Any, tuple[_Ordered, str, bool]] = {}  # what ``_choose`` said before
 
     def copied(self) -> Shelf:
         copy = Shelf(self.kind)
@@ -81,15 +79,14 @@ class Shelf:
     def find(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> Iterator[Any]:
         """Documents for which ``where`` holds, in order; an undeclared shape is an error."""
         docs = self.docs
-        wanted = where.get("id")
-        if len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, _RANGES)):
+        if is_by_id(where, order, after):
+            wanted = where["id"]
             ids = wanted.values if isinstance(wanted, In) else (wanted,)
             return iter([docs[i] for i in sorted(dict.fromkeys(ids)) if i in docs])
-        shape = tuple([(field, type(value) in _RANGES) for field, value in where.items()]), tuple(order)
+        shape = fields_of(where), tuple(order)
         if shape not in self._serving:
             self._serving[shape] = self._choose(*shape)
-        ordered, ranged = self._serving[shape]
-        by_id = not order and bool(ordered.index.order)  # an index of another order serves it: put into that of ids
+        ordered, ranged, by_id = self._serving[shape]
         buckets = ordered.made(docs.values())
         runs = [
             _run(bucket, where[ranged] if ranged else None, None if by_id else after)
@@ -104,22 +101,10 @@ class Shelf:
             return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
         return (docs[place[-1]] for place in places)
 
-    def _choose(self, fields: tuple[tuple[str, bool], ...], order: tuple[str, ...]) -> tuple[_Ordered, str]:
-        """The index that serves a query on these fields (is it a range?), and the field of its range or nothing."""
-        ranges = tuple(field for field, is_range in fields if is_range)
-        by = tuple(sorted(field for field, is_range in fields if not is_range))
-        ordered = None if ranges and not order else self._shapes.get((by, order))
-        if ordered is None and not order:
-            same = (
-                o
-                for o in self._indexes
-                if tuple(sorted(o.index.by)) == by and o.index.order[: len(ranges[:1])] == ranges[:1]
-            )
-            ordered = next(same, None)
-        if ordered is None or (ranges and (len(ranges) > 1 or ordered.index.order[:1] != ranges)):
-            where = sorted(field for field, _ in fields)
-            raise Undeclared(f"{self.name}: no index serves where {where} order {list(order)}")
-        return ordered, ranges[0] if ranges else ""
+    def _choose(self, fields: Fields, order: tuple[str, ...]) -> tuple[_Ordered, str, bool]:
+        found = served(self.kind, fields, order)
+        ordered = next(ordered for ordered in self._indexes if ordered.index is found.declared)
+        return ordered, found.ranged, found.resort
 
 
 def _keys(where: Where, by: tuple[str, ...]) -> Iterable[tuple[Any, ...]]:
@@ -135,18 +120,3 @@ def _run(bucket: list[tuple[Any, ...]], ranged: Any, after: tuple[Any, ...] | No
     elif isinstance(ranged, Above):
         first = max(first, bisect_right(bucket, ranged.value, key=lambda place: place[0]))
     return map(bucket.__getitem__, range(first, last))  # lazy: a claim looks at one of thousands
-
-
-def holds(doc: Any, where: Where) -> bool:
-    for field, wanted in where.items():
-        value, test = getattr(doc, field), _TESTS.get(type(wanted))
-        if value != wanted if test is None else not test(value, wanted):
-            return False
-    return True
-
-
-_TESTS: dict[type[Any], Callable[[Any, Any], bool]] = {
-    In: lambda value, wanted: value in wanted.values,
-    Below: lambda value, wanted: value < wanted.value,
-    Above: lambda value, wanted: value > wanted.value,
-}
