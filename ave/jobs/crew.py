@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from ave.errors import Unavailable
 from ave.model.cluster import Handler
 from ave.model.host import Host, HostState
@@ -10,6 +12,8 @@ from ave.ports.store import In
 from ave.ports.together import Ports
 
 UNITS_PER_HOST = 100
+CLAIM_MAX = 16  # items per claim: one round trip, and a fair share for the other hosts of a role
+BLOCK = 4 * CLAIM_MAX  # siblings that go to one host: well within its units, and few hosts then write to one plan
 FRESH_SECONDS = 10.0
 AT_WORK = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE)
 
@@ -35,15 +39,24 @@ class Crew:
                 return host
         raise Unavailable("no host is online to do this")
 
-    async def lane(self, step: Step, facts: dict[str, Fact]) -> tuple[str, bool]:
-        """Where a step's task goes, and whether it is bound to go there."""
-        if step.host:
-            return step.host, True
-        if step.role:
-            return step.role, True
-        if step.fact:
-            return facts[step.fact].host, True
-        return await self.pick(), False
+    async def lanes(self, steps: Iterable[Step], facts: Mapping[str, Fact]) -> list[tuple[str, bool]]:
+        """Where the tasks of these steps go, and whether each is bound to go there.
+
+        Siblings that any host can do go to one host in blocks. What is claimed together is recorded and folded together, so
+        sixteen of them cost a host as many writes as one, and the fewer hosts share a plan, the less they wait for each other.
+        """
+        lanes: list[tuple[str, bool]] = []
+        anywhere = 0
+        idle = ""
+        for step in steps:
+            if bound := step.host or step.role or (facts[step.fact].host if step.fact else ""):
+                lanes.append((bound, True))
+                continue
+            if anywhere % BLOCK == 0:
+                idle = await self.pick()
+            anywhere += 1
+            lanes.append((idle, False))
+        return lanes
 
     async def hosts(self) -> tuple[str, ...]:
         """Those that do what is bound to them, also if they accept no VMs."""

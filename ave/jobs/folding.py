@@ -104,13 +104,16 @@ def ended_group(writes: list[Write]) -> str:
 async def next_tasks(carrier: Work, plan: Plan, crew: Crew) -> tuple[Plan, list[Write]]:
     """The plan with its ready steps submitted, and the inserts that submit them."""
     tasks: list[Write] = []
-    for name in dag.ready(plan):
+    ready = dag.ready(plan)
+    alone = [name for name in ready if plan.steps[name].function != GROUP]
+    lanes = dict(zip(alone, await crew.lanes([plan.steps[name] for name in alone], plan.facts), strict=True))
+    for name in ready:
         step = plan.steps[name]
         if step.function == GROUP:
             plan, begun = await _begin_group(carrier, plan, name, crew)
             tasks += begun
             continue
-        lane, bound = await crew.lane(step, plan.facts)
+        lane, bound = lanes[name]
         task = Work(
             id=f"{carrier.id}/{name}",
             job=carrier.job,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ave.errors import Stale, Unavailable, UnknownOutcome
-from ave.jobs.crew import UNITS_PER_HOST, Crew
+from ave.jobs.crew import CLAIM_MAX, UNITS_PER_HOST, Crew
 from ave.jobs.follower import Follower
 from ave.jobs.handover import HandOvers
 from ave.jobs.leader import Leader
@@ -25,7 +25,6 @@ BEAT_SECONDS = 5.0
 SILENT_SECONDS = 2 * BEAT_SECONDS
 POLL_SECONDS = 600.0  # the net below the watch; a broken watch polls by itself
 RETRY_SECONDS = 2.0
-CLAIM_MAX = 16  # items per claim: one round trip, and a fair share for the other hosts of a role
 RESERVED_UNITS = 20  # of a host's execution units, for rescues and for stopping VMs alone …
 RESCUE_UNITS = 10  # … and of these, for rescues: guests take minutes to shut down, and a rescue does not wait for them
 LOOK_BACK_BEATS = 12  # after so many a worker looks whether all that it holds is being executed

@@ -14,6 +14,7 @@ from ave.ports.store import Change, Delete, Replace, Write
 from ave.ports.together import Ports
 from ave.vms.patience import tasks
 from ave.vms.power import off_step, poweroff
+from ave.vms.settle import settle
 from ave.vms.steps import give_back, locked, record, require_lock, sort_by_state, stamp
 
 
@@ -57,5 +58,5 @@ DELETE = Verb(
     operation="vm.delete",
     resources=lambda request: each(VM, request.vms),
     split=split,
-    tasks=tasks(delete=delete, poweroff=poweroff),
+    tasks=tasks(delete=delete, poweroff=poweroff, settle=settle),
 )

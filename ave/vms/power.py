@@ -44,7 +44,8 @@ def require_seconds(seconds: float) -> None:
 
 def off_step(vm: VM) -> Step:
     """On its host; but what its host is judged to run no more may be settled anywhere."""
-    return Step(function="vm.poweroff", resource=vm.id, host="" if vm.state is VMState.UNKNOWN else vm.host)
+    host = "" if vm.state is VMState.UNKNOWN else vm.host
+    return Step(function="vm.poweroff", resource=vm.id, host=host, undo=SETTLE)
 
 
 async def shutdown(ports: Ports, task: Work) -> None:
@@ -73,5 +74,5 @@ POWEROFF = Verb(
     operation="vm.poweroff",
     resources=lambda request: each(VM, request.vms),
     split=split_poweroff,
-    tasks=tasks(poweroff=poweroff),
+    tasks=tasks(poweroff=poweroff, settle=settle),
 )

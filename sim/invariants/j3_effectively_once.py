@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.jobs.worker import ALONE
 from ave.model.work import Work
 from drivers.sim.facts import Effect, Gone, Started
 from sim.invariants.shape import Stage, Violation
@@ -40,7 +41,8 @@ class EffectivelyOnce:
         state, handler, attempt = self._claims.get(id, OPEN)
         now = (str(work.state), work.handler, work.attempt)
         if now[0] == "running":
-            if state == "running" and now != (state, handler, attempt):
+            noted = (work.handler, work.attempt) == (handler, ALONE)  # its own worker begins it for the last time
+            if state == "running" and now != (state, handler, attempt) and not noted:
                 what = f"{id} was claimed by {work.handler} (attempt {work.attempt}) while {handler} was at it"
                 raise Violation(self.id, what, (id, work.job))
             self.armed += state == "ready" and work.attempt > 1

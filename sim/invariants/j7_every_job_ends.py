@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.jobs.worker import ALONE, ATTEMPTS_MAX
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Lock
 from ave.model.work import LEAD, Work
@@ -11,7 +12,6 @@ from sim.invariants.shape import Stage, Violation
 STILL_SECONDS = 960.0  # the longest that a task tries again while something is away, and two leases of a worker
 MIGRATE, COPY_SECONDS = "vm.migrate", 14_400.0  # memory is large; whatever else takes long was told for how long
 LOOK_SECONDS = 10.0
-CLAIMS_MAX = 6  # five attempts, and the claim that gives it up
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -42,8 +42,11 @@ class EveryJobEnds:
         if work is None:
             return
         now = self._lanes[work.lane] = self._stage.now()
-        if work.attempt > CLAIMS_MAX:
-            raise Violation(self.id, f"{id} is tried for the {work.attempt}th time: it blocks others", (id, work.job))
+        claims = (
+            work.attempt if work.attempt < ALONE else ATTEMPTS_MAX + work.attempt - ALONE
+        )  # the last one is noted so
+        if claims > ATTEMPTS_MAX + 1:
+            raise Violation(self.id, f"{id} is tried for the {claims}th time: it blocks others", (id, work.job))
         over = work.state in ENDED
         if over and id in self._stage.poisoned:
             self._given_up.append(id)

@@ -28,17 +28,18 @@ async def _nothing(ports: Ports, task: Work) -> None:
     pass
 
 
-def _split(request: NameVMs, found: Found) -> Split:
-    """The first name is the resource; there is one task per name."""
-    return Split(steps={name: Step(function="nothing", resource=name) for name in request.vms})
+def _verb(on: str) -> Verb:
+    """The first name is the resource; there is one task per name, for any host or ``on`` this one."""
 
+    def split(request: NameVMs, found: Found) -> Split:
+        return Split(steps={name: Step(function="nothing", resource=name, host=on) for name in request.vms})
 
-VERB = Verb(
-    operation=OPERATION,
-    resources=lambda request: each(VM, request.vms[:1]),
-    split=_split,
-    tasks={"nothing": TaskKind(function=_nothing)},
-)
+    return Verb(
+        operation=OPERATION,
+        resources=lambda request: each(VM, request.vms[:1]),
+        split=split,
+        tasks={"nothing": TaskKind(function=_nothing)},
+    )
 
 
 class JobCenter:
@@ -86,8 +87,9 @@ class JobCenter:
 
 
 @asynccontextmanager
-async def job_center(store: Any, hosts: Sequence[str] = ("one",)) -> AsyncIterator[JobCenter]:
+async def job_center(store: Any, hosts: Sequence[str] = ("one",), on: str = "") -> AsyncIterator[JobCenter]:
     """Workers of these hosts, until the end of the block."""
+    verb = _verb(on)
     for host in hosts:
         if await store.get(Host, host) is None:
             online = move(Host(id=host, cpus=8, memory_mib=1024), HostState.ONLINE, "there from the start")
@@ -96,7 +98,7 @@ async def job_center(store: Any, hosts: Sequence[str] = ("one",)) -> AsyncIterat
     for host in hosts:
         runtime = AsyncioRuntime(host)
         ports = Ports(host, runtime, store, None, None, None)  # type: ignore[arg-type]
-        worker = Worker(ports, Crew(ports), {OPERATION: VERB}, VERB.tasks, lambda: (), ())
+        worker = Worker(ports, Crew(ports), {OPERATION: verb}, verb.tasks, lambda: (), ())
         running.append(asyncio.create_task(runtime.supervise(worker.run())))
     await asyncio.sleep(0.3)  # until they have registered
     try:

@@ -66,7 +66,7 @@ async def _campaign(hosts: Hosts, address: str) -> User:
                     owner.result()
         user.enough = True
         await asyncio.gather(*owners)
-        await settle(store)
+        await settle(store, hosts)
         hosts.stop_all()
         await check(hosts, store, user)
         assert sum(user.ended.values()) >= len(VMS), "the users got nothing done"

@@ -1,6 +1,6 @@
 """Job Queues and urgency: what runs strictly one after the other, and what goes first."""
 
-from ave.jobs.worker import CLAIM_MAX
+from ave.jobs.crew import CLAIM_MAX
 from ave.model.cluster import JobQueue
 from ave.model.work import Step, Urgency, WorkState
 from tests.unit.jobs.center import (

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.jobs.crew import UNITS_PER_HOST
-from ave.jobs.worker import CLAIM_MAX, RESERVED_UNITS
+from ave.jobs.crew import CLAIM_MAX, UNITS_PER_HOST
+from ave.jobs.worker import RESERVED_UNITS
 from ave.model.cluster import Handler
 from ave.model.work import Step, Work, WorkState
 from drivers.sim.network import Plane

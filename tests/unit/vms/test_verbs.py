@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from ave.jobs.worker import ALONE, ATTEMPTS_MAX
 from ave.model.host import Host, HostState
 from ave.model.vm import Priority, VMState
 from ave.model.work import Work, WorkState
 from ave.operations import CreateVMs, EditVM, EditVMs, MigrateVMs, NameVMs, NewVM, ShutdownVMs, StartVMs
 from ave.ports.hypervisor import DomainState
 from ave.ports.store import Change
-from drivers.sim.facts import Paused, Resumed, Started, Wrote
+from drivers.sim.facts import Gone, Paused, Resumed, Started, Wrote
 from sim import faults
 from tests.unit.vms.world import RESCUED_SECONDS, Cloud, why
 
@@ -71,6 +72,22 @@ def test_a_worker_that_dies_over_and_over_stops_the_guest_once(operation, begun)
         assert cloud.incarnations("web-1") == 1
         cloud.settle(60.0)
         cloud.sound()
+
+
+@pytest.mark.parametrize("operation", ["vm.poweroff", "vm.delete", "vm.shutdown"])
+def test_what_is_given_up_half_way_is_recorded_as_it_is(operation):
+    """Its worker dies as often as anybody tries, after the guest is off and before that is written down."""
+    with Cloud() as cloud:
+        job = cloud.submit(operation, ShutdownVMs(vms=WEB.vms) if operation == "vm.shutdown" else WEB)
+        cloud.until(lambda: cloud.told_of("web-1", Gone))
+        task = next(work for work in cloud.all(Work) if work.job == job and work.resource == "web-1")
+        assert cloud.vm("web-1").state is VMState.RUNNING
+        for attempt in (*range(1, ATTEMPTS_MAX), ALONE):
+            cloud.until(lambda at=attempt: cloud.work(task.id).attempt >= at)  # type: ignore[misc]
+            faults.begin(cloud, "process-kill", (cloud.vm("web-1").host,), {"process": "node"}, lasting=False)
+        assert cloud.finish(job).state is WorkState.FAILED
+        assert cloud.vm("web-1").state is VMState.STOPPED
+        assert cloud.locked() == []
 
 
 @pytest.mark.parametrize(("vm", "rescued"), [("web-1", True), ("low-1", False)])
