@@ -18,7 +18,7 @@ from ave.model.vm import VM, Priority, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.node import run_node
 from ave.placement.place import place
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.ports.machine import Facts
 from ave.ports.store import Insert, Write

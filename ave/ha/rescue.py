@@ -11,7 +11,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Result, Step
 from ave.operations import RescueVMs
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.ports.store import Replace, Write
 from ave.scheduler.steps import PLACE, Placing, place_step, start_step
 
@@ -38,7 +38,7 @@ def split(request: RescueVMs, found: Found) -> Split:
             results[name] = Result(True, "not to be started")
     if not rescued:
         return Split(results=results, writes=tuple(writes))
-    placing = Placing(vms=tuple(rescued), purpose=Purpose.LIVE, by_priority=True)
+    placing = Placing(vms=tuple(rescued), purpose=Purpose.RESCUE, by_priority=True)
     steps: dict[str, Step] = {PLACE: place_step(placing)}
     steps |= {f"start/{name}": start_step(name) for name in rescued}
     return Split(steps=steps, results=results, writes=tuple(writes))

@@ -35,6 +35,38 @@ class Rule(StrEnum):
     MUST_ZONE = "must-zone"
     PREFER_ZONE = "prefer-zone"
 
+    @property
+    def must(self) -> bool:
+        """A rule that is never broken; the others only rank."""
+        return self.startswith("must-")
+
+    @property
+    def aspect(self) -> Aspect:
+        return Aspect(self.partition("-")[2])
+
+
+class Aspect(StrEnum):
+    """What a rule is about, whether it binds or only ranks."""
+
+    HOSTS = "hosts"
+    NOT_HOSTS = "not-hosts"
+    SAME_HOST = "same-host"
+    DIFFERENT_HOSTS = "different-hosts"
+    ZONE = "zone"
+
+    @property
+    def phrase(self) -> str:
+        return _PHRASES[self]
+
+
+_PHRASES = {
+    Aspect.HOSTS: "on {places}",
+    Aspect.NOT_HOSTS: "not on {places}",
+    Aspect.SAME_HOST: "together on one host",
+    Aspect.DIFFERENT_HOSTS: "each on a host of its own",
+    Aspect.ZONE: "in zone {places}",
+}
+
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     id: str
@@ -49,3 +81,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def table(self) -> Table:
         return GROUP
+
+    @property
+    def enabled(self) -> bool:
+        return self.state is GroupState.ENABLED
+
+    @property
+    def phrase(self) -> str:
+        """The rule in words: "must be on host-1 or host-2"."""
+        word = "must be" if self.rule.must else "should be"
+        return f"{word} {self.rule.aspect.phrase.format(places=self.zone or ' or '.join(self.hosts))}"

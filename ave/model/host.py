@@ -66,6 +66,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     reserve_mib: int = 0  # kept for the host itself
     cpu_model: str = "any"
     networks: tuple[str, ...] = ()
+    exclusive_cpus: int = 0  # of its logical CPUs, those that a pinned VM may have for itself
+    nics_max: int = 0  # virtual NICs that its VMs may have; 0: no limit
+    volumes_max: int = 0  # volumes that may be attached at once; 0: no limit
     boot: str = ""  # the boot id it joined with
     epoch: int = 0  # grows each time it joins; what an older epoch started runs no more
     wish: Wish = Wish.SERVE

@@ -67,6 +67,8 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: int
     memory_mib: int
     cpu_model: str = "any"
+    pinned: bool = False  # its user wants CPUs for it alone
+    unpinned: bool = False  # and it has none: no host had enough of them when it was rescued
     volumes: tuple[str, ...] = ()
     cdrom: str = ""  # the volume in its CD-ROM drive, which it reads only
     networks: tuple[str, ...] = ()

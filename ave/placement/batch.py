@@ -1,6 +1,7 @@
-"""Several VMs at once: spread them, unless memory is so tight that packing them places more.
+"""Several VMs at once: spread them, unless room is so tight that packing them places more.
 
-Both plans are tried on the caller's own view and undone: that costs what the batch costs, not what the cluster does.
+VMs that must share a host are placed in one piece. Both plans are tried on the caller's own view and undone: that costs what
+the batch costs, not what the cluster does.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+import networkx
 from msgspec.structs import replace
 
-from ave.errors import NoFit
+from ave.errors import NoFit, Refused
+from ave.model.group import Aspect
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
-from ave.placement.place import Choice, decide
+from ave.placement.place import NONE, Choice, Plugged, decide
+from ave.placement.unit import Unit, alone, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ave.placement.scores import Purpose
+    from ave.placement.purpose import Purpose
     from ave.placement.view import Stake, View
 
+BATCH_MAX: Final = 100_000  # VMs
 SMALL_BATCH: Final = 64  # VMs, about those of one host; beyond it, moving single VMs costs more time than it gains
 _URGENCY: Final = {priority: place for place, priority in enumerate(PRIORITIES)}
 
@@ -30,24 +35,73 @@ class Batch(msgspec.Struct, frozen=True):
     placed: dict[str, Choice]  # by VM, in the order of decision: each reckons with those before it
     refused: dict[str, NoFit]
     plan: Literal["spread", "compact"]
+    gained: int = 0  # how many more VMs the compact plan places than spreading would
 
 
-def place_batch(view: View, vms: Sequence[VM], purpose: Purpose, *, by_priority: bool = False) -> Batch:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch is to be placed."""
+
+    purpose: Purpose
+    by_priority: bool = False
+    only: str = ""  # the host that the user named
+    leave: bool = False  # not the host where each is
+    plugged: Plugged = NONE
+
+
+def place_batch(
+    view: View,
+    vms: Sequence[VM],
+    purpose: Purpose,
+    *,
+    by_priority: bool = False,
+    only: str = "",
+    leave: bool = False,
+    plugged: Plugged = NONE,
+) -> Batch:
     """Decides for all of them and leaves the view as it was.
 
     ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
-    however many of the less urgent the other would place.
+    however many of the less urgent the other would place. ``leave``: no VM stays where it is. Refused if it is too large.
     """
-    classes = _classes(vms, by_priority)
-    spread = _tried(view, purpose, classes, "spread")
-    if not spread.refused:
-        return spread
-    compact = _tried(view, purpose, classes, "compact")
-    return compact if _tally(compact, classes) > _tally(spread, classes) else spread
+    if len(vms) > BATCH_MAX:
+        raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {len(vms):,}: split it")
+    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged)
+    classes = _classes(_units(view, vms), by_priority)
+    view.moving = dict.fromkeys(vm.id for vm in vms)
+    try:
+        spread = _tried(view, terms, classes, "spread")
+        if not spread.refused:
+            return spread
+        compact = _tried(view, terms, classes, "compact")
+        if _tally(compact, classes) <= _tally(spread, classes):
+            return spread
+        return replace(compact, gained=len(compact.placed) - len(spread.placed))
+    finally:
+        view.moving = {}
 
 
-def _tried(view: View, purpose: Purpose, classes: list[list[VM]], plan: Literal["spread", "compact"]) -> Batch:
-    trial = _Trial(view, purpose)
+def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
+    """In the order of their first VMs."""
+    bound: networkx.Graph[str] = networkx.Graph()
+    here = {vm.id: vm for vm in vms}
+    for vm in vms:
+        for group in view.groups_of(vm.id):
+            if group.rule.must and group.rule.aspect is Aspect.SAME_HOST:
+                networkx.add_path(bound, [other for other in group.vms if other in here])
+    done: dict[str, None] = {}
+    units: list[Unit] = []
+    for vm in vms:
+        if vm.id not in bound:
+            units.append(alone(vm))
+        elif vm.id not in done:
+            mates = networkx.node_connected_component(bound, vm.id)
+            units.append(together(tuple(other for other in vms if other.id in mates)))
+            done |= dict.fromkeys(other.id for other in units[-1].vms)
+    return units
+
+
+def _tried(view: View, terms: Terms, classes: list[list[Unit]], plan: Literal["spread", "compact"]) -> Batch:
+    trial = _Trial(view, terms)
     try:
         (_compact if plan == "compact" else _spread)(trial, classes)
         return Batch(trial.placed, trial.refused, plan)
@@ -55,105 +109,158 @@ def _tried(view: View, purpose: Purpose, classes: list[list[VM]], plan: Literal[
         trial.undo()
 
 
-def _classes(vms: Sequence[VM], by_priority: bool) -> list[list[VM]]:
+def _classes(units: list[Unit], by_priority: bool) -> list[list[Unit]]:
+    """By urgency; of VMs that are placed in one piece the most urgent counts."""
     if not by_priority:
-        return [list(vms)]
-    urgent_first = sorted(vms, key=lambda vm: _URGENCY[vm.priority])
-    return [list(group) for _, group in groupby(urgent_first, key=lambda vm: vm.priority)]
+        return [units]
+    urgent_first = sorted(units, key=_urgency)
+    return [list(group) for _, group in groupby(urgent_first, key=_urgency)]
 
 
-def _tally(batch: Batch, classes: list[list[VM]]) -> list[int]:
-    return [sum(vm.id in batch.placed for vm in group) for group in classes]
+def _urgency(unit: Unit) -> int:
+    return min(_URGENCY[vm.priority] for vm in unit.vms)
+
+
+def _tally(batch: Batch, classes: list[list[Unit]]) -> list[int]:
+    return [sum(vm.id in batch.placed for unit in units for vm in unit.vms) for units in classes]
 
 
 class _Trial:
-    """VMs placed for the sake of argument."""
+    """Units placed for the sake of argument."""
 
-    def __init__(self, view: View, purpose: Purpose) -> None:
+    def __init__(self, view: View, terms: Terms) -> None:
         self.placed: dict[str, Choice] = {}
         self.refused: dict[str, NoFit] = {}
-        self._view, self._purpose = view, purpose
+        self._view, self._terms = view, terms
         self._before: dict[str, Stake | None] = {}
 
-    def take(self, vm: VM, *, compact: bool) -> bool:
+    def has(self, unit: Unit) -> bool:
+        return unit.vms[0].id in self.placed
+
+    def take(self, unit: Unit, *, compact: bool) -> bool:
+        terms = self._terms
+        exclude = tuple(dict.fromkeys(vm.host for vm in unit.vms)) if terms.leave else ()
         try:
-            choice = decide(self._view, vm, self._purpose, compact=compact)
+            choice = decide(
+                self._view,
+                unit,
+                terms.purpose,
+                only=terms.only,
+                exclude=exclude,
+                compact=compact,
+                plugged=terms.plugged,
+            )
         except NoFit as refusal:
-            self.refused[vm.id] = refusal
+            self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
             return False
-        self.put(vm, choice)
+        self.put(unit, choice)
         return True
 
-    def put(self, vm: VM, choice: Choice) -> None:
-        self.refused.pop(vm.id, None)
-        self.placed[vm.id] = choice
-        self._before[vm.id] = self._view.stake(vm.id)
-        self._view.put_vm(replace(vm, reserved=choice.host))
+    def put(self, unit: Unit, choice: Choice) -> None:
+        for vm in unit.vms:
+            self.refused.pop(vm.id, None)
+            self.placed[vm.id] = choice
+            self._before[vm.id] = self._view.stake(vm.id)
+            self._view.put_vm(reserving(vm, choice, self._terms.purpose))
 
-    def give_back(self, vm: VM) -> Choice:
-        self._view.settle(vm.id, self._before.pop(vm.id))
-        return self.placed.pop(vm.id)
+    def give_back(self, unit: Unit) -> Choice:
+        choice = self.placed[unit.vms[0].id]
+        for vm in unit.vms:
+            self._view.settle(vm.id, self._before.pop(vm.id))
+            del self.placed[vm.id]
+        return choice
 
     def undo(self) -> None:
         for vm, stake in self._before.items():
             self._view.settle(vm, stake)
 
-    def in_the_way(self, vm: VM, among: Iterable[VM]) -> Iterator[VM]:
-        """Those of the placed VMs in whose place alone this one would fit, because only memory keeps it from there."""
+    def refusal(self, unit: Unit) -> NoFit:
+        return self.refused[unit.vms[0].id]
+
+    def refuse(self, unit: Unit, refusal: NoFit) -> None:
+        self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
+
+    def in_the_way(self, unit: Unit, among: Iterable[Unit]) -> Iterator[Unit]:
+        """Those of the placed units in whose place alone this one would fit, because only memory keeps it from there."""
         view, placed = self._view, self.placed
-        own = view.lift(vm.id)
-        fits_but_for_memory = screen(replace(vm, memory_mib=0), view).fits
-        view.settle(vm.id, own)
+        own = [(vm.id, view.lift(vm.id)) for vm in unit.vms]
+        small = unit._replace(whole=replace(unit.whole, memory_mib=0))
+        fits_but_for_memory = screen(small, view, self._terms.purpose, plugged=self._terms.plugged.filters).fits
+        for id, stake in own:
+            view.settle(id, stake)
         for other in among:
-            row = view.rows[placed[other.id].host] if other.id in placed else -1
-            if row >= 0 and fits_but_for_memory[row] and view.free_mib[row] + other.memory_mib >= vm.memory_mib:
+            row = view.rows[placed[other.vms[0].id].host] if self.has(other) else -1
+            short = unit.whole.memory_mib - other.whole.memory_mib
+            if row >= 0 and fits_but_for_memory[row] and view.free_mib[row] >= short:
                 yield other
 
+    def kept_apart(self, unit: Unit, among: Iterable[Unit]) -> Iterator[Unit]:
+        """Placed units that a must rule keeps from this one."""
+        mates = {
+            mate: None
+            for vm in unit.vms
+            for group in self._view.groups_of(vm.id)
+            if group.rule.must and group.rule.aspect is Aspect.DIFFERENT_HOSTS
+            for mate in group.vms
+        }
+        return (other for other in among if self.has(other) and any(vm.id in mates for vm in other.vms))
 
-def _spread(trial: _Trial, classes: list[list[VM]]) -> None:
-    for vm in chain.from_iterable(classes):
-        trial.take(vm, compact=False)
+
+def reserving(vm: VM, choice: Choice, purpose: Purpose) -> VM:
+    """The VM with its place; what runs and is moved keeps its pins until it has arrived."""
+    unpinned = choice.unpinned if purpose.begins else vm.unpinned
+    return replace(vm, reserved=choice.host, unpinned=unpinned)
 
 
-def _compact(trial: _Trial, classes: list[list[VM]]) -> None:
-    left: list[VM] = []
-    for vms in classes:
-        _pack(trial, sorted(vms, key=lambda vm: -vm.memory_mib))
-        left += sorted((vm for vm in vms if vm.id in trial.refused), key=lambda vm: vm.memory_mib)
+def _spread(trial: _Trial, classes: list[list[Unit]]) -> None:
+    for unit in chain.from_iterable(classes):
+        trial.take(unit, compact=False)
+
+
+def _compact(trial: _Trial, classes: list[list[Unit]]) -> None:
+    left: list[Unit] = []
+    for units in classes:
+        _pack(trial, sorted(units, key=lambda unit: -unit.whole.memory_mib))
+        left += sorted((unit for unit in units if not trial.has(unit)), key=lambda unit: unit.whole.memory_mib)
         before = -1
         while before != len(trial.placed):  # each one that finds a place after all may have left room for another
             before = len(trial.placed)
-            for vm in left:
-                if vm.id in trial.refused:
-                    _squeeze_in(trial, vm, classes)
+            for unit in left:
+                if not trial.has(unit):
+                    _squeeze_in(trial, unit, classes)
 
 
-def _pack(trial: _Trial, largest_first: list[VM]) -> None:
+def _pack(trial: _Trial, largest_first: list[Unit]) -> None:
     """Best fit. What does not fit takes the place of the largest: as many VMs, and more room.
 
     Largest first alone packs well, but when memory cannot suffice it starves the many small ones, and places fewer VMs
     than spreading does.
     """
-    for vm in largest_first:
-        if trial.take(vm, compact=True):
+    for unit in largest_first:
+        if trial.take(unit, compact=True):
             continue
-        larger = (other for other in trial.in_the_way(vm, largest_first) if other.memory_mib > vm.memory_mib)
+        larger = (
+            other
+            for other in trial.in_the_way(unit, largest_first)
+            if other.whole.memory_mib > unit.whole.memory_mib and len(other.vms) <= len(unit.vms)
+        )
         if other := next(larger, None):
             trial.give_back(other)
-            trial.take(vm, compact=True)
+            trial.take(unit, compact=True)
             trial.take(other, compact=True)  # hardly, but then its refusal says why
 
 
-def _squeeze_in(trial: _Trial, vm: VM, classes: list[list[VM]]) -> None:
-    """Places the VM after all, if need be by moving one other of a small batch."""
-    if trial.take(vm, compact=True) or len(trial.placed) > SMALL_BATCH:
+def _squeeze_in(trial: _Trial, unit: Unit, classes: list[list[Unit]]) -> None:
+    """Places the unit after all, if need be by moving one other of a small batch."""
+    if trial.take(unit, compact=True) or len(trial.placed) > SMALL_BATCH:
         return
-    refusal = trial.refused[vm.id]
-    for other in trial.in_the_way(vm, chain.from_iterable(classes)):
+    refusal = trial.refusal(unit)
+    everyone = list(chain.from_iterable(classes))
+    for other in (*trial.in_the_way(unit, everyone), *trial.kept_apart(unit, everyone)):
         was = trial.give_back(other)
-        if trial.take(vm, compact=True):
+        if trial.take(unit, compact=True):
             if trial.take(other, compact=True):
                 return
-            trial.give_back(vm)
+            trial.give_back(unit)
         trial.put(other, was)
-        trial.refused[vm.id] = refusal
+        trial.refuse(unit, refusal)

@@ -1,6 +1,7 @@
-"""The hard rules of placement, in order: each says, for all hosts at once, which of them may take a VM.
+"""The rules that turn hosts away, in order: each says, for all hosts at once, which of them may take a VM.
 
-To add a rule: one function and its line in ``FILTERS``. A host is counted against the first filter that turns it away.
+To add a rule: one function and its line in ``FILTERS``. A host is counted against the first filter that turns it away, so
+what outranks others in a report stands before them (docs/decisions/0015).
 """
 
 from __future__ import annotations
@@ -8,17 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ave.model.host import HostState
-from ave.placement.view import STATES, View
+from ave.placement.groups import kept
+from ave.placement.purpose import Purpose
+from ave.placement.view import STATES, Mask, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ave.model.vm import VM
-
-Mask = NDArray[np.bool_]
+    from ave.placement.unit import Unit
 
 ANY_MODEL: Final = "any"
 _IN_MAINTENANCE: Final = np.array([s in (HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE) for s in STATES])
@@ -28,17 +28,17 @@ _ONE: Final = np.uint64(1)
 _KEPT_LIMIT: Final = 256  # distinct requests remembered between two host changes; 50 kB each at 10,000 hosts
 
 
-def available(vm: VM, view: View) -> Mask:
+def available(unit: Unit, view: View, purpose: Purpose) -> Mask:
     return np.take(_AVAILABLE, view.state)
 
 
-def out_of_maintenance(vm: VM, view: View) -> Mask:
+def out_of_maintenance(unit: Unit, view: View, purpose: Purpose) -> Mask:
     return ~np.take(_IN_MAINTENANCE, view.state)
 
 
-def networks_present(vm: VM, view: View) -> Mask:
+def networks_present(unit: Unit, view: View, purpose: Purpose) -> Mask:
     present = np.ones(len(view), np.bool_)
-    for network in vm.networks:
+    for network in dict.fromkeys(network for vm in unit.vms for network in vm.networks):
         where = view.network_bit(network)
         if where is None:
             return np.zeros(len(view), np.bool_)
@@ -47,37 +47,57 @@ def networks_present(vm: VM, view: View) -> Mask:
     return present
 
 
-def cpu_compatible(vm: VM, view: View) -> Mask:
+def cpu_compatible(unit: Unit, view: View, purpose: Purpose) -> Mask:
     """A host of model "any" promises to run every model, and a VM of model "any" runs on every host."""
-    if vm.cpu_model == ANY_MODEL:
-        return np.ones(len(view), np.bool_)
-    same: Mask = view.cpu_model == view.model_code(vm.cpu_model)
-    same |= view.cpu_model == view.model_code(ANY_MODEL)
-    return same
+    able = np.ones(len(view), np.bool_)
+    for model in dict.fromkeys(vm.cpu_model for vm in unit.vms if vm.cpu_model != ANY_MODEL):
+        able &= (view.cpu_model == view.model_code(model)) | (view.cpu_model == view.model_code(ANY_MODEL))
+    return able
 
 
-def enough_memory(vm: VM, view: View) -> Mask:
+def enough_memory(unit: Unit, view: View, purpose: Purpose) -> Mask:
     """The VM itself is not in the view while it is being placed, so memory it holds already is not counted twice."""
-    return view.free_mib >= vm.memory_mib
+    return view.free_mib >= unit.whole.memory_mib
+
+
+def enough_cpus_for_pins(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
+    """Strict for what a user asks for; a rescue only prefers such hosts."""
+    wanted = unit.exclusive_cpus
+    return view.free_cpus >= wanted if wanted and purpose is not Purpose.RESCUE else None
+
+
+def enough_nics(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
+    wanted = unit.nics
+    return view.free_nics >= wanted if wanted and view.limits("nics") else None
+
+
+def enough_attachments(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
+    wanted = unit.media
+    return view.free_volumes >= wanted if wanted and view.limits("volumes") else None
 
 
 class Filter(NamedTuple):
     name: str
     phrase: str  # why a host was turned away: "the host …"
-    passes: Callable[[VM, View], Mask]
+    passes: Callable[[Unit, View, Purpose], Mask | None]  # None: every host
     steady: bool = False  # depends on the hosts and on the VM's networks and CPU model alone: its answer is kept
 
 
 FILTERS: Final = (
+    Filter("PlacementGroupMustFilter", "is ruled out by a placement group", kept),
     Filter("HostAvailableFilter", "is not online", available, steady=True),
     Filter("MaintenanceFilter", "is in maintenance or about to be", out_of_maintenance, steady=True),
     Filter("NetworkFilter", "lacks a network of the VM", networks_present, steady=True),
     Filter("CpuModelFilter", "has another CPU model than the VM needs", cpu_compatible, steady=True),
     Filter("HostAvailableMemoryFilter", "has too little free memory", enough_memory),
+    Filter("CpuPinningFilter", "has too few CPUs left that the VM could have for itself", enough_cpus_for_pins),
+    Filter("NicCapacityFilter", "has no room for its NICs", enough_nics),
+    Filter("StorageCapacityFilter", "cannot attach so many more volumes", enough_attachments),
 )
+_GROUPS: Final = FILTERS[0]
 _STEADY: Final = tuple(f for f in FILTERS if f.steady)
-_LIVELY: Final = tuple(f for f in FILTERS if not f.steady)
-assert _STEADY + _LIVELY == FILTERS, "steady filters come first: their answers are kept together"
+_ROOM: Final = FILTERS[1 + len(_STEADY) :]
+assert (_GROUPS, *_STEADY, *_ROOM) == FILTERS, "steady filters come together: their answers are kept together"
 
 
 class Screened(NamedTuple):
@@ -87,42 +107,61 @@ class Screened(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    masks: tuple[Mask, ...]  # of each steady filter alone
+    masks: tuple[Mask | None, ...]  # of each steady filter alone
     screened: Screened  # by all of them
 
 
-def screen(vm: VM, view: View, asked: Screened | None = None) -> Screened:
+def screen(
+    unit: Unit, view: View, purpose: Purpose, asked: Screened | None = None, plugged: tuple[Filter, ...] = ()
+) -> Screened:
     """Runs the chain, on all hosts or on those that ``asked`` has left over. Stops when none is left."""
-    kept = _keep(vm, view)
-    screened = kept.screened if asked is None else _narrow(asked, _STEADY, kept.masks)
-    if not screened.left:
-        return screened
-    return _narrow(screened, _LIVELY, (rule.passes(vm, view) for rule in _LIVELY))
+    known = _keep(unit, view, purpose)
+    grouped = kept(unit, view, purpose)
+    if grouped is None and asked is None:
+        screened = known.screened
+    else:
+        screened = _narrow(asked or everyone(view), (_GROUPS,), (grouped,))
+        screened = _narrow(screened, _STEADY, known.masks)
+    rest = (*_ROOM, *plugged)
+    return _narrow(screened, rest, (rule.passes(unit, view, purpose) for rule in rest))
 
 
-def masks(vm: VM, view: View) -> dict[str, Mask]:
+def masks(unit: Unit, view: View, purpose: Purpose, plugged: tuple[Filter, ...] = ()) -> dict[str, Mask]:
     """What each filter says by itself, by name and in order."""
-    lively = tuple(rule.passes(vm, view) for rule in _LIVELY)
-    return {rule.name: mask for rule, mask in zip(FILTERS, _keep(vm, view).masks + lively, strict=True)}
+    answers = (
+        _GROUPS.passes(unit, view, purpose),
+        *_keep(unit, view, purpose).masks,
+        *(rule.passes(unit, view, purpose) for rule in (*_ROOM, *plugged)),
+    )
+    ones = np.ones(len(view), np.bool_)
+    rules = (*FILTERS, *plugged)
+    return {rule.name: ones if mask is None else mask for rule, mask in zip(rules, answers, strict=True)}
 
 
-def _keep(vm: VM, view: View) -> _Kept:
-    wish = (vm.networks, vm.cpu_model)
-    kept: _Kept | None = view.kept.get(wish)
-    if kept is None:
-        each = tuple(rule.passes(vm, view) for rule in _STEADY)
-        everyone = Screened(np.ones(len(view), np.bool_), len(view), {})
-        kept = _Kept(each, _narrow(everyone, _STEADY, each))
+def everyone(view: View) -> Screened:
+    return Screened(np.ones(len(view), np.bool_), len(view), {})
+
+
+def _keep(unit: Unit, view: View, purpose: Purpose) -> _Kept:
+    wish = tuple([(vm.networks, vm.cpu_model) for vm in unit.vms])
+    known: _Kept | None = view.kept.get(wish)
+    if known is None:
+        each = tuple(rule.passes(unit, view, purpose) for rule in _STEADY)
+        known = _Kept(each, _narrow(everyone(view), _STEADY, each))
         if len(view.kept) >= _KEPT_LIMIT:
             view.kept.clear()
-        view.kept[wish] = kept
-    return kept
+        view.kept[wish] = known
+    return known
 
 
-def _narrow(screened: Screened, rules: tuple[Filter, ...], answers: Iterable[Mask]) -> Screened:
+def _narrow(screened: Screened, rules: tuple[Filter, ...], answers: Iterable[Mask | None]) -> Screened:
     fits, left, rejected = screened
+    if not left:
+        return screened
     rejected = rejected.copy()
     for rule, passes in zip(rules, answers, strict=True):
+        if passes is None:
+            continue
         fits = fits & passes
         before, left = left, int(np.count_nonzero(fits))
         if left != before:

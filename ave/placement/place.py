@@ -1,15 +1,18 @@
-"""One decision: filters, then scores, then the host."""
+"""One decision: filters, then preferences, then scores, then the host."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ave.errors import NoFit
-from ave.placement.filters import Screened, screen
-from ave.placement.scores import Purpose, exact, lowest, tightest
+from ave.placement.filters import Filter, Screened, screen
+from ave.placement.preferences import PREFERENCES, Preference, narrow
+from ave.placement.purpose import Purpose
+from ave.placement.scores import exact, lowest, tightest
+from ave.placement.unit import Unit, alone
 
 if TYPE_CHECKING:
     from ave.model.vm import VM
@@ -18,35 +21,63 @@ if TYPE_CHECKING:
 TARGET: Final = "TargetHostFilter"  # hosts that the request itself rules out
 
 
+class Plugged(NamedTuple):
+    """Filters and preferences of others, after ours: what they turn away or prefer is reported by their own names."""
+
+    filters: tuple[Filter, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+
+
+NONE: Final = Plugged()
+
+
 class Choice(msgspec.Struct, frozen=True):
     host: str
     score: float  # for people; the decision was made in integers
     fitting: int  # hosts that passed every filter
     rejected: dict[str, int]  # filter -> hosts it was the first to turn away
+    passed_over: dict[str, int] = {}  # preference -> hosts that fit, and were passed over for it
+    unpinned: bool = False  # a rescue that has to do without CPUs of its own
 
 
-def place(view: View, vm: VM, purpose: Purpose, *, only: str = "", exclude: tuple[str, ...] = ()) -> Choice:
+def place(
+    view: View, vm: VM, purpose: Purpose, *, only: str = "", exclude: tuple[str, ...] = (), plugged: Plugged = NONE
+) -> Choice:
     """The host for this VM, or ``NoFit``. ``only``: the user named the host; ``exclude``: a migration's source."""
-    return decide(view, vm, purpose, only=only, exclude=exclude)
+    return decide(view, alone(vm), purpose, only=only, exclude=exclude, plugged=plugged)
 
 
 def decide(
-    view: View, vm: VM, purpose: Purpose, *, only: str = "", exclude: tuple[str, ...] = (), compact: bool = False
+    view: View,
+    unit: Unit,
+    purpose: Purpose,
+    *,
+    only: str = "",
+    exclude: tuple[str, ...] = (),
+    compact: bool = False,
+    plugged: Plugged = NONE,
 ) -> Choice:
-    own = view.lift(vm.id)  # the VM counts once, on the host under consideration
+    own = [(vm.id, view.lift(vm.id)) for vm in unit.vms]  # it counts once, on the host under consideration
     try:
-        screened = screen(vm, view, _asked(view, only, exclude) if only or exclude else None)
+        screened = screen(unit, view, purpose, asked(view, only, exclude), plugged.filters)
         if not screened.left:
-            raise NoFit(vm.id, len(view), screened.rejected)
-        row = tightest(view, screened.fits) if compact else lowest(vm, view, purpose, screened.fits)
-        part, whole = exact(vm, view, purpose, row)
-        return Choice(view.names[row], part / (2 * whole), screened.left, screened.rejected)
+            raise NoFit(unit.name, len(view), screened.rejected)
+        best, passed_over = narrow(screened.fits, unit, view, purpose, PREFERENCES + plugged.preferences)
+        row = tightest(view, best) if compact else lowest(unit.whole, view, purpose, best)
+        part, whole = exact(unit.whole, view, purpose, row)
+        wanted = unit.exclusive_cpus if purpose is Purpose.RESCUE else 0
+        unpinned = wanted > 0 and wanted > view.free_cpus.item(row)
+        return Choice(view.names[row], part / (2 * whole), screened.left, screened.rejected, passed_over, unpinned)
     finally:
-        if own is not None:
-            view.settle(vm.id, own)
+        for id, stake in own:
+            if stake is not None:
+                view.settle(id, stake)
 
 
-def _asked(view: View, only: str, exclude: tuple[str, ...]) -> Screened:
+def asked(view: View, only: str, exclude: tuple[str, ...]) -> Screened | None:
+    """What the request itself rules out; None: nothing."""
+    if not only and not exclude:
+        return None
     fits = np.zeros(len(view), np.bool_) if only else np.ones(len(view), np.bool_)
     if only in view.rows:
         fits[view.rows[only]] = True

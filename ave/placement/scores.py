@@ -9,23 +9,18 @@ The host of the lowest exact score can be above the lowest float by no more than
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ave.placement.purpose import Purpose
+
 if TYPE_CHECKING:
     from ave.model.vm import VM
-    from ave.placement.filters import Mask
-    from ave.placement.view import Floats, Ints, View
+    from ave.placement.view import Floats, Ints, Mask, View
 
 _SLACK: Final = 1 + 2.0**-48
 _PLENTY: Final = np.iinfo(np.int64).max
-
-
-class Purpose(StrEnum):
-    START = "start"  # create, start, cold migrate: the VM is not running
-    LIVE = "live"  # live migrate, HA: it is, or should be
 
 
 def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:

@@ -8,36 +8,49 @@ a decision lifts its VM out of the columns and puts it back.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ave.model.host import Host, HostState
+from ave.model.group import Group
+from ave.model.host import Host, HostState, Zone
 from ave.model.vm import VM, VMState
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+Mask = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 STATES: Final = tuple(HostState)
 _STATE_CODE: Final = {state: code for code, state in enumerate(STATES)}
-_SUMS: Final = ("running_vcpus", "running_mib", "all_vcpus", "all_mib", "held_mib", "vm_count")
+_LOADS: Final = ("running_vcpus", "running_mib", "all_vcpus", "all_mib", "held_mib", "vm_count")
+_SUMS: Final = (*_LOADS, "held_cpus", "held_nics", "held_volumes")
+_LIMITS: Final = ("exclusive_cpus", "nics_max", "volumes_max")
 _COLUMNS: Final[dict[str, type[np.generic]]] = {
     "state": np.int8,
     "cpu_model": np.int32,
-    **dict.fromkeys(("cpus", "memory_mib", "reserve_mib", "free_mib", "_tie", *_SUMS), np.int64),
+    "zone": np.int32,
+    **dict.fromkeys(("cpus", "memory_mib", "reserve_mib", "free_mib", "_tie", *_LIMITS, *_SUMS), np.int64),
     **dict.fromkeys(("per_cpu", "per_mib", "all_share", "running_share", "running_load"), np.float64),
 }
 _NOTHING: Final = [0] * len(_SUMS)
 _WORD_BITS: Final = 64
 _NAME_BITS: Final = 32  # below the VM count in a tie
 
-# How much of its host a VM takes; each level includes those below it.
-_ASSIGNED, _HOLDING, _RUNNING = range(3)
+NO_LIMIT: Final = 1 << 40
+
+# How much of its host a VM takes; each level includes those below it. What is left of a lost one holds room, and is nowhere.
+_ASSIGNED, _LOST, _HOLDING, _RUNNING = range(4)
+_LEVELS: Final = {
+    VMState.STARTING: _HOLDING,
+    VMState.RUNNING: _RUNNING,
+    VMState.SUSPENDED: _HOLDING,
+    VMState.UNKNOWN: _LOST,
+}
 
 
 class Stake(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +61,20 @@ class Stake(msgspec.Struct, frozen=True, gc=False):
     host: str  # "" if it is on none
     level: int
     reserved: str  # the further host where a Job holds room for it, or ""
+    cpus: int = 0  # that it has for itself on its host …
+    reserved_cpus: int = 0  # … and shall have on the further one
+    nics: int = 0
+    volumes: int = 0
+
+
+class Seats(NamedTuple):
+    """Where a VM is, for the rules that tie VMs to each other."""
+
+    hosts: tuple[str, ...]  # wherever it runs or stands still, and where it is going to
+    goal: str  # where it is going to be, or "": nobody knows yet
+
+
+_NOWHERE: Final = Seats((), "")
 
 
 class View:
@@ -58,6 +85,10 @@ class View:
     cpus: Ints
     memory_mib: Ints
     reserve_mib: Ints
+    exclusive_cpus: Ints
+    nics_max: Ints
+    volumes_max: Ints
+    zone: NDArray[np.int32]  # see `zone_code`
     # Sums over the VMs on it; what is in flight to it counts as if it ran there already.
     running_vcpus: Ints
     running_mib: Ints
@@ -65,6 +96,9 @@ class View:
     all_mib: Ints
     held_mib: Ints
     vm_count: Ints
+    held_cpus: Ints
+    held_nics: Ints
+    held_volumes: Ints
     free_mib: Ints  # memory - reserve - held; negative on an overfull host
     # Floats, which only nominate candidates (scores.py).
     per_cpu: Floats  # 1 / cpus
@@ -83,6 +117,12 @@ class View:
         self._strangers: dict[str, list[int]] = {}  # sums of hosts that VMs name and nobody has put yet
         self._bits: dict[str, int] = {}
         self._models: dict[str, int] = {}
+        self._zones: dict[str, int] = {}
+        self.primary_zones: dict[str, None] = {}
+        self._groups: dict[str, Group] = {}
+        self._groups_of: dict[str, dict[str, Group]] = {}  # VM -> the enabled ones that it is in
+        self.moving: dict[str, None] = {}  # VMs that are being placed together: where they are binds none of the others
+        self._limited = dict.fromkeys(("nics", "volumes"), 0)  # hosts that have such a limit
         self._new_names = False
         self._whole: dict[str, NDArray[Any]] = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
         self._words: list[NDArray[np.uint64]] = []
@@ -97,7 +137,11 @@ class View:
             row = self._add_row(host.id)
         self.state[row] = _STATE_CODE[host.state]
         self.cpu_model[row] = self._models.setdefault(host.cpu_model, len(self._models))
+        self.zone[row] = self._zones.setdefault(host.zone, len(self._zones))
         self.cpus[row], self.memory_mib[row], self.reserve_mib[row] = host.cpus, host.memory_mib, host.reserve_mib
+        self.exclusive_cpus[row] = host.exclusive_cpus
+        self._limit("nics", row, host.nics_max)
+        self._limit("volumes", row, host.volumes_max)
         self.free_mib[row] = host.memory_mib - host.reserve_mib - self.held_mib[row]
         self.per_cpu[row], self.per_mib[row] = 1 / host.cpus, 1 / host.memory_mib
         for word in self._words:
@@ -115,6 +159,8 @@ class View:
         row = self.rows.pop(host, None)
         if row is None:
             return
+        self._limit("nics", row, 0)
+        self._limit("volumes", row, 0)
         sums = [int(getattr(self, name)[row]) for name in _SUMS]
         if any(sums):  # its VMs outlive it
             self._strangers[host] = sums
@@ -129,13 +175,18 @@ class View:
 
     def put_vm(self, vm: VM) -> None:
         """From now on the VM counts as this document says, and no longer as an earlier one did."""
-        level = _RUNNING if vm.state is VMState.RUNNING else _HOLDING if vm.holds_memory else _ASSIGNED
+        level = _LEVELS.get(vm.state, _ASSIGNED)
         reserved = vm.reserved
         if reserved == vm.host and reserved:
             if level == _ASSIGNED:  # being started where it was last: one VM, counted once
                 level = _RUNNING
             reserved = ""
-        stake = Stake(vm.vcpus, vm.memory_mib, vm.host, level, reserved)
+        cpus = vm.vcpus if vm.pinned and not vm.unpinned else 0
+        reserved_cpus = (
+            vm.vcpus if vm.pinned and level == _RUNNING else cpus
+        )  # who moves is pinned again where it arrives
+        nics, volumes = len(vm.networks), len(vm.media)
+        stake = Stake(vm.vcpus, vm.memory_mib, vm.host, level, reserved, cpus, reserved_cpus, nics, volumes)
         old = self._stakes.get(vm.id)
         if old != stake:
             if old is not None:
@@ -163,6 +214,72 @@ class View:
     def stake(self, vm: str) -> Stake | None:
         return self._stakes.get(vm)
 
+    # Groups and zones
+
+    def put_zone(self, zone: Zone) -> None:
+        self._zones.setdefault(zone.id, len(self._zones))
+        if zone.primary:
+            self.primary_zones[zone.id] = None
+        else:
+            self.primary_zones.pop(zone.id, None)
+
+    def put_group(self, group: Group) -> None:
+        self.drop_group(group.id)
+        self._groups[group.id] = group
+        for vm in group.vms if group.enabled else ():
+            self._groups_of.setdefault(vm, {})[group.id] = group
+
+    def drop_group(self, group: str) -> None:
+        old = self._groups.pop(group, None)
+        for vm in old.vms if old is not None and old.enabled else ():
+            del self._groups_of[vm][group]
+            if not self._groups_of[vm]:
+                del self._groups_of[vm]
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return tuple(self._groups.values())
+
+    def groups_of(self, vm: str) -> tuple[Group, ...]:
+        """The enabled groups that it is in, by name."""
+        known = self._groups_of.get(vm)
+        return tuple(sorted(known.values(), key=lambda group: group.id)) if known else ()
+
+    def seats(self, vm: str) -> Seats:
+        stake = self._stakes.get(vm)
+        if stake is None:
+            return _NOWHERE
+        here = stake.host if stake.level >= _HOLDING else ""
+        goal = stake.reserved or ("" if vm in self.moving else here)
+        return Seats(tuple(dict.fromkeys(host for host in (here, stake.reserved) if host)), goal)
+
+    def zone_code(self, zone: str) -> int:
+        return self._zones.get(zone, -1)
+
+    # What is left
+
+    @property
+    def free_cpus(self) -> Ints:
+        """That a VM could have for itself."""
+        return self.exclusive_cpus - self.held_cpus
+
+    @property
+    def free_nics(self) -> Ints:
+        return self.nics_max - self.held_nics
+
+    @property
+    def free_volumes(self) -> Ints:
+        return self.volumes_max - self.held_volumes
+
+    def limits(self, what: str) -> bool:
+        """Has any host a limit of "nics" or "volumes"?"""
+        return self._limited[what] > 0
+
+    def _limit(self, what: str, row: int, most: int) -> None:
+        column = self._whole[f"{what}_max"]
+        self._limited[what] += (most > 0) - bool(0 < column[row] < NO_LIMIT)
+        column[row] = most or NO_LIMIT
+
     def copy(self) -> View:
         """A view of the same cluster to try things on; costs one pass over the columns and one over the VMs."""
         twin = View()
@@ -171,6 +288,9 @@ class View:
         twin._stakes = self._stakes.copy()
         twin._strangers = {host: sums[:] for host, sums in self._strangers.items()}
         twin._bits, twin._models, twin._new_names = self._bits.copy(), self._models.copy(), self._new_names
+        twin._zones, twin.primary_zones = self._zones.copy(), self.primary_zones.copy()
+        twin._groups, twin._limited = self._groups.copy(), self._limited.copy()
+        twin._groups_of = {vm: groups.copy() for vm, groups in self._groups_of.items()}
         twin._whole = {name: column.copy() for name, column in self._whole.items()}
         twin._words = [word.copy() for word in self._words]
         twin._reach()
@@ -195,33 +315,42 @@ class View:
 
     def _count(self, stake: Stake, sign: int) -> None:
         if stake.host:
-            self._add(stake.host, sign, stake.vcpus, stake.memory_mib, stake.level)
+            self._add(stake.host, sign, stake, stake.level, stake.cpus)
         if stake.reserved:
-            self._add(stake.reserved, sign, stake.vcpus, stake.memory_mib, _RUNNING)
+            self._add(stake.reserved, sign, stake, _RUNNING, stake.reserved_cpus)
 
-    def _add(self, host: str, sign: int, vcpus: int, memory_mib: int, level: int) -> None:
-        vcpus, memory_mib = sign * vcpus, sign * memory_mib
+    def _add(self, host: str, sign: int, stake: Stake, level: int, cpus: int) -> None:
+        vcpus, memory_mib = sign * stake.vcpus, sign * stake.memory_mib
         self.allocated_vcpus += vcpus
         row = self.rows.get(host)
         if row is None:
-            runs, holds = level == _RUNNING, level >= _HOLDING
-            changes = (vcpus * runs, memory_mib * runs, vcpus, memory_mib, memory_mib * holds, sign)
-            sums = [old + change for old, change in zip(self._strangers.pop(host, _NOTHING), changes, strict=True)]
-            if any(sums):
-                self._strangers[host] = sums
+            self._estrange(host, sign, stake, level, cpus)
             return
         cells = self._cells
         cells.vm_count[row] += sign
         cells._tie[row] += sign << _NAME_BITS
         cells.all_vcpus[row] += vcpus
         cells.all_mib[row] += memory_mib
-        if level >= _HOLDING:
+        if level >= _LOST:
             cells.held_mib[row] += memory_mib
             cells.free_mib[row] -= memory_mib
+            cells.held_nics[row] += sign * stake.nics
+            cells.held_volumes[row] += sign * stake.volumes
+            if cpus:
+                cells.held_cpus[row] += sign * cpus
         if level == _RUNNING:
             cells.running_vcpus[row] += vcpus
             cells.running_mib[row] += memory_mib
         self._divide(row)
+
+    def _estrange(self, host: str, sign: int, stake: Stake, level: int, cpus: int) -> None:
+        """Count it for when its host is put."""
+        runs, holds = level == _RUNNING, level >= _LOST
+        load = (stake.vcpus * runs, stake.memory_mib * runs, stake.vcpus, stake.memory_mib, stake.memory_mib * holds, 1)
+        changes = (*load, cpus * holds, stake.nics * holds, stake.volumes * holds)
+        sums = [old + sign * change for old, change in zip(self._strangers.pop(host, _NOTHING), changes, strict=True)]
+        if any(sums):
+            self._strangers[host] = sums
 
     def _divide(self, row: int) -> None:
         """The floats that follow from the sums. Divided anew each time: added up, they would drift."""
@@ -243,6 +372,7 @@ class View:
         self._reach()
         for name, total in zip(_SUMS, self._strangers.pop(host, _NOTHING), strict=True):
             getattr(self, name)[row] = total
+        self.nics_max[row] = self.volumes_max[row] = NO_LIMIT
         return row
 
     def _reach(self) -> None:

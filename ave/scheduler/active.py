@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from ave.errors import NoFit, Stale, Unavailable
 from ave.jobs.verb import TaskKind
 from ave.model.cluster import Role
-from ave.model.host import Host
+from ave.model.group import Group
+from ave.model.host import Host, Zone
 from ave.model.vm import VM
 from ave.model.work import Fact, Work
-from ave.placement.batch import place_batch
-from ave.placement.place import place
+from ave.placement.batch import place_batch, reserving
+from ave.placement.place import NONE, Choice, Plugged, place
 from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
 from ave.scheduler.maintenance import CLOSE, close
@@ -34,8 +35,10 @@ Placements = dict[str, Fact]
 class Scheduler:
     """Standby until this host leads; then Active with every role, until it does not."""
 
-    def __init__(self, ports: Ports, leadership: Leadership, on_change: Callable[[], None]) -> None:
-        self._ports = ports
+    def __init__(
+        self, ports: Ports, leadership: Leadership, on_change: Callable[[], None], plugged: Plugged = NONE
+    ) -> None:
+        self._ports, self._plugged = ports, plugged
         self._held = Held(ports, leadership)
         self._on_change = on_change
         self._deciding = Slots(ports.runtime, 1)
@@ -64,7 +67,7 @@ class Scheduler:
         runtime, store = self._ports.runtime, self._ports.store
         while True:
             try:
-                watch = await store.watch((Host, VM))
+                watch = await store.watch((Host, VM, Group, Zone))
                 try:
                     taken = {name: await take_role(self._ports, name, term) for name in ROLES}
                     mirror = Mirror()
@@ -94,13 +97,14 @@ class Scheduler:
                 role, mirror = self._active()
                 for vm in vms:
                     mirror.learn(vm)
-                facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
-                facts |= self._decide(mirror, vms, asked)
+                decided = self._decide(mirror, vms, asked)
                 try:
-                    await self._reserve(role, mirror, vms, facts)
-                    return facts
+                    await self._reserve(role, mirror, vms, decided, asked)
                 except Conflict:
                     continue  # something moved under the decision: decide again
+                self._tell(decided, asked)
+                facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
+                return facts | {vm: _fact(answer) for vm, answer in decided.items()}
         raise Unavailable("the cluster changes faster than placement can be decided")
 
     async def close(self, ports: Ports, task: Work) -> Placements:
@@ -115,33 +119,58 @@ class Scheduler:
             raise Unavailable("this host is not the Active VM Scheduler any more")
         return role, mirror
 
-    def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> Placements:
-        if len(vms) > 1 and not asked.host and not asked.leave:
-            batch = place_batch(mirror.view, vms, asked.purpose, by_priority=asked.by_priority)
-            facts = {id: Fact(host=choice.host) for id, choice in batch.placed.items()}
-            return facts | {id: Fact(refusal=str(why)) for id, why in batch.refused.items()}
-        facts = {}
-        scratch = mirror.view.copy() if len(vms) > 1 else mirror.view
-        for vm in vms:
+    def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> dict[str, Choice | NoFit]:
+        if len(vms) == 1:
+            (vm,), exclude = vms, (vms[0].host,) if asked.leave else ()
             try:
-                choice = place(scratch, vm, asked.purpose, only=asked.host, exclude=(vm.host,) if asked.leave else ())
+                choice = place(mirror.view, vm, asked.purpose, only=asked.host, exclude=exclude, plugged=self._plugged)
+                return {vm.id: choice}
             except NoFit as why:
-                facts[vm.id] = Fact(refusal=str(why))
-                continue
-            facts[vm.id] = Fact(host=choice.host)
-            if len(vms) > 1:
-                scratch.put_vm(msgspec.structs.replace(vm, reserved=choice.host))
-        return facts
+                return {vm.id: why}
+        batch = place_batch(
+            mirror.view,
+            vms,
+            asked.purpose,
+            by_priority=asked.by_priority,
+            only=asked.host,
+            leave=asked.leave,
+            plugged=self._plugged,
+        )
+        return {**batch.placed, **batch.refused}
 
-    async def _reserve(self, role: Role, mirror: Mirror, vms: Sequence[VM], facts: Placements) -> None:
-        """Commit the decision against what it was decided on: the term, the hosts' states, the VMs."""
-        hosts = dict.fromkeys(fact.host for fact in facts.values() if fact.host)
+    async def _reserve(
+        self, role: Role, mirror: Mirror, vms: Sequence[VM], decided: Mapping[str, Choice | NoFit], asked: Placing
+    ) -> None:
+        """Commit the decision against what it was decided on: the term, the hosts' states, the groups, the VMs."""
         writes: list[Write] = [still_held(role)]
-        writes += [Check(Host, host, {"version": mirror.hosts[host].version}) for host in hosts]
-        placed = [vm for vm in vms if facts[vm.id].host]
-        writes += [Change(VM, vm.id, {"version": vm.version}, {"reserved": facts[vm.id].host}) for vm in placed]
-        if not placed:
+        changes: list[Write] = []
+        hosts: dict[str, None] = {}
+        groups: dict[str, None] = {}
+        for vm in vms:
+            choice = decided[vm.id]
+            if isinstance(choice, Choice):
+                hosts[choice.host] = None
+                groups |= dict.fromkeys(group.id for group in mirror.view.groups_of(vm.id))
+                after = reserving(vm, choice, asked.purpose)
+                set = {"reserved": after.reserved, "unpinned": after.unpinned}
+                changes.append(Change(VM, vm.id, {"version": vm.version}, set))
+        if not changes:
             return
-        answers = await self._ports.store.commit(*writes)
-        for vm in answers[len(writes) - len(placed) :]:
+        writes += [Check(Host, host, {"version": mirror.hosts[host].version}) for host in hosts]
+        writes += [Check(Group, group, {"version": mirror.groups[group].version}) for group in groups]
+        answers = await self._ports.store.commit(*writes, *changes)
+        for vm in answers[len(writes) :]:
             mirror.learn(vm)
+
+    def _tell(self, decided: Mapping[str, Choice | NoFit], asked: Placing) -> None:
+        """Each decision, for whoever reads the log: ``ave explain placement`` has the whole of it."""
+        for vm, answer in decided.items():
+            if isinstance(answer, Choice):
+                fields = {"host": answer.host, "fitting": answer.fitting, "passed_over": answer.passed_over}
+                self._ports.runtime.log("placed", vm=vm, purpose=str(asked.purpose), **fields, rejected=answer.rejected)
+            else:
+                self._ports.runtime.log("not placed", vm=vm, purpose=str(asked.purpose), rejected=dict(answer.rejected))
+
+
+def _fact(answer: Choice | NoFit) -> Fact:
+    return Fact(host=answer.host) if isinstance(answer, Choice) else Fact(refusal=str(answer))

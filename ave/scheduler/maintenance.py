@@ -17,7 +17,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Fact, Step, Work
 from ave.placement.batch import place_batch
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.ports.store import Check, Conflict, In, Replace, Store
 from ave.ports.together import Ports

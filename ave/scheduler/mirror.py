@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ave.model.host import Host
+from ave.model.group import Group
+from ave.model.host import Host, Zone
 from ave.model.vm import VM
 from ave.placement.view import View
 from ave.ports.store import Store, Watch
@@ -22,9 +23,19 @@ class Mirror:
         self.on: dict[str, dict[str, None]] = {}  # host -> its VMs
         self.stale: dict[str, None] = {}  # VMs recorded under an epoch that their host has left behind
         self.changes = 0
-        self._apply: dict[str, Callable[[str, Any], None]] = {"host": self._host, "vm": self._vm}
+        self.groups: dict[str, Group] = {}
+        self._apply: dict[str, Callable[[str, Any], None]] = {
+            "host": self._host,
+            "vm": self._vm,
+            "group": self._group,
+            "zone": self._zone,
+        }
 
     async def read(self, store: Store) -> None:
+        for zone in await store.find(Zone):
+            self._zone(zone.id, zone)
+        for group in await store.find(Group):
+            self._group(group.id, group)
         for host in await store.find(Host):
             self._host(host.id, host)
         for vm in await store.find(VM):
@@ -53,6 +64,23 @@ class Mirror:
             if before is None or before.epoch != host.epoch:
                 for name in self.on.get(id, ()):
                     self._weigh(self.vms[name])
+        self.changes += 1
+
+    def learn_group(self, group: Group) -> None:
+        self._group(group.id, group)
+
+    def _group(self, id: str, group: Group | None) -> None:
+        if group is None:
+            if self.groups.pop(id, None) is not None:
+                self.view.drop_group(id)
+        elif id not in self.groups or self.groups[id].version < group.version:
+            self.groups[id] = group
+            self.view.put_group(group)
+        self.changes += 1
+
+    def _zone(self, id: str, zone: Zone | None) -> None:
+        if zone is not None:
+            self.view.put_zone(zone)
         self.changes += 1
 
     def _vm(self, id: str, vm: VM | None) -> None:

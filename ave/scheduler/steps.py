@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.model.work import Step
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.scheduler.role import SCHEDULER
 
 PLACE = "place"  # the function, and the name of its step

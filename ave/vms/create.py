@@ -16,7 +16,7 @@ from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVMs, NewVM
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.ports.store import Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step

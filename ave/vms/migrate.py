@@ -15,7 +15,7 @@ from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.model.work import Result, Step, Work
 from ave.operations import MigrateVMs
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.ports.hypervisor import DomainState
 from ave.ports.store import Check, Conflict
 from ave.ports.together import Ports

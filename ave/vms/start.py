@@ -17,7 +17,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Step, Work
 from ave.operations import StartVMs
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports

@@ -12,7 +12,7 @@ from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.placement.batch import place_batch
 from ave.placement.place import place
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from tests.bench.row import Row
 from tests.reference.placement import Sums, allocated_vcpus, plain

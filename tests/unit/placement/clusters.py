@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
-from ave.model.host import Host, HostState
+from ave.model.group import Aspect, Group, GroupState, Rule
+from ave.model.host import Host, HostState, Zone
 from ave.model.vm import PRIORITIES, VM, VMState
 from ave.placement.view import View
 
 GIB = 1024
 NETWORKS = ("back", "front", "san")
 MODELS = ("any", "new", "old")
+ZONES = ("east", "west")
 
 
 def host(name: str, memory_gib: int = 64, cpus: int = 16, state: HostState = HostState.ONLINE, **facts) -> Host:
@@ -23,8 +25,18 @@ def vm(name: str, memory_gib: int = 4, vcpus: int = 2, state: VMState = VMState.
     return VM(id=name, state=state, vcpus=vcpus, memory_mib=memory_gib * GIB, **facts)
 
 
-def view(hosts: Iterable[Host], vms: Iterable[VM] = ()) -> View:
+def group(name: str, rule: Rule, vms: Iterable[str], **places) -> Group:
+    return Group(id=name, state=GroupState.ENABLED, rule=rule, vms=tuple(vms), **places)
+
+
+def view(
+    hosts: Iterable[Host], vms: Iterable[VM] = (), groups: Iterable[Group] = (), primary: Iterable[str] = ()
+) -> View:
     made = View()
+    for zone in primary:
+        made.put_zone(Zone(id=zone, primary=True))
+    for rule in groups:
+        made.put_group(rule)
     for each in hosts:
         made.put_host(each)
     for one in vms:
@@ -67,6 +79,10 @@ def some_host(draw, name: str) -> Host:
         reserve_mib=draw(st.integers(0, 8)),
         cpu_model=draw(st.sampled_from(("any", "any", *MODELS))),
         networks=draw(st.one_of(st.just(NETWORKS), networks)),
+        zone=draw(st.sampled_from(ZONES)),
+        exclusive_cpus=draw(st.sampled_from((0, 4, 8, 40))),
+        nics_max=draw(st.sampled_from((0, 0, 0, 1, 3))),
+        volumes_max=draw(st.sampled_from((0, 0, 0, 1, 3))),
     )
 
 
@@ -81,6 +97,9 @@ def some_vm(draw, name: str) -> VM:
         cpu_model=draw(st.sampled_from(("any", "any", "any", *MODELS))),
         networks=draw(st.one_of(st.just(()), networks)),
         priority=draw(st.sampled_from(PRIORITIES)),
+        pinned=draw(st.sampled_from((False, False, True))),
+        unpinned=draw(st.booleans()),
+        volumes=draw(st.sampled_from(((), ("a",), ("a", "b")))),
         host=draw(nowhere_or_host),
         reserved=draw(st.one_of(st.just(""), nowhere_or_host)),
     )
@@ -90,3 +109,27 @@ def some_vm(draw, name: str) -> VM:
 clusters = st.lists(host_names, unique=True, max_size=6).flatmap(lambda names: st.tuples(*map(some_host, names)))
 tenants = st.integers(0, 14).flatmap(lambda count: st.tuples(*(some_vm(f"v{n}") for n in range(count))))
 batches = st.integers(1, 14).flatmap(lambda count: st.tuples(*(some_vm(f"b{n}") for n in range(count))))
+
+
+@st.composite
+def some_group(draw, name: str) -> Group:
+    rule = draw(st.sampled_from(Rule))
+    hosts = (
+        draw(st.lists(host_names, min_size=1, unique=True, max_size=5))
+        if "hosts" in rule and rule.aspect in _PLACES
+        else []
+    )
+    return Group(
+        id=name,
+        state=draw(st.sampled_from((GroupState.ENABLED, GroupState.ENABLED, GroupState.DISABLED))),
+        rule=rule,
+        vms=tuple(draw(st.lists(vm_names, unique=True, max_size=8))),
+        hosts=tuple(hosts),
+        zone=draw(st.sampled_from(ZONES)) if rule.aspect is Aspect.ZONE else "",
+    )
+
+
+_PLACES = (Aspect.HOSTS, Aspect.NOT_HOSTS)
+vm_names = st.sampled_from([f"{kind}{n}" for kind in "bv" for n in range(8)])
+groups = st.integers(0, 4).flatmap(lambda count: st.tuples(*(some_group(f"g{n}") for n in range(count))))
+primaries = st.sampled_from(((), ("east",), ("east", "west")))

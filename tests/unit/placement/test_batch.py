@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ave.errors import NoFit
 from ave.model.vm import PRIORITIES, Priority, VMState
 from ave.placement.batch import place_batch
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from tests.reference import placement as reference
 from tests.unit.placement.clusters import GIB, batches, clusters, columns, host, tenants, view, vm
 

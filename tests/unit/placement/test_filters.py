@@ -1,24 +1,32 @@
+from typing import Any
+
 import pytest
 
 from ave.errors import NoFit
+from ave.model.group import Rule
 from ave.model.host import HostState
 from ave.model.vm import VMState
 from ave.placement.filters import FILTERS, masks, screen
 from ave.placement.place import place
-from ave.placement.scores import Purpose
-from tests.unit.placement.clusters import GIB, host, view, vm
+from ave.placement.purpose import Purpose
+from ave.placement.unit import alone
+from tests.unit.placement.clusters import GIB, group, host, view, vm
 
 
 def passes(name: str, of, hosts, vms=()) -> list[str]:
     rule = next(rule for rule in FILTERS if rule.name == name)
     seen = view(hosts, vms)
-    return [each.id for each in hosts if rule.passes(of, seen)[seen.rows[each.id]]]
+    mask = rule.passes(alone(of), seen, Purpose.START)
+    return [each.id for each in hosts if mask is None or mask[seen.rows[each.id]]]
 
 
 def test_only_a_host_that_is_online_is_available():
     hosts = [host(state.value, state=state) for state in HostState]
     assert passes("HostAvailableFilter", vm("v"), hosts) == ["online", "entering-maintenance", "maintenance"]
-    assert screen(vm("v"), view(hosts)).rejected == {"HostAvailableFilter": len(HostState) - 3, "MaintenanceFilter": 2}
+    assert screen(alone(vm("v")), view(hosts), Purpose.START).rejected == {
+        "HostAvailableFilter": len(HostState) - 3,
+        "MaintenanceFilter": 2,
+    }
 
 
 def test_maintenance_turns_vms_away_from_the_moment_it_is_entered():
@@ -46,9 +54,9 @@ def test_networks_beyond_the_sixty_fourth_count_as_well():
 
 def test_a_network_taken_from_a_host_is_gone():
     seen = view([host("h", networks=("a", "b"))])
-    assert screen(vm("v", networks=("a",)), seen).left == 1
+    assert screen(alone(vm("v", networks=("a",))), seen, Purpose.START).left == 1
     seen.put_host(host("h", networks=("b",)))
-    assert screen(vm("v", networks=("a",)), seen).left == 0
+    assert screen(alone(vm("v", networks=("a",))), seen, Purpose.START).left == 0
 
 
 def test_a_cpu_model_fits_itself_and_any():
@@ -87,40 +95,47 @@ def test_an_overfull_host_takes_nothing_more():
 
 
 def test_a_host_is_counted_against_the_first_filter_it_fails():
+    able: dict[str, Any] = {"networks": ("a", "b"), "exclusive_cpus": 8}
     hosts = [
+        host("forbidden", 1, state=HostState.FENCED),
         host("dead", 1, state=HostState.FENCED),
         host("resting", 1, state=HostState.MAINTENANCE),
         host("apart", 1),
-        host("old", 1, networks=("a",), cpu_model="old"),
-        host("small", 1, networks=("a",)),
+        host("old", 1, networks=("a", "b"), cpu_model="old"),
+        host("small", 1, networks=("a", "b")),
+        host("shared", networks=("a", "b"), nics_max=1),
+        host("narrow", nics_max=1, volumes_max=1, **able),
+        host("full", volumes_max=1, **able),
     ]
+    rule = group("g", Rule.MUST_NOT_HOSTS, ["v"], hosts=("forbidden",))
+    of = vm("v", networks=("a", "b"), cpu_model="new", pinned=True, volumes=("c", "d"))
     with pytest.raises(NoFit) as refusal:
-        place(view(hosts), vm("v", networks=("a",), cpu_model="new"), Purpose.START)
+        place(view(hosts, groups=[rule]), of, Purpose.START)
     assert list(refusal.value.rejected.items()) == [(rule.name, 1) for rule in FILTERS]
-    assert refusal.value.hosts == 5
+    assert refusal.value.hosts == len(hosts)
 
 
 def test_a_kept_answer_does_not_outlive_a_change_of_a_host():
     seen = view([host("h")])
-    assert screen(vm("v"), seen).left == 1
+    assert screen(alone(vm("v")), seen, Purpose.START).left == 1
     seen.put_host(host("h", state=HostState.SUSPECT))
-    assert screen(vm("v"), seen).left == 0
+    assert screen(alone(vm("v")), seen, Purpose.START).left == 0
     seen.put_host(host("g"))
-    assert screen(vm("v"), seen).left == 1
+    assert screen(alone(vm("v")), seen, Purpose.START).left == 1
     seen.drop_host("g")
-    assert screen(vm("v"), seen).left == 0
+    assert screen(alone(vm("v")), seen, Purpose.START).left == 0
 
 
 def test_the_number_of_kept_answers_is_bounded():
     seen = view([host("h", networks=("a",))])
     for n in range(1000):
-        assert screen(vm("v", networks=(f"net-{n}",)), seen).left == 0
+        assert screen(alone(vm("v", networks=(f"net-{n}",))), seen, Purpose.START).left == 0
     assert len(seen.kept) <= 256
 
 
 def test_each_filter_can_be_asked_by_itself():
     hosts = [host("a", 1), host("b", state=HostState.FENCED), host("c", networks=("x",))]
-    answers = masks(vm("v", networks=("x",)), view(hosts))
+    answers = masks(alone(vm("v", networks=("x",))), view(hosts), Purpose.START)
     assert list(answers) == [rule.name for rule in FILTERS]
     assert answers["HostAvailableFilter"].tolist() == [True, False, True]
     assert answers["NetworkFilter"].tolist() == [False, False, True]

@@ -1,14 +1,27 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ave.errors import NoFit
 from ave.model.host import Host, HostState
 from ave.model.vm import VMState
 from ave.placement.place import place
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from tests.reference import placement as reference
-from tests.unit.placement.clusters import clusters, columns, host, host_names, some_host, some_vm, tenants, view, vm
+from tests.unit.placement.clusters import (
+    clusters,
+    columns,
+    groups,
+    host,
+    host_names,
+    primaries,
+    some_host,
+    some_vm,
+    tenants,
+    view,
+    vm,
+)
 
 RUNNING = VMState.RUNNING
 purposes = st.sampled_from(Purpose)
@@ -21,20 +34,25 @@ def outcome(decide, *args, **options):
         choice = decide(*args, **options)
     except NoFit as refusal:
         return refusal.vm, refusal.hosts, list(refusal.rejected.items())
-    return choice.host, choice.score, choice.fitting, list(choice.rejected.items())
+    passed_over = list(choice.passed_over.items())
+    return choice.host, choice.score, choice.fitting, list(choice.rejected.items()), passed_over, choice.unpinned
 
 
-@given(clusters, tenants, some_vm("v3"), purposes, wishes)
-@settings(max_examples=500)
-def test_the_columnar_answer_is_that_of_the_plain_rules(hosts, vms, of, purpose, wish):
+@given(clusters, tenants, some_vm("v3"), purposes, wishes, groups, primaries)
+@settings(max_examples=2000)
+def test_the_columnar_answer_is_that_of_the_plain_rules(hosts, vms, of, purpose, wish, rules, primary):
     only, exclude = wish
-    seen = view(hosts, vms)
+    seen = view(hosts, vms, rules, primary)
     ours = outcome(place, seen, of, purpose, only=only, exclude=exclude)
-    assert ours == outcome(reference.place, hosts, vms, of, purpose, only=only, exclude=exclude)
+    theirs = outcome(
+        reference.place, hosts, vms, of, purpose, only=only, exclude=exclude, groups=rules, primary=primary
+    )
+    assert ours == theirs
 
 
 @given(clusters, tenants, some_vm("new"), purposes)
 def test_the_plain_loop_of_the_benchmark_follows_the_same_rules(hosts, vms, of, purpose):
+    hosts, of = [replace(each, nics_max=0, volumes_max=0) for each in hosts], replace(of, pinned=False)
     at_hand = [(each, frozenset(each.networks), reference.sums(each.id, vms)) for each in hosts]
     ours = outcome(reference.place, hosts, vms, of, purpose)
     theirs = outcome(reference.plain, at_hand, of, purpose, reference.allocated_vcpus(vms))

@@ -5,7 +5,8 @@ import pytest
 from ave.model.host import Host
 from ave.model.vm import VM, VMState
 from ave.placement.place import place
-from ave.placement.scores import Purpose, estimate, exact
+from ave.placement.purpose import Purpose
+from ave.placement.scores import estimate, exact
 from tests.unit.placement.clusters import GIB, host, view, vm
 
 RUNNING, STOPPED = VMState.RUNNING, VMState.STOPPED

@@ -104,7 +104,7 @@ def test_a_store_call_is_two_points_there_and_back() -> None:
 
 def test_a_run_without_a_crash_has_leader_followers_claims_and_folds() -> None:
     functions = {point.place.function for point in run(GROW).points}
-    assert {"submit", "Worker._take", "Leader._submit", "Leader._end", "grow", "Ends._commit"} <= functions
+    assert {"submit", "Worker._take", "Leader._submit", "Leader._end", "grow", "Ends._folded_too"} <= functions
 
 
 def test_the_same_seed_stands_still_at_the_same_places() -> None:

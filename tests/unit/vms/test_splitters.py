@@ -24,7 +24,7 @@ from ave.operations import (
     ShutdownVMs,
     StartVMs,
 )
-from ave.placement.scores import Purpose
+from ave.placement.purpose import Purpose
 from ave.ports.store import Change, Check, Insert, Replace
 from ave.scheduler.steps import PLACE
 from ave.verbs import VERBS
