@@ -179,9 +179,9 @@ def test_hosts_take_their_shape_and_their_zone_in_the_order_of_the_file() -> Non
         "{shapes: [{hosts: 1, cpu: 64, memory: 512GiB}, {hosts: 2, cpu: 128, memory: 1TiB, reserve: 16GiB}],"
         " zones: {b: 2, a: 1}, masters: 1, reserve: 1GiB}"
     ) == (
-        Host("host-1", "b", 64, 512 << 10, 1 << 10, True),
-        Host("host-2", "b", 128, 1 << 20, 16 << 10, False),
-        Host("host-3", "a", 128, 1 << 20, 16 << 10, False),
+        Host("host-1", "b", 64, 512 << 10, 1 << 10, True, networks=("vm-net",)),
+        Host("host-2", "b", 128, 1 << 20, 16 << 10, False, networks=("vm-net",)),
+        Host("host-3", "a", 128, 1 << 20, 16 << 10, False, networks=("vm-net",)),
     )
 
 
