@@ -111,7 +111,7 @@ class NameNetworks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DescribedGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a placement group shall be. A rule about hosts names hosts, one about a zone names a zone, the others neither."""
+    """All that a placement group shall be. A rule about hosts names hosts, one about a zone a zone, the others neither."""
 
     id: str
     rule: Rule
