@@ -110,6 +110,7 @@ def _document(new: NewVM, on: bool) -> VM:
         volumes=tuple(f"{new.id}-disk-{i}" for i in range(1, len(new.disks_gib) + 1)),
         networks=new.networks,
         cpu_model=new.cpu_model,
+        pinned=new.pinned,
         ha=new.ha,
         priority=new.priority,
         labels=new.labels,
