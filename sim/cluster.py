@@ -191,4 +191,7 @@ def _facts(shape: HostShape, topology: Topology) -> Facts:
         master=shape.master,
         cpu_model=shape.cpu_model,
         networks=shape.networks,
+        exclusive_cpus=shape.exclusive_cpus,
+        nics_max=shape.nics,
+        volumes_max=shape.volumes,
     )

@@ -314,6 +314,8 @@ class User:
             disks_gib=(max(1, fleet.disk_bytes // GIB),),
             networks=fleet.networks or self._cluster.topology.networks[:1],
             cpu_model=fleet.cpu_model,
+            pinned=fleet.pinned,
+            groups=fleet.groups,
             ha=fleet.ha,
             priority=Priority(fleet.priority),
             labels={"fleet": fleet.fleet},

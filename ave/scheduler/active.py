@@ -152,7 +152,7 @@ class Scheduler:
                 hosts[choice.host] = None
                 groups |= dict.fromkeys(group.id for group in mirror.view.groups_of(vm.id))
                 after = reserving(vm, choice, asked.purpose)
-                set = {"reserved": after.reserved, "unpinned": after.unpinned}
+                set = {"reserved": after.reserved, "reserved_under": role.version, "unpinned": after.unpinned}
                 changes.append(Change(VM, vm.id, {"version": vm.version}, set))
         if not changes:
             return

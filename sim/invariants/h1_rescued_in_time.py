@@ -5,6 +5,7 @@ from typing import Any
 
 from ave.model.vm import VM
 from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started, Wrote
+from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
 BASE_SECONDS = 15.0  # beyond the profile's verdict
@@ -104,18 +105,25 @@ class RescuedInTime:
     def _room_for_all(self) -> bool:
         """Could the machines that are up hold all that is lost? With less room, who waits may wait for its next turn.
         Promised room counts as free here, so doubt is in the VMs' favour."""
-        free = []
+        free: dict[str, int] = {}
         for machine in self._stage.machines.values():
             emptied = (host := self._stage.host(machine.name)) is not None and host.state in EMPTIED
             if machine.powered and self._stage.storage.reached_by(machine.name) and not emptied:
                 used = sum(guest.memory_mib for guest in machine.guests.values())
-                free.append(machine.facts.memory_mib - machine.facts.reserve_mib - used)
-        needed = sorted(
-            (vm.memory_mib for name in self._lost if (vm := self._stage.vm(name)) is not None), reverse=True
-        )
-        for mib in needed:
-            free.sort(reverse=True)
-            if not free or free[0] < mib:
+                free[machine.name] = machine.facts.memory_mib - machine.facts.reserve_mib - used
+        lost = [vm for name in self._lost if (vm := self._stage.vm(name)) is not None]
+        if not self._alike():
+            return room_for_all(self._stage, lost, free)
+        left = sorted(free.values(), reverse=True)
+        for mib in sorted((vm.memory_mib for vm in lost), reverse=True):
+            left.sort(reverse=True)
+            if not left or left[0] < mib:
                 return False
-            free[0] -= mib
+            left[0] -= mib
         return True
+
+    def _alike(self) -> bool:
+        """Does memory alone tell hosts apart?"""
+        facts = [machine.facts for machine in self._stage.machines.values()]
+        limits = {(f.networks, f.cpu_model, f.nics_max, f.volumes_max) for f in facts}
+        return len(limits) == 1 and not self._stage.store.ledger.shelves_by_name["group"].docs
