@@ -54,9 +54,10 @@ class Moves:
             self.ended[vm] = Result(done, "" if done else whys[0] if whys else str(job.state))
             self._next[vm] = self._next.get(vm, 1) + 1
 
-    async def begin(self, vm: str, host: str) -> None:
-        """Submit its next try, to this host or (empty) to where the scheduler finds room; look before."""
-        request = MigrateVMs(vms=(vm,), host=host)
+    async def begin(self, vm: str, host: str, *mates: str) -> None:
+        """Submit its next try, to this host or (empty) to where the scheduler finds room; look before. ``mates`` go with it,
+        because a must rule lets none of them go alone."""
+        request = MigrateVMs(vms=(vm, *mates), host=host)
         self.open[vm] = None
         await submit(self._ports, self._crew, "vm.migrate", request, id=self._id(vm))
 

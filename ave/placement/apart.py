@@ -7,8 +7,8 @@ from typing import Final
 
 import networkx
 
-SEARCH_STEPS: Final = 20_000  # then nothing is claimed …
-SEARCHED_NAMES: Final = 400  # … nor is it of more names than these: as deep is the recursion
+SEARCH_STEPS: Final = 5_000  # then nothing is claimed …
+SEARCHED_NAMES: Final = 200  # … nor is it of more names than these: as deep is the recursion
 
 Hosts = frozenset[str]
 
