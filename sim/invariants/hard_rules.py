@@ -84,23 +84,42 @@ def _goal(vm: VM) -> str:
 
 def room_for_all(stage: Stage, vms: list[VM], free: dict[str, int]) -> bool:
     """Is there a way to place them all by their must rules in so much memory? Tries one: a yes is sure, a no is a doubt."""
-    taken: dict[tuple[str, str], str] = {}  # a group and one of the VMs -> its host
+    rooms = {name: _Room(stage, name, mib) for name, mib in free.items()}
     for vm in sorted(vms, key=lambda vm: -vm.memory_mib):
         groups = groups_of(stage, vm.id)
-        able = [
-            host
-            for name, mib in free.items()
-            if mib >= vm.memory_mib and (host := stage.host(name)) is not None and not any(bars(stage, vm, host))
-        ]
+        able = [room for room in rooms.values() if room.takes(stage, vm)]
         for group in groups:
-            mates = [taken[group.id, name] for name in group.vms if (group.id, name) in taken]
+            mates = [room for room in rooms.values() if any(one.id in group.vms for one in room.taken)]
             if group.rule is Rule.MUST_SAME_HOST and mates:
-                able = [host for host in able if host.id in mates]
+                able = [room for room in able if room in mates]
             elif group.rule is Rule.MUST_DIFFERENT_HOSTS:
-                able = [host for host in able if host.id not in mates]
+                able = [room for room in able if room not in mates]
         if not able:
             return False
-        best = max(able, key=lambda host: free[host.id])
-        free[best.id] -= vm.memory_mib
-        taken |= {(group.id, vm.id): best.id for group in groups}
+        max(able, key=lambda room: room.mib).take(vm)
     return True
+
+
+class _Room:
+    """What is left of a host while VMs are placed for the sake of argument."""
+
+    def __init__(self, stage: Stage, host: str, mib: int) -> None:
+        self.host, self.mib = stage.host(host), mib
+        self.taken: list[VM] = []
+        others = others_on(stage, host, "")
+        self._nics = sum(len(one.networks) for one in others)
+        self._volumes = sum(len(one.media) for one in others)
+
+    def takes(self, stage: Stage, vm: VM) -> bool:
+        host = self.host
+        if host is None or vm.memory_mib > self.mib or any(bars(stage, vm, host)):
+            return False
+        nics = host.nics_max and self._nics + len(vm.networks) > host.nics_max
+        volumes = host.volumes_max and self._volumes + len(vm.media) > host.volumes_max
+        return not nics and not volumes
+
+    def take(self, vm: VM) -> None:
+        self.taken.append(vm)
+        self.mib -= vm.memory_mib
+        self._nics += len(vm.networks)
+        self._volumes += len(vm.media)
