@@ -96,9 +96,12 @@ class Scheduler:
         with self._deciding.returned():
             for _ in range(TRIES):
                 vms = await ports.store.find(VM, {"id": In(asked.vms)})
+                groups = await ports.store.find(Group)  # the VMs may have come into one just now
                 role, mirror = self._active()
                 for vm in vms:
                     mirror.learn(vm)
+                for group in groups:
+                    mirror.learn_group(group)
                 decided = self._decide(mirror, vms, asked)
                 try:
                     await self._reserve(role, mirror, vms, decided, asked)
