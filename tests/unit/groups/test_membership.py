@@ -207,7 +207,7 @@ def test_room_that_nobodys_job_holds_is_given_back_within_a_synchronisation(stat
             cloud.do("vm.poweroff", NameVMs(vms=("low-1",)))
         vm = cloud.vm("low-1")
         other = next(host for host in cloud.machines if host != vm.host)
-        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other}))
+        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other, "reserved_under": 1}))
         cloud.until(lambda: not cloud.vm("low-1").reserved, 45.0)
         assert cloud.vm("low-1").state is state
         cloud.sound()
