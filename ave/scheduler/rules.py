@@ -60,8 +60,11 @@ async def change(ports: Ports, task: Work, active: Active) -> dict[str, Fact]:
         if known is not None:
             mirror.learn_group(known)
         after = changed(known, asked, task)
+        if known is None and after is None:  # an earlier attempt got this far
+            mirror.forget_group(task.resource)
+            return {}
         if after is None:
-            writes: list[Write] = [Delete(known)] if known is not None else []
+            writes: list[Write] = [Delete(known)]
         elif after is known:  # by an earlier attempt, or by somebody before
             return {known.id: Fact(note=_tell(ports, known, mirror))}
         else:
