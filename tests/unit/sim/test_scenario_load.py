@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from ave.model.group import Rule
 from sim.chance import stream
 from sim.scenario import Scenario, load, loads
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
 from sim.scenario.model import (
     Event,
+    Expectation,
     Fixed,
     Fleet,
     Forever,
     Generator,
+    Group,
     Host,
     Lognormal,
     Metadata,
@@ -104,6 +107,60 @@ def small(changes: str) -> Scenario:
 def hosts(topology: str) -> tuple[Host, ...]:
     text = SMALL.replace("{hosts: 2, cpu: 8, memory: 64GiB}", topology)
     return loads(text, CATALOGUE, Path("small.yaml")).topology.hosts()
+
+
+PLACED = """\
+apiVersion: ave.sim/v1
+kind: Scenario
+metadata: {name: placed}
+spec:
+  duration: 1h
+  topology:
+    nics: 16
+    networks: [vm-net, dmz]
+    zones: {a: 4, b: 8}
+    primary: b
+    shapes:
+      - {hosts: 4, cpu: 8, memory: 64GiB, exclusiveCpus: 4, volumes: 9, cpuModel: rome, networks: [dmz]}
+      - {hosts: 8, cpu: 8, memory: 64GiB, nics: 0}
+  groups:
+    - {name: db, rule: must-different-hosts}
+    - {name: licensed, rule: must-hosts, hosts: [host-2, host-11], enabled: false}
+    - {name: east, rule: prefer-zone, zone: a}
+  workload:
+    - {fleet: db, count: 2, vcpu: 1, memory: 1GiB, pinned: true, cpuModel: rome, networks: [dmz, dmz], groups: [db, east]}
+  expect:
+    - {fleet: db, apart: true, hosts: [host-1, host-02], at: 5m}
+    - {vm: db-1, host: host-1, zone: a, unpinned: false, refused: NetworkFilter}
+    - {fleet: db, together: false}
+"""
+
+
+def test_what_concerns_placement_is_read_to_the_last_field() -> None:
+    scenario = loads(PLACED, CATALOGUE, Path("placed.yaml"))
+
+    rome = Shape(4, 8, 64 << 10, 8 << 10, 4, 16, 9, "rome", ("dmz",))
+    assert scenario.topology.shapes == (rome, Shape(8, 8, 64 << 10, 8 << 10))
+    assert scenario.topology.primary == "b"
+    assert [host.networks for host in scenario.topology.hosts()[3:5]] == [("dmz",), ("vm-net", "dmz")]
+    assert scenario.groups == (
+        Group("db", Rule.MUST_DIFFERENT_HOSTS),
+        Group("licensed", Rule.MUST_HOSTS, ("host-02", "host-11"), enabled=False),
+        Group("east", Rule.PREFER_ZONE, zone="a"),
+    )
+    (fleet,) = scenario.workload
+    assert isinstance(fleet, Fleet)
+    assert (fleet.pinned, fleet.cpu_model, fleet.networks, fleet.groups) == (
+        True,
+        "rome",
+        ("dmz", "dmz"),
+        ("db", "east"),
+    )
+    assert scenario.expect == (
+        Expectation(fleet="db", at=300.0, hosts=("host-01", "host-02"), apart=True),
+        Expectation(vm="db-1", hosts=("host-01",), zone="a", unpinned=False, refused="NetworkFilter"),
+        Expectation(fleet="db", together=False),
+    )
 
 
 def test_a_whole_scenario_is_read_to_the_last_field(tmp_path: Path) -> None:
