@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from ave.model.cluster import Lock, Role
@@ -13,6 +14,7 @@ from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.model.work import Fact
 from drivers.sim.facts import Powered, Resumed, Started
+from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
 from sim.invariants.p3_pins_not_shared import PinsNotShared
@@ -262,3 +264,54 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
     history.wait(BACK_SECONDS + 1)
     rescued(history, "host-3")
     assert history.armed == 4
+
+
+# H1, whose promise ends where the rules leave no room
+
+BOUND = [
+    [group(Rule.MUST_HOSTS, "web", hosts=("host-1",))],
+    [group(Rule.MUST_NOT_HOSTS, "web", hosts=("host-2", "host-3"))],
+    [group(Rule.MUST_DIFFERENT_HOSTS, "web", "db", "a", "b"), vm("a", "host-2"), vm("b", "host-3")],
+    [host("host-2", nics_max=1), host("host-3", networks=()), vm("a", "host-2")],
+]
+FREE = [
+    [],
+    [group(Rule.MUST_HOSTS, "web", hosts=("host-1", "host-2"))],
+    [group(Rule.MUST_DIFFERENT_HOSTS, "web", "db")],
+    [group(Rule.MUST_SAME_HOST, "web", "db")],
+    [group(Rule.PREFER_NOT_HOSTS, "web", hosts=("host-2", "host-3"))],
+]
+
+
+def lose(history: History, *docs: Any) -> None:
+    machine = history.cluster.machines["host-1"]
+    for name in ("web", "db"):
+        history.put(vm(name, "host-1", memory_mib=1024))
+        machine.add(vm(name), 1, incoming=False)
+    for each in docs:
+        if isinstance(each, Host):
+            facts = history.cluster.machines[each.id].facts
+            more = {"nics_max": each.nics_max, "networks": each.networks}
+            history.cluster.machines[each.id].facts = msgspec.structs.replace(facts, **more)
+    history.put(*docs)
+    history.saw(Powered("host-1", False))
+    machine.powered = False
+    for name in ("web", "db"):
+        history.put(vm(name, "host-1", memory_mib=1024, state=VMState.UNKNOWN))
+    history.wait(300)
+
+
+@of(RescuedInTime)
+@pytest.mark.parametrize("docs", BOUND, ids=range(len(BOUND)))
+def test_a_lost_vm_that_its_rules_leave_no_host_is_promised_nothing(history: History, docs: list[Any]) -> None:
+    lose(history, *docs)
+    history.end()
+    assert history.armed == 2
+
+
+@of(RescuedInTime)
+@pytest.mark.parametrize("docs", FREE, ids=range(len(FREE)))
+def test_a_lost_vm_that_may_run_elsewhere_and_does_not_breaks_h1(history: History, docs: list[Any]) -> None:
+    lose(history, *docs)
+    with history.broken("web", "host-1"):
+        history.end()
