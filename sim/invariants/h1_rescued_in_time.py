@@ -11,6 +11,7 @@ from sim.invariants.shape import Stage, Violation
 BASE_SECONDS = 15.0  # beyond the profile's verdict
 EMPTIED = ("entering-maintenance", "maintenance")  # its operator wants nothing to run there
 RETRY_SECONDS = 100.0  # the longest pause between two tries of who found no room
+LOOK_SECONDS = 1.0  # between two looks at how much room there is
 BATCH = 50  # VMs for which that is promised; one second more for each further one
 
 
@@ -26,6 +27,7 @@ class RescuedInTime:
         self._lost: dict[str, str] = {}  # VM -> host
         self._since = 0.0  # the last disturbance
         self._scarce_at = 0.0  # when there last was too little room for all that is lost
+        self._looked_at = 0.0
         self._meddling = 0  # lasting faults under way that harm no host: while there are, nothing is promised
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -72,8 +74,11 @@ class RescuedInTime:
             del self._lost[id]
 
     def tick(self, _: Wrote) -> None:
-        if self._lost and not self._room_for_all():
-            self._scarce_at = self._stage.now()
+        now = self._stage.now()
+        if self._lost and now >= self._looked_at + LOOK_SECONDS:
+            self._looked_at = now
+            if not self._room_for_all():
+                self._scarce_at = now
 
     def end(self, _: object) -> None:
         self._check()

@@ -106,7 +106,8 @@ class _Room:
     def __init__(self, stage: Stage, host: str, mib: int) -> None:
         self.host, self.mib = stage.host(host), mib
         self.taken: list[VM] = []
-        others = others_on(stage, host, "")
+        limited = self.host is not None and (self.host.nics_max or self.host.volumes_max)
+        others = others_on(stage, host, "") if limited else []
         self._nics = sum(len(one.networks) for one in others)
         self._volumes = sum(len(one.media) for one in others)
 
