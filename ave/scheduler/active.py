@@ -111,7 +111,7 @@ class Scheduler:
         """The function of a close task: see where a host's VMs would go, and let no more come in."""
         await self._deciding.acquire()
         with self._deciding.returned():
-            return await close(ports, task, self._active)
+            return await close(ports, task, self._active, self._plugged)
 
     def _active(self) -> tuple[Role, Mirror]:
         role, mirror = self.roles.get(SCHEDULER), self.mirror
