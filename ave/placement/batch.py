@@ -10,11 +10,10 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
-import networkx
 from msgspec.structs import replace
 
 from ave.errors import NoFit, Refused
-from ave.model.group import Aspect
+from ave.model.group import Aspect, tied
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
 from ave.placement.place import NONE, Choice, Plugged, decide
@@ -82,22 +81,11 @@ def place_batch(
 
 def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
-    bound: networkx.Graph[str] = networkx.Graph()
+    groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)}
+    if not groups:
+        return [alone(vm) for vm in vms]
     here = {vm.id: vm for vm in vms}
-    for vm in vms:
-        for group in view.groups_of(vm.id):
-            if group.rule.must and group.rule.aspect is Aspect.SAME_HOST:
-                networkx.add_path(bound, [other for other in group.vms if other in here])
-    done: dict[str, None] = {}
-    units: list[Unit] = []
-    for vm in vms:
-        if vm.id not in bound:
-            units.append(alone(vm))
-        elif vm.id not in done:
-            mates = networkx.node_connected_component(bound, vm.id)
-            units.append(together(tuple(other for other in vms if other.id in mates)))
-            done |= dict.fromkeys(other.id for other in units[-1].vms)
-    return units
+    return [together(tuple(here[id] for id in party)) for party in tied(groups.values(), here)]
 
 
 def _tried(view: View, terms: Terms, classes: list[list[Unit]], plan: Literal["spread", "compact"]) -> Batch:
