@@ -38,7 +38,11 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How a batch is to be placed."""
+    """How a batch is to be placed.
+
+    ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
+    however many of the less urgent the other would place.
+    """
 
     purpose: Purpose
     by_priority: bool = False
@@ -57,19 +61,15 @@ def place_batch(
     leave: bool = False,
     plugged: Plugged = NONE,
 ) -> Batch:
-    """Decides for all of them and leaves the view as it was.
-
-    ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
-    however many of the less urgent the other would place. ``leave``: no VM stays where it is. Refused if it is too large.
-    """
+    """Decides for all of them, on these ``Terms``, and leaves the view as it was. Refused if there are too many."""
+    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged)
     if len(vms) > BATCH_MAX:
         raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {len(vms):,}: split it")
-    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged)
-    classes = _classes(_units(view, vms), by_priority)
+    classes = _classes(_units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
         spread = _tried(view, terms, classes, "spread")
-        if not spread.refused:
+        if not spread.refused or len(vms) == 1:
             return spread
         compact = _tried(view, terms, classes, "compact")
         if _tally(compact, classes) <= _tally(spread, classes):
