@@ -68,11 +68,11 @@ class Moves:
         found = await self._ports.store.find(VM, {"id": In(others)}) if others else [vm]
         return tuple(one.id for one in found if one.host == vm.host and one.state is VMState.RUNNING) or (vm.id,)
 
-    async def begin(self, vm: VM, host: str) -> None:
-        """Submit its next try, to this host or (empty) to where the scheduler finds room; look before."""
-        party = await self.party(vm)
-        self.open |= dict.fromkeys(party)
-        await submit(self._ports, self._crew, "vm.migrate", MigrateVMs(vms=party, host=host), id=await self._id(vm.id))
+    async def begin(self, vms: tuple[str, ...], host: str) -> None:
+        """Submit the next try of these, who must move together, to this host or (empty) to where the scheduler finds room;
+        look before."""
+        self.open |= dict.fromkeys(vms)
+        await submit(self._ports, self._crew, "vm.migrate", MigrateVMs(vms=vms, host=host), id=await self._id(vms[0]))
 
     async def withdraw(self, vm: str) -> None:
         """Cancel what is under way. A migration that cannot be stopped any more comes to its end."""
