@@ -84,4 +84,7 @@ def _facts(config: Config) -> Facts:
         master=config.node.master,
         cpu_model="any",
         networks=made.networks,
+        exclusive_cpus=made.exclusive_cpus,
+        nics_max=made.nics_max,
+        volumes_max=made.volumes_max,
     )

@@ -21,7 +21,7 @@ from sim.recording import Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload
-from sim.user import ACTIONS, User
+from sim.user import ACTIONS, User, listed
 from sim.violation import Violation
 
 SLICE_SECONDS = 10.0  # between two looks at the outside: progress, samples, Ctrl-C
@@ -141,7 +141,7 @@ class Story:
         for number in range(1, int(given.get("jobs", 1)) + 1):
             key = f"{given['key']}-{number}" if given.get("key") else ""
             asking = Asking(str(given.get("flag", "")), key, int(given.get("asks", 1)))
-            self.user.create(self._fleets[str(given["fleet"])], int(given["count"]), asking)
+            self.user.create(self._fleets[str(given["fleet"])], int(given["count"]), asking, listed(given, "groups"))
 
     async def _arrive(self, fleet: Fleet) -> None:
         arrive = fleet.arrive

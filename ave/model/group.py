@@ -57,6 +57,10 @@ class Aspect(StrEnum):
     ZONE = "zone"
 
     @property
+    def names_hosts(self) -> bool:
+        return self in (Aspect.HOSTS, Aspect.NOT_HOSTS)
+
+    @property
     def phrase(self) -> str:
         return _PHRASES[self]
 
@@ -79,6 +83,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     vms: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()  # hosts or a zone, never both
     zone: str = ""
+    said_by: str = ""  # the Job that last said what it is; membership also comes and goes with VMs
 
     @property
     def table(self) -> Table:

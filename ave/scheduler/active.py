@@ -23,6 +23,7 @@ from ave.ports.together import Ports
 from ave.scheduler.maintenance import CLOSE, close
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
+from ave.scheduler.rules import CHANGE, change
 from ave.scheduler.steps import PLACE, Placing
 from ave.sync import Slots
 
@@ -51,6 +52,7 @@ class Scheduler:
         return {
             PLACE: TaskKind(function=self.place, seconds=60.0),
             CLOSE: TaskKind(function=self.close, seconds=60.0),
+            CHANGE: TaskKind(function=self.change_group, seconds=60.0),
         }
 
     async def run(self) -> None:
@@ -113,6 +115,12 @@ class Scheduler:
         await self._deciding.acquire()
         with self._deciding.returned():
             return await close(ports, task, self._active, self._plugged)
+
+    async def change_group(self, ports: Ports, task: Work) -> Placements:
+        """The function of a change step: a placement group from now on, if its rule can be kept beside all others."""
+        await self._deciding.acquire()
+        with self._deciding.returned():
+            return await change(ports, task, self._active)
 
     def _active(self) -> tuple[Role, Mirror]:
         role, mirror = self.roles.get(SCHEDULER), self.mirror
