@@ -1,12 +1,13 @@
 """Which VMs must move, and where to, so that the must rules of some groups are kept: decided for all before any of them moves.
 
 All VMs with a say in what is broken are lifted out, and put back one unit after the other, those with the fewest hosts to go to
-first: each where it is if it may stay there, else where placement would have it. So of two that must be apart one stays.
+first: each where it is if it may stay there, else where placement would have it. So of two that must be apart one stays. Who
+then finds no place is put back first in another attempt, in which those whom a rule ties to it may have to make way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +24,9 @@ from ave.placement.unit import Unit, together
 from ave.placement.view import View
 from ave.placement.violations import Violation, violations
 
-TRIES = 5  # orders; each begins with those that found no place before
+TRIES = (
+    6  # each begins with those that found no place before, and lifts out those who may have to make way for them too
+)
 
 
 class Move(NamedTuple):
@@ -43,22 +46,25 @@ def repair(view: View, vms: Mapping[str, VM], groups: Iterable[str]) -> Repair:
     """Leaves the view as it was."""
     named = dict.fromkeys(groups)
     broken = tuple(violation for violation in violations(view) if violation.group in named)
-    trial = view.copy()
-    units = _units(trial, vms, dict.fromkeys(vm for violation in broken for vm in violation.vms if vm in vms))
-    for unit in units:
-        for vm in unit.vms:
-            trial.lift(vm.id)
-    order = sorted(units, key=lambda unit: (_choices(unit, trial), -unit.whole.memory_mib, unit.name))
-    best = _Attempt(broken, trial, order)
+    wrong = dict.fromkeys(vm for violation in broken for vm in violation.vms if vm in vms)
+    first: dict[str, None] = {}
+    best: _Attempt | None = None
     for _ in range(TRIES):
-        if not best.stuck:
+        attempt = _Attempt(view.copy(), _units(view, vms, wrong), first)
+        if best is None or len(attempt.stuck) < len(best.stuck):
+            best = attempt
+        if not attempt.stuck:
             break
-        first = [unit for unit in best.order if any(vm.id in best.stuck for vm in unit.vms)]
-        again = _Attempt(broken, trial, [*first, *(unit for unit in best.order if unit not in first)])
-        if len(again.stuck) >= len(best.stuck):
-            break
-        best = again
-    return Repair(broken, tuple(best.moves), best.stuck)
+        first = {**dict.fromkeys(attempt.stuck), **first}
+        wrong = wrong | dict.fromkeys(mate for vm in attempt.stuck for mate in _mates(view, vm) if mate in vms)
+    return Repair(broken, tuple(best.moves), best.stuck) if best is not None else Repair(broken)
+
+
+def _mates(view: View, vm: str) -> Iterator[str]:
+    """Who may have to make way for it."""
+    for group in view.groups_of(vm):
+        if group.rule.must:
+            yield from (mate for mate in group.vms if view.seats(mate).hosts)
 
 
 def _units(view: View, vms: Mapping[str, VM], wrong: Mapping[str, None]) -> list[Unit]:
@@ -82,18 +88,20 @@ def _fixed(unit: Unit) -> list[VM]:
 
 
 class _Attempt:
-    """The units put back in this order, on a view that it leaves as it was."""
+    """The units lifted out of this view and put back, those with one of these VMs first."""
 
-    def __init__(self, broken: Sequence[Violation], view: View, order: list[Unit]) -> None:
-        self.order = order
+    def __init__(self, view: View, units: Sequence[Unit], first: Mapping[str, None]) -> None:
         self.moves: list[Move] = []
         self.stuck: dict[str, str] = {}
         self._view = view
-        for unit in order:
-            self._put_back(unit)
-        for unit in order:
+        for unit in units:
             for vm in unit.vms:
                 view.lift(vm.id)
+        places = {vm: place for place, vm in enumerate(first)}
+        order = {unit.name: min(places.get(vm.id, len(places)) for vm in unit.vms) for unit in units}
+        key = {unit.name: (order[unit.name], _choices(unit, view), -unit.whole.memory_mib) for unit in units}
+        for unit in sorted(units, key=lambda unit: (key[unit.name], unit.name)):
+            self._put_back(unit)
 
     def _put_back(self, unit: Unit) -> None:
         if not (host := self._stays(unit)):

@@ -108,6 +108,17 @@ def test_groups_that_are_not_named_are_kept_but_not_repaired() -> None:
     assert plan.moves[0].vms != ("r",)
 
 
+def test_a_vm_that_is_where_it_may_be_makes_way_for_one_that_can_go_nowhere_else() -> None:
+    vms = {name: vm(name, state=R, host=at) for name, at in (("p", "a"), ("q", "a"), ("s", "b"))}
+    rules = [
+        rule_of("apart", Rule.MUST_DIFFERENT_HOSTS, vms),
+        rule_of("p-on", Rule.MUST_HOSTS, ("p",), hosts=("a",)),
+        rule_of("q-on", Rule.MUST_HOSTS, ("q",), hosts=("a", "b")),
+    ]
+    plan = repair(view([host(name) for name in "abc"], vms.values(), rules), vms, ["apart"])
+    assert sorted(plan.moves) == [Move(("q",), "b"), Move(("s",), "c")]
+
+
 # In a cluster
 
 
@@ -132,6 +143,18 @@ def test_vms_are_brought_together_and_away_from_a_host() -> None:
         assert (job.state, sorted(job.results)) == ("done", ["away", "tie"])
         assert len(set(where(cloud, "web-1", "web-2", "web-3"))) == 1
         assert cloud.vm("low-1").host != low
+        cloud.sound()
+
+
+def test_who_must_make_way_goes_first() -> None:
+    with Cloud(web=3, low=0) as cloud:
+        gather(cloud, "host-1", "web-1", "web-2")
+        gather(cloud, "host-2", "web-3")
+        lay_down(cloud, "one", Rule.MUST_HOSTS, "web-1", hosts=("host-1",))
+        lay_down(cloud, "two", Rule.MUST_HOSTS, "web-2", hosts=("host-1", "host-2"))
+        lay_down(cloud, "apart", Rule.MUST_DIFFERENT_HOSTS, "web-1", "web-2", "web-3")
+        assert repaired(cloud, "apart").state == "done"
+        assert where(cloud, "web-1", "web-2", "web-3") == ["host-1", "host-2", "host-3"]
         cloud.sound()
 
 
