@@ -6,6 +6,7 @@ the batch costs, not what the cluster does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -37,6 +38,11 @@ class Batch(msgspec.Struct, frozen=True):
     gained: int = 0  # how many more VMs the compact plan places than spreading would
 
 
+# Told of every single decision, while the view is as it was for it: the unit, its terms, whether hosts were to be packed, and
+# the answer.
+Witness = Callable[[Unit, "Terms", bool, Choice | NoFit], None]
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How a batch is to be placed.
 
@@ -49,6 +55,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     only: str = ""  # the host that the user named
     leave: bool = False  # not the host where each is
     plugged: Plugged = NONE
+    witness: Witness | None = None
+
+    def exclude(self, unit: Unit) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(vm.host for vm in unit.vms)) if self.leave else ()
 
 
 def place_batch(
@@ -60,11 +70,11 @@ def place_batch(
     only: str = "",
     leave: bool = False,
     plugged: Plugged = NONE,
+    witness: Witness | None = None,
 ) -> Batch:
     """Decides for all of them, on these ``Terms``, and leaves the view as it was. Refused if there are too many."""
-    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged)
-    if len(vms) > BATCH_MAX:
-        raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {len(vms):,}: split it")
+    require_size(len(vms))
+    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged, witness=witness)
     classes = _classes(_units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
@@ -77,6 +87,11 @@ def place_batch(
         return replace(compact, gained=len(compact.placed) - len(spread.placed))
     finally:
         view.moving = {}
+
+
+def require_size(count: int) -> None:
+    if count > BATCH_MAX:
+        raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {count:,}: split it")
 
 
 def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
@@ -126,23 +141,24 @@ class _Trial:
         return unit.vms[0].id in self.placed
 
     def take(self, unit: Unit, *, compact: bool) -> bool:
+        answer = self._decided(unit, compact)
+        if self._terms.witness is not None:
+            self._terms.witness(unit, self._terms, compact, answer)
+        if isinstance(answer, NoFit):
+            self.refuse(unit, answer)
+            return False
+        self.put(unit, answer)
+        return True
+
+    def _decided(self, unit: Unit, compact: bool) -> Choice | NoFit:
         terms = self._terms
-        exclude = tuple(dict.fromkeys(vm.host for vm in unit.vms)) if terms.leave else ()
+        only, exclude = terms.only, terms.exclude(unit)
         try:
-            choice = decide(
-                self._view,
-                unit,
-                terms.purpose,
-                only=terms.only,
-                exclude=exclude,
-                compact=compact,
-                plugged=terms.plugged,
+            return decide(
+                self._view, unit, terms.purpose, only=only, exclude=exclude, compact=compact, plugged=terms.plugged
             )
         except NoFit as refusal:
-            self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
-            return False
-        self.put(unit, choice)
-        return True
+            return refusal
 
     def put(self, unit: Unit, choice: Choice) -> None:
         for vm in unit.vms:
