@@ -84,7 +84,7 @@ class Repairs:
             return self._facts(plan)
         ready = [move for move in plan.moves if not self._given_up(move) and _possible(mirror, move)]
         for move in ready[:AT_ONCE] if now >= self._not_before else ():
-            await self._moves.begin(move.vms[0], move.host, *move.vms[1:])
+            await self._moves.begin(move.vms, move.host)
         return None if ready or now - self._moved_on < PATIENCE_SECONDS else self._facts(plan)
 
     async def _look(self, vms: Iterable[str]) -> None:
