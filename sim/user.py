@@ -339,7 +339,7 @@ class User:
                 return  # it has ended meanwhile
 
     def create(self, fleet: Fleet, count: int, asking: Asking = ONCE, groups: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Ask for more VMs of a fleet, in these placement groups; returns their names."""
+        """Ask for more VMs of a fleet, in its placement groups and these; returns their names."""
         first = self._made.get(fleet.fleet, fleet.count if fleet.arrive is None else 0) + 1
         self._made[fleet.fleet] = first + count - 1
         names = tuple(f"{fleet.fleet}-{number}" for number in range(first, first + count))
@@ -352,11 +352,13 @@ class User:
             vcpus=fleet.vcpu,
             memory_mib=fleet.memory_mib,
             disks_gib=(max(1, fleet.disk_bytes // GIB),),
-            networks=self._cluster.topology.networks[:1],
+            networks=fleet.networks or self._cluster.topology.networks[:1],
+            cpu_model=fleet.cpu_model,
+            pinned=fleet.pinned,
             ha=fleet.ha,
             priority=Priority(fleet.priority),
             labels={"fleet": fleet.fleet},
-            groups=groups,
+            groups=(*fleet.groups, *groups),
         )
 
     def candidates(self, action: str, fleet: str | None) -> tuple[str, ...]:

@@ -96,9 +96,12 @@ class Scheduler:
         with self._deciding.returned():
             for _ in range(TRIES):
                 vms = await ports.store.find(VM, {"id": In(asked.vms)})
+                groups = await ports.store.find(Group)  # the VMs may have come into one just now
                 role, mirror = self._active()
                 for vm in vms:
                     mirror.learn(vm)
+                for group in groups:
+                    mirror.learn_group(group)
                 batch = self._decide(mirror, vms, asked)
                 try:
                     await self._reserve(role, mirror, vms, batch, asked)
@@ -150,7 +153,7 @@ class Scheduler:
                 hosts[choice.host] = None
                 groups |= dict.fromkeys(group.id for group in mirror.view.groups_of(vm.id))
                 after = reserving(vm, choice, asked.purpose)
-                set = {"reserved": after.reserved, "unpinned": after.unpinned}
+                set = {"reserved": after.reserved, "reserved_under": role.version, "unpinned": after.unpinned}
                 changes.append(Change(VM, vm.id, {"version": vm.version}, set))
         if not changes:
             return

@@ -20,7 +20,8 @@ from ave.operations import (
     NewVM,
     StartVMs,
 )
-from ave.ports.store import Change, Replace
+from ave.ports.store import Change, Replace, Watch
+from ave.scheduler.mirror import Mirror
 from ave.vms import create
 from tests.unit.hosts.lab import whys
 from tests.unit.vms.world import Cloud
@@ -54,6 +55,24 @@ def test_vms_that_are_created_in_a_group_are_placed_by_its_rule() -> None:
         assert members(cloud, "tie") == ("a-1", "a-2", "a-3")
         assert len({cloud.vm(f"a-{n}").host for n in (1, 2, 3)}) == 1
         assert len({cloud.vm(f"b-{n}").host for n in (1, 2, 3)}) == 3
+        cloud.sound()
+
+
+def test_a_group_of_which_the_scheduler_has_not_heard_yet_binds_its_vms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task to place them may come sooner than the news that they have come into the group."""
+
+    async def hard_of_hearing(mirror: Mirror, watch: Watch) -> None:
+        while True:
+            for kind, id, doc in (await watch.next()).changes:
+                if kind != "group":
+                    mirror._apply[kind](id, doc)
+
+    monkeypatch.setattr(Mirror, "follow", hard_of_hearing)
+    with Cloud() as cloud:
+        lay_down(cloud, "apart", Rule.MUST_DIFFERENT_HOSTS)
+        for n in (1, 2, 3):
+            assert cloud.do("vm.create", new(f"b-{n}", groups=("apart",))).state == "done"
+        assert cloud.do("vm.migrate", MigrateVMs(vms=("b-1",), host=cloud.vm("b-2").host)).state == "failed"
         cloud.sound()
 
 
@@ -188,7 +207,7 @@ def test_room_that_nobodys_job_holds_is_given_back_within_a_synchronisation(stat
             cloud.do("vm.poweroff", NameVMs(vms=("low-1",)))
         vm = cloud.vm("low-1")
         other = next(host for host in cloud.machines if host != vm.host)
-        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other}))
+        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other, "reserved_under": 1}))
         cloud.until(lambda: not cloud.vm("low-1").reserved, 45.0)
         assert cloud.vm("low-1").state is state
         cloud.sound()
