@@ -6,7 +6,8 @@ the batch costs, not what the cluster does.
 
 from __future__ import annotations
 
-from itertools import chain, groupby
+from functools import partial
+from itertools import chain, groupby, takewhile
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -18,16 +19,19 @@ from ave.model.group import Aspect
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
 from ave.placement.place import NONE, Choice, Plugged, decide
+from ave.placement.scores import exact
 from ave.placement.unit import Unit, alone, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ave.placement.purpose import Purpose
-    from ave.placement.view import Stake, View
+    from ave.placement.stake import Stake
+    from ave.placement.view import View
 
 BATCH_MAX: Final = 100_000  # VMs
 SMALL_BATCH: Final = 64  # VMs, about those of one host; beyond it, moving single VMs costs more time than it gains
+MANY: Final = 64  # hosts: writing down how all of them stand costs less than taking back one VM
 _URGENCY: Final = {priority: place for place, priority in enumerate(PRIORITIES)}
 
 
@@ -82,6 +86,8 @@ def place_batch(
 
 def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
+    if not view.has_groups:
+        return [alone(vm) for vm in vms]
     bound: networkx.Graph[str] = networkx.Graph()
     here = {vm.id: vm for vm in vms}
     for vm in vms:
@@ -132,38 +138,59 @@ class _Trial:
         self.placed: dict[str, Choice] = {}
         self.refused: dict[str, NoFit] = {}
         self._view, self._terms = view, terms
+        self._packed: tuple[VM, Choice] | None = None  # the last, while nothing else has changed since
         self._before: dict[str, Stake | None] = {}
+        self._simple = not (terms.plugged.filters or terms.plugged.preferences or view.has_rules)
+        self._mark = view.mark() if len(view.moving) * MANY > len(view) else None
 
     def has(self, unit: Unit) -> bool:
         return unit.vms[0].id in self.placed
 
     def take(self, unit: Unit, *, compact: bool) -> bool:
         terms = self._terms
-        exclude = tuple(dict.fromkeys(vm.host for vm in unit.vms)) if terms.leave else ()
-        try:
-            choice = decide(
-                self._view,
-                unit,
-                terms.purpose,
-                only=terms.only,
-                exclude=exclude,
-                compact=compact,
-                plugged=terms.plugged,
-            )
-        except NoFit as refusal:
-            self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
-            return False
+        again = compact and self._simple and len(unit.vms) == 1
+        choice = self._same_again(unit) if again else None
+        if choice is None:
+            exclude = tuple(dict.fromkeys(vm.host for vm in unit.vms)) if terms.leave else ()
+            try:
+                choice = decide(
+                    self._view,
+                    unit,
+                    terms.purpose,
+                    only=terms.only,
+                    exclude=exclude,
+                    compact=compact,
+                    plugged=terms.plugged,
+                )
+            except NoFit as refusal:
+                self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
+                return False
         self.put(unit, choice)
+        if again:
+            self._packed = unit.whole, choice
         return True
 
+    def _same_again(self, unit: Unit) -> Choice | None:
+        """The tightest host that fits stays so until it is full: of VMs alike, only the first needs a decision."""
+        vm, view = unit.whole, self._view
+        if self._packed is None or not _alike(vm, self._packed[0]) or view.stake(vm.id) is not None:
+            return None
+        choice = self._packed[1]
+        row = view.rows[choice.host]
+        if view.free_mib.item(row) < vm.memory_mib:
+            return None
+        part, whole = exact(vm, view, self._terms.purpose, row)
+        return replace(choice, score=part / (2 * whole))
+
     def put(self, unit: Unit, choice: Choice) -> None:
+        self._packed = None
         for vm in unit.vms:
             self.refused.pop(vm.id, None)
             self.placed[vm.id] = choice
-            self._before[vm.id] = self._view.stake(vm.id)
-            self._view.put_vm(reserving(vm, choice, self._terms.purpose))
+            self._before[vm.id] = self._view.put_vm(reserving(vm, choice, self._terms.purpose))
 
     def give_back(self, unit: Unit) -> Choice:
+        self._packed = None
         choice = self.placed[unit.vms[0].id]
         for vm in unit.vms:
             self._view.settle(vm.id, self._before.pop(vm.id))
@@ -171,6 +198,9 @@ class _Trial:
         return choice
 
     def undo(self) -> None:
+        if self._mark is not None:
+            self._view.go_back(self._mark, self._before)
+            return
         for vm, stake in self._before.items():
             self._view.settle(vm, stake)
 
@@ -206,6 +236,16 @@ class _Trial:
         return (other for other in among if self.has(other) and any(vm.id in mates for vm in other.vms))
 
 
+def _alike(vm: VM, other: VM) -> bool:
+    """In all that a decision reads, when nobody is bound by a group and no host has limits."""
+    return (
+        (vm.vcpus, vm.memory_mib) == (other.vcpus, other.memory_mib)
+        and (vm.networks, vm.cpu_model) == (other.networks, other.cpu_model)
+        and vm.host == other.host
+        and not (vm.pinned or other.pinned)
+    )
+
+
 def reserving(vm: VM, choice: Choice, purpose: Purpose) -> VM:
     """The VM with its place; what runs and is moved keeps its pins until it has arrived."""
     unpinned = choice.unpinned if purpose.begins else vm.unpinned
@@ -239,15 +279,16 @@ def _pack(trial: _Trial, largest_first: list[Unit]) -> None:
     for unit in largest_first:
         if trial.take(unit, compact=True):
             continue
-        larger = (
-            other
-            for other in trial.in_the_way(unit, largest_first)
-            if other.whole.memory_mib > unit.whole.memory_mib and len(other.vms) <= len(unit.vms)
-        )
-        if other := next(larger, None):
+        larger = takewhile(partial(_larger, unit), largest_first)
+        in_the_way = trial.in_the_way(unit, larger)
+        if other := next((other for other in in_the_way if len(other.vms) <= len(unit.vms)), None):
             trial.give_back(other)
             trial.take(unit, compact=True)
             trial.take(other, compact=True)  # hardly, but then its refusal says why
+
+
+def _larger(unit: Unit, other: Unit) -> bool:
+    return other.whole.memory_mib > unit.whole.memory_mib
 
 
 def _squeeze_in(trial: _Trial, unit: Unit, classes: list[list[Unit]]) -> None:

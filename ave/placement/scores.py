@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SLACK: Final = 1 + 2.0**-48
 _PLENTY: Final = np.iinfo(np.int64).max
+_FEW: Final = 16  # rows that are sooner compared one by one than column by column
 
 
 def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
@@ -36,15 +37,23 @@ def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
 
 
 def estimate(vm: VM, view: View, purpose: Purpose) -> Floats:
-    """Twice the score of every host."""
-    scores = view.per_mib * float(vm.memory_mib)
+    """Twice the score of every host: what the VM itself would add, and what is there already."""
     if purpose is Purpose.START:
-        scores += view.per_cpu * float(vm.vcpus)
-        scores += view.all_share
-    else:
-        scores += (view.running_load + float(vm.vcpus)) * (1 / (view.allocated_vcpus + vm.vcpus))
-        scores += view.running_share
+        return _own_share(vm.vcpus, vm.memory_mib, view) + view.all_share
+    scores = view.running_load + float(vm.vcpus)
+    scores *= 1 / (view.allocated_vcpus + vm.vcpus)
+    scores += _own_share(0, vm.memory_mib, view)
+    scores += view.running_share
     return scores
+
+
+def _own_share(vcpus: int, memory_mib: int, view: View) -> Floats:
+    """What so much is of every host. Kept, since VMs come in few sizes."""
+    share: Floats | None = view.kept.get((vcpus, memory_mib))
+    if share is None:
+        share = view.per_mib * float(memory_mib) + view.per_cpu * float(vcpus)
+        view.keep((vcpus, memory_mib), share)
+    return share
 
 
 def lowest(vm: VM, view: View, purpose: Purpose, fits: Mask) -> int:
@@ -64,6 +73,8 @@ def tightest(view: View, fits: Mask) -> int:
 
 def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
     """Exactly the lowest of the nominated rows. Rows alike in all that the score reads differ in the tie alone."""
+    if len(rows) <= _FEW:
+        return _lowest_of(vm, view, purpose, rows.tolist())
     reads = [view.running_vcpus, view.running_mib, view.memory_mib]
     if purpose is Purpose.START:
         reads = [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
@@ -80,6 +91,18 @@ def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
         lowest_part, lowest_whole = exact(vm, view, purpose, winner)
         if part * lowest_whole < lowest_part * whole:  # if equal, the winner came first
             winner = row
+
+
+def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
+    ties = view.ties
+    winner, *others = rows
+    lowest_part, lowest_whole = exact(vm, view, purpose, winner)
+    for row in others:
+        part, whole = exact(vm, view, purpose, row)
+        lower, upper = part * lowest_whole, lowest_part * whole
+        if lower < upper or (lower == upper and ties.item(row) < ties.item(winner)):
+            winner, lowest_part, lowest_whole = row, part, whole
+    return winner
 
 
 def _first(view: View, rows: Ints) -> int:
