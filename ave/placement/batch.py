@@ -60,12 +60,14 @@ def place_batch(
     by_priority: bool = False,
     only: str = "",
     leave: bool = False,
+    pack: bool = False,
     plugged: Plugged = NONE,
 ) -> Batch:
     """Decides for all of them and leaves the view as it was.
 
     ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
-    however many of the less urgent the other would place. ``leave``: no VM stays where it is. Refused if it is too large.
+    however many of the less urgent the other would place. ``leave``: no VM stays where it is. ``pack``: hosts are to be filled
+    one after the other, even if there is room to spread. Refused if the batch is too large.
     """
     if len(vms) > BATCH_MAX:
         raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {len(vms):,}: split it")
@@ -73,6 +75,8 @@ def place_batch(
     classes = _classes(_units(view, vms), by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
+        if pack:
+            return _tried(view, terms, classes, "compact")
         spread = _tried(view, terms, classes, "spread")
         if not spread.refused:
             return spread

@@ -36,8 +36,8 @@ def stake_of(vm: VM) -> Stake:
     level = _LEVELS.get(vm.state, ASSIGNED)
     reserved = vm.reserved
     if reserved == vm.host and reserved:
-        if level == ASSIGNED:  # being started where it was last: one VM, counted once
-            level = RUNNING
+        # Being started where it was last: one VM, counted once, and its place is known even if it was lost.
+        level = RUNNING if level == ASSIGNED else max(level, HOLDING)
         reserved = ""
     cpus = vm.vcpus if vm.pinned and not vm.unpinned else 0
     reserved_cpus = vm.vcpus if vm.pinned and level == RUNNING else cpus  # who moves is pinned again where it arrives
