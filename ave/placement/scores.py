@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SLACK: Final = 1 + 2.0**-48
 _PLENTY: Final = np.iinfo(np.int64).max
-_FEW: Final = 16  # rows that are sooner compared one by one than column by column
+_FEW: Final = 5  # rows that are compared at once
+_SOME: Final = 64  # rows that are sooner told apart one by one than in whole columns
 
 
 def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
@@ -78,24 +79,14 @@ def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
     reads = [view.running_vcpus, view.running_mib, view.memory_mib]
     if purpose is Purpose.START:
         reads = [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
-    winner = row = _first(view, rows)
-    while True:
-        unlike = reads[0][rows] != reads[0][row]
-        for column in reads[1:]:
-            unlike |= column[rows] != column[row]
-        rows = rows[unlike]
-        if not len(rows):
-            return winner
-        row = _first(view, rows)
-        part, whole = exact(vm, view, purpose, row)
-        lowest_part, lowest_whole = exact(vm, view, purpose, winner)
-        if part * lowest_whole < lowest_part * whole:  # if equal, the winner came first
-            winner = row
+    return _lowest_of(vm, view, purpose, (_some_unlike if len(rows) <= _SOME else _unlike)(view, rows, reads))
 
 
 def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
-    ties = view.ties
     winner, *others = rows
+    if not others:
+        return winner
+    ties = view.ties
     lowest_part, lowest_whole = exact(vm, view, purpose, winner)
     for row in others:
         part, whole = exact(vm, view, purpose, row)
@@ -103,6 +94,28 @@ def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
         if lower < upper or (lower == upper and ties.item(row) < ties.item(winner)):
             winner, lowest_part, lowest_whole = row, part, whole
     return winner
+
+
+def _some_unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
+    """The first of all that are alike."""
+    rows = rows[view.ties[rows].argsort()]
+    first: dict[tuple[int, ...], int] = {}
+    for row, facts in zip(rows.tolist(), zip(*[column[rows].tolist() for column in reads], strict=True), strict=True):
+        first.setdefault(facts, row)
+    return list(first.values())
+
+
+def _unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
+    """The same in whole columns: whole clusters may be alike."""
+    first = []
+    while len(rows):
+        row = _first(view, rows)
+        first.append(row)
+        unlike = reads[0][rows] != reads[0][row]
+        for column in reads[1:]:
+            unlike |= column[rows] != column[row]
+        rows = rows[unlike]
+    return first
 
 
 def _first(view: View, rows: Ints) -> int:
