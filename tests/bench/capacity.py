@@ -30,7 +30,7 @@ from tests.bench.row import Row
 PAIRS = 5
 VMS = 259_159
 HOSTS, CPUS, MEMORY_MIB = 1_000, 64, 112 * 1024
-GOAL = 6.0
+GOAL = 4.0
 PACKED_VMS = 100_000
 REFUSED_GOAL, EMPTY_GOAL = 15.0, 41.0
 
@@ -69,7 +69,9 @@ def packed(workload: Workload) -> list[Row]:
         )
     roomy = _packed(first, ceil(1.2 * least))
     empty = 100 * mean(roomy.series.empty_hosts) / roomy.hosts
-    return [*rows, Row("P6", f"the same on 1.20 × {least} hosts, empty ones", empty, "%", EMPTY_GOAL, "more")]
+    what = f"the same on 1.20 × {least} hosts, empty ones"
+    # How many there can be is the workload's doing: the goal is that of the recording.
+    return [*rows, Row("P6", what, empty, "%", EMPTY_GOAL, "more", due="AVE_TRACE" in os.environ)]
 
 
 def peak_mib(workload: Workload) -> int:
