@@ -20,7 +20,7 @@ SCHEMA = 1  # grows with every change that an older node would misread; a store 
 KINDS = (
     Kind("host", Host, (Index(), Index(("state",)))),
     Kind("zone", Zone, (Index(),)),
-    Kind("vm", VM, (Index(), Index(("host",)))),
+    Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
     Kind("volume", Volume, (Index(),)),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),

@@ -13,6 +13,7 @@ from ave.jobs.recovery import Recovery
 from ave.jobs.timetable import Timetable
 from ave.jobs.verb import TaskKind, Verb
 from ave.jobs.worker import Worker
+from ave.placement.place import NONE, Plugged
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership
@@ -36,8 +37,9 @@ async def run_node(
     timing: Timing = PROFILES["seed"],
     services: Sequence[str] = tuple(SERVICES),
     verbs: Mapping[str, Verb] = VERBS,
+    plugged: Plugged = NONE,
 ) -> None:
-    """The named services of a host; some of them are on master hosts only."""
+    """The named services of a host; some of them are on master hosts only. ``plugged``: placement rules of others."""
     timing.require_safe()
     runtime = ports.runtime
     leadership = Leadership(ports)
@@ -49,7 +51,7 @@ async def run_node(
         if worker is not None:
             worker.wake()
 
-    scheduler = Scheduler(ports, leadership, wake)
+    scheduler = Scheduler(ports, leadership, wake, plugged)
     kinds |= scheduler.tasks
     worker = Worker(ports, crew, verbs, kinds, lambda: tuple(scheduler.roles), ROLES if master else ())
     running: dict[str, dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ave.model.group import Rule
 from ave.model.vm import Priority
 from ave.model.volume import StoragePolicy
 from ave.model.work import Urgency
@@ -26,6 +27,8 @@ class NewVM(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = Priority.MEDIUM
     labels: dict[str, str] = {}
     name: str = ""  # for people
+    pinned: bool = False  # with CPUs for it alone
+    groups: tuple[str, ...] = ()  # placement groups that it is in from the start
 
 
 class CreateVMs(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,7 @@ class EditVM(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     vcpus: int | UnsetType = UNSET
     memory_mib: int | UnsetType = UNSET
+    pinned: bool | UnsetType = UNSET
     ha: bool | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET
@@ -104,6 +108,25 @@ class DescribeNetworks(msgspec.Struct, frozen=True, kw_only=True):
 
 class NameNetworks(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[str, ...]
+
+
+class DescribedGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a placement group shall be. A rule about hosts names hosts, one about a zone a zone, the others neither."""
+
+    id: str
+    rule: Rule
+    vms: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    zone: str = ""
+    enabled: bool = True
+
+
+class DescribeGroups(msgspec.Struct, frozen=True, kw_only=True):
+    groups: tuple[DescribedGroup, ...]
+
+
+class NameGroups(msgspec.Struct, frozen=True, kw_only=True):
+    groups: tuple[str, ...]
 
 
 class EnterMaintenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +193,17 @@ OPERATIONS = {
         Operation("network.create", DescribeNetworks, "declare virtual networks"),
         Operation("network.edit", DescribeNetworks, "change the VLANs of networks"),
         Operation("network.delete", NameNetworks, "delete networks to which no VM is connected"),
+        Operation("group.create", DescribeGroups, "lay down rules about where VMs may be"),
+        Operation("group.edit", DescribeGroups, "change placement groups: rule, VMs, hosts, zone, all of it"),
+        Operation("group.enable", NameGroups, "let placement groups bind their VMs"),
+        Operation("group.disable", NameGroups, "let placement groups bind nobody"),
+        Operation("group.delete", NameGroups, "delete placement groups; their VMs stay where they are"),
+        Operation(
+            "group.repair",
+            NameGroups,
+            "move running VMs so that every must rule of these groups is kept",
+            type=JobType.ONE_TIME,
+        ),
         Operation(
             "host.enter-maintenance",
             EnterMaintenance,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ave.groups import describe as group_describe
+from ave.groups import switch as group_switch
+from ave.groups.repair import REPAIR
 from ave.ha.rescue import RESCUE
 from ave.hosts.enter import ENTER
 from ave.hosts.leave import EXIT
@@ -47,6 +50,12 @@ VERBS: Mapping[str, Verb] = {
         network_describe.CREATE,
         network_describe.EDIT,
         network_delete.DELETE,
+        group_describe.CREATE,
+        group_describe.EDIT,
+        group_switch.ENABLE,
+        group_switch.DISABLE,
+        group_switch.DELETE,
+        REPAIR,
         ENTER,
         EXIT,
         REPORT,

@@ -47,6 +47,9 @@ class MachineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reserve_mib: int = 1024
     zone: str = ""
     networks: tuple[str, ...] = ()
+    exclusive_cpus: int = 0  # of its cpus, those that pinned VMs may have for themselves
+    nics_max: int = 0  # of its VMs; 0: no limit
+    volumes_max: int = 0  # attached at once; 0: no limit
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

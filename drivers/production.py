@@ -14,6 +14,7 @@ from ave.node import run_node
 from ave.ports.machine import Facts
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import Config, StoreConfig
+from drivers.plugins import plugged
 from drivers.process.ports import ports
 from drivers.process.power import power_on
 
@@ -24,6 +25,7 @@ async def run(config: Config) -> None:
     """Run the node until SIGTERM or SIGINT. Raises Refused, Unavailable when it cannot begin."""
     if config.node.profile not in PROFILES:
         raise Refused(f"node.profile: unknown {config.node.profile}; known are {', '.join(PROFILES)}")
+    rules = plugged()
     runtime = AsyncioRuntime(f"{config.node.host}/node")
     store = await open_store(config.store, runtime)
     try:
@@ -34,6 +36,7 @@ async def run(config: Config) -> None:
             master=config.node.master,
             timing=PROFILES[config.node.profile],
             services=config.node.services,
+            plugged=rules,
         )
         runtime.log("node starts", services=",".join(config.node.services), store=config.store.url)
         task = asyncio.ensure_future(runtime.supervise(main))
@@ -81,4 +84,7 @@ def _facts(config: Config) -> Facts:
         master=config.node.master,
         cpu_model="any",
         networks=made.networks,
+        exclusive_cpus=made.exclusive_cpus,
+        nics_max=made.nics_max,
+        volumes_max=made.volumes_max,
     )

@@ -89,7 +89,11 @@ def empty_cluster(topology: Topology) -> View:
                 cpus=host.cpu,
                 memory_mib=host.memory_mib,
                 reserve_mib=host.reserve_mib,
-                networks=topology.networks,
+                networks=host.networks,
+                cpu_model=host.cpu_model,
+                exclusive_cpus=host.exclusive_cpus,
+                nics_max=host.nics,
+                volumes_max=host.volumes,
             )
         )
     return view

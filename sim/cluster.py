@@ -12,12 +12,14 @@ from ave.ha.lease import new_host
 from ave.ha.timing import PROFILES, Timing
 from ave.jobs.crew import Crew
 from ave.kinds import KINDS
+from ave.model.group import Group as PlacementGroup
+from ave.model.group import GroupState
 from ave.model.host import HostState, Zone
 from ave.model.states import move
 from ave.model.vm import VM, Priority, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.node import run_node
-from ave.placement.place import place
+from ave.placement.batch import place_batch
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.ports.machine import Facts
@@ -29,7 +31,7 @@ from drivers.sim.machine import Instances, Machine, SimMachine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.store import ReplicaSet, SimStore
-from sim.scenario.model import Fleet, Topology
+from sim.scenario.model import Fleet, Group, Topology
 from sim.scenario.model import Host as HostShape
 
 GIB = 2**30
@@ -74,8 +76,8 @@ class SimCluster:
         for listener in self.listeners:
             listener(fact)
 
-    def power_on(self, fleets: Sequence[Fleet] = ()) -> None:
-        """Begin at time 0 with every host online and joined, and these fleets running on them."""
+    def power_on(self, fleets: Sequence[Fleet] = (), groups: Sequence[Group] = ()) -> None:
+        """Begin at time 0 with every host online and joined, and these fleets running on them by the rules of the groups."""
         view = View()
         for machine in self.machines.values():
             boot = f"{machine.name}/boot-1"
@@ -84,9 +86,14 @@ class SimCluster:
             host = move(host, HostState.ONLINE, "there from the start")
             self.store.ledger.commit([Insert(host)], 0.0)
             view.put_host(msgspec.structs.replace(host, version=1))
-        for zone in self.topology.zones:
-            primary = next(iter(self.topology.zones)) == zone
-            self.store.ledger.commit([Insert(Zone(id=zone, primary=primary))], 0.0)
+        for name in self.topology.zones:
+            zone = Zone(id=name, primary=name == self.topology.primary)
+            self.store.ledger.commit([Insert(zone)], 0.0)
+            view.put_zone(zone)
+        for each in groups:
+            group = _group(each, fleets)
+            self.store.ledger.commit([Insert(group)], 0.0)
+            view.put_group(group)
         running = [vm for fleet in fleets for vm in self._seed(view, fleet)]
         for machine in self.machines.values():
             machine.power_on()
@@ -121,9 +128,12 @@ class SimCluster:
     def _seed(self, view: View, fleet: Fleet) -> list[VM]:
         """VMs that exist before the story begins: placed by the same rules, recorded as a finished start would be."""
         running = []
-        for number in range(1, fleet.count + 1):
-            vm = new_vm(fleet, f"{fleet.fleet}-{number}", self.topology.networks)
-            host = place(view, vm, Purpose.START).host
+        vms = [new_vm(fleet, name, self.topology.networks) for name in names_of(fleet)]
+        batch = place_batch(view, vms, Purpose.START)
+        for refusal in batch.refused.values():
+            raise refusal
+        for vm in vms:
+            host = batch.placed[vm.id].host
             vm = msgspec.structs.replace(vm, host=host, host_epoch=1, epoch=1)
             for state in (VMState.STOPPED, VMState.STARTING, VMState.RUNNING):
                 vm = move(vm, state, "there from the start")
@@ -137,13 +147,32 @@ class SimCluster:
         return running
 
 
+def names_of(fleet: Fleet) -> list[str]:
+    """Its VMs of time 0."""
+    return [f"{fleet.fleet}-{number}" for number in range(1, fleet.count + 1)]
+
+
+def _group(group: Group, fleets: Sequence[Fleet]) -> PlacementGroup:
+    return PlacementGroup(
+        id=group.name,
+        state=GroupState.ENABLED if group.enabled else GroupState.DISABLED,
+        story=("there from the start",),
+        rule=group.rule,
+        vms=tuple(name for fleet in fleets if group.name in fleet.groups for name in names_of(fleet)),
+        hosts=group.hosts,
+        zone=group.zone,
+    )
+
+
 def new_vm(fleet: Fleet, id: str, networks: tuple[str, ...]) -> VM:
     return VM(
         id=id,
         vcpus=fleet.vcpu,
         memory_mib=fleet.memory_mib,
         volumes=(f"{id}-disk-1",),
-        networks=networks[:1],
+        networks=fleet.networks or networks[:1],
+        cpu_model=fleet.cpu_model,
+        pinned=fleet.pinned,
         ha=fleet.ha,
         priority=Priority(fleet.priority),
         labels={"fleet": fleet.fleet},
@@ -158,8 +187,11 @@ def _facts(shape: HostShape, topology: Topology) -> Facts:
         memory_mib=shape.memory_mib,
         reserve_mib=shape.reserve_mib,
         zone=shape.zone or "",
-        primary=bool(topology.zones) and next(iter(topology.zones)) == shape.zone,
+        primary=shape.zone is not None and shape.zone == topology.primary,
         master=shape.master,
-        cpu_model="any",
-        networks=topology.networks,
+        cpu_model=shape.cpu_model,
+        networks=shape.networks,
+        exclusive_cpus=shape.exclusive_cpus,
+        nics_max=shape.nics,
+        volumes_max=shape.volumes,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from sim.capacity import Utilisation
+from sim.expect import Met
 from sim.oracle import Event
 from sim.scenario.model import Threshold
 
@@ -49,9 +50,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     simulated_seconds: float
     partial: bool  # interrupted: everything here is what was known by then
-    passed: bool  # no violation, every failing threshold kept, everything armed that had to be
+    passed: bool  # no violation, every failing threshold kept, every VM where it is expected, everything armed that had to be
     metrics: dict[str, float]
     thresholds: tuple[Judged, ...] = ()
+    expected: tuple[Met, ...] = ()
     armed: dict[str, int] = {}
     unarmed: tuple[str, ...] = ()  # invariants that the scenario promised to put at stake and did not
     violation: Broken | None = None

@@ -18,6 +18,7 @@ def verdict(outcome: Outcome) -> str:
     if outcome.partial:
         return f"INTERRUPTED at {clock(outcome.simulated_seconds)}: what follows is what was known by then"
     failed = [j.expr for j in outcome.thresholds if not j.passed and j.severity == "fail"]
+    failed += [f"{met.what} (but {met.found})" for met in outcome.expected if not met.passed]
     if failed:
         return f"FAILED: {'; '.join(failed)}"
     if outcome.unarmed:
@@ -75,6 +76,9 @@ def markdown(outcome: Outcome) -> str:
             for j in outcome.thresholds
         ]
         parts += ["## Thresholds", _table(("threshold", "value", ""), judged)]
+    if outcome.expected:
+        met = [(m.what, "kept" if m.passed else f"missed: {m.found}") for m in outcome.expected]
+        parts += ["## Expected hosts", _table(("expectation", ""), met)]
     if outcome.armed:
         armed = [(id, CATALOGUE.invariants[id], f"{count:,}") for id, count in outcome.armed.items()]
         parts += ["## Invariants", "How often each was at stake:", _table(("", "promise", "armed"), armed)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from ave.errors import NoFit
+from ave.errors import NoFit, Refused
 from ave.ha.timing import PROFILES
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
@@ -14,6 +14,7 @@ from sim import faults
 from sim.answers import Asking
 from sim.chance import exponential, lognormal
 from sim.cluster import SimCluster
+from sim.expect import Met, Observer
 from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
@@ -21,7 +22,7 @@ from sim.recording import Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload
-from sim.user import ACTIONS, User
+from sim.user import ACTIONS, User, listed
 from sim.violation import Violation
 
 SLICE_SECONDS = 10.0  # between two looks at the outside: progress, samples, Ctrl-C
@@ -46,8 +47,10 @@ class Story:
         self.cluster = SimCluster(scenario.topology, seed=seed, timing=PROFILES[scenario.profile])
         self.oracle = Oracle(self.cluster)
         self.metrics = Metrics(self.cluster)
+        self.observer = Observer(self.cluster)
         self.user = User(self.cluster, self.oracle.stage.acknowledged)
         self._recorder, self._tell = recorder, tell
+        self._met: dict[int, Met] = {}  # what was expected before the end
         self._director = SimRuntime(self.cluster.world, "director")
         self._fleets = {w.fleet: w for w in scenario.workload if isinstance(w, Fleet)}
         self.cluster.world.tell = self._told
@@ -88,9 +91,12 @@ class Story:
     def _begin(self) -> None:
         standing = [fleet for fleet in self._fleets.values() if fleet.arrive is None]
         try:
-            self.cluster.power_on(standing)
-        except NoFit as refusal:
+            self.cluster.power_on(standing, self.scenario.groups)
+        except (NoFit, Refused) as refusal:
             raise Violation("scenario", f"the fleets that exist at time 0 do not fit: {refusal}") from refusal
+        for place, expected in enumerate(self.scenario.expect):
+            if expected.at is not None:
+                self._director.spawn(self._expect(place, expected.at), name=f"expectation-{place}")
         for number, event in enumerate(self.scenario.timeline):
             self._director.spawn(self._happen(event, number), name=f"{event.name}-{number}")
         for fleet in self._fleets.values():
@@ -101,6 +107,10 @@ class Story:
                     self._end_life(fleet, f"{fleet.fleet}-{number}")
         for workload in self._arrivals:
             self._director.spawn(self._replay(workload), name="arrivals")
+
+    async def _expect(self, place: int, at: float) -> None:
+        await self._director.sleep(at)
+        self._met[place] = self.observer.judge(self.scenario.expect[place])
 
     # What happens
 
@@ -141,7 +151,7 @@ class Story:
         for number in range(1, int(given.get("jobs", 1)) + 1):
             key = f"{given['key']}-{number}" if given.get("key") else ""
             asking = Asking(str(given.get("flag", "")), key, int(given.get("asks", 1)))
-            self.user.create(self._fleets[str(given["fleet"])], int(given["count"]), asking)
+            self.user.create(self._fleets[str(given["fleet"])], int(given["count"]), asking, listed(given, "groups"))
 
     async def _arrive(self, fleet: Fleet) -> None:
         arrive = fleet.arrive
@@ -193,6 +203,9 @@ class Story:
         metrics = self.metrics.values(self.user.given_up)
         judged = tuple(judge(threshold, metrics) for threshold in self.scenario.thresholds)
         armed = self.oracle.armed()
+        met = tuple(
+            self._met.get(place) or self.observer.judge(expected) for place, expected in enumerate(self.scenario.expect)
+        )
         unarmed = tuple(id for id in self.scenario.arms if not armed[id])
         return Outcome(
             name=self.scenario.metadata.name,
@@ -201,9 +214,10 @@ class Story:
             mode="cluster",
             simulated_seconds=self.cluster.world.now,
             partial=partial,
-            passed=violation is None and kept(judged) and not unarmed and not partial,
+            passed=violation is None and kept(judged) and all(m.passed for m in met) and not unarmed and not partial,
             metrics=metrics,
             thresholds=judged,
+            expected=met,
             armed=armed,
             unarmed=unarmed,
             violation=violation,

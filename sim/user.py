@@ -12,13 +12,16 @@ from msgspec import UNSET
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.jobs.cancel import cancel
 from ave.jobs.submit import job_id, submit
+from ave.model.group import Rule
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, Priority, VMState
 from ave.model.work import ENDED, Work
 from ave.operations import (
     CreateVMs,
     CreateVolumes,
+    DescribedGroup,
     DescribedNetwork,
+    DescribeGroups,
     DescribeNetworks,
     EditVM,
     EditVMs,
@@ -26,6 +29,7 @@ from ave.operations import (
     ExitMaintenance,
     GrowVolumes,
     MigrateVMs,
+    NameGroups,
     NameNetworks,
     NameVMs,
     NameVolumes,
@@ -70,6 +74,33 @@ def _volumes(given: Given) -> tuple[str, ...]:
 
 def _network(names: tuple[str, ...], given: Given) -> DescribeNetworks:
     return DescribeNetworks(networks=(DescribedNetwork(id=str(given["name"]), vlan=int(given["vlan"])),))
+
+
+_GROUP = (
+    Parameter("name", "text"),
+    Parameter("rule", "text", choices=tuple(Rule)),
+    Parameter("hosts", "text", "", phrase="that the rule names, with commas"),
+    Parameter("zone", "text", "", phrase="that the rule names"),
+    Parameter("enabled", "text", "yes", choices=("yes", "no")),
+)
+
+
+def _group(names: tuple[str, ...], given: Given) -> DescribeGroups:
+    hosts, zone = listed(given, "hosts"), str(given.get("zone", ""))
+    enabled = given.get("enabled", "yes") == "yes"
+    name, rule = str(given["name"]), Rule(str(given["rule"]))
+    return DescribeGroups(
+        groups=(DescribedGroup(id=name, rule=rule, vms=names, hosts=hosts, zone=zone, enabled=enabled),)
+    )
+
+
+def listed(given: Given, parameter: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in str(given.get(parameter, "")).split(",") if name.strip())
+
+
+def _named_groups(operation: str, phrase: str) -> Action:
+    kind = ActionKind(operation, phrase, "none", (Parameter("name", "text", phrase="or several, with commas"),))
+    return Action(kind, (), lambda names, given: NameGroups(groups=listed(given, "name")))
 
 
 _GUEST_SECONDS = Parameter("seconds", "seconds", 180.0, 1, 3600, "how long the guests have")
@@ -121,6 +152,7 @@ ACTIONS: dict[str, Action] = {
                     Parameter("flag", "text", "", phrase="the Job Queue that they enter"),
                     Parameter("key", "text", "", phrase="their idempotency keys begin with it"),
                     Parameter("asks", "count", 1, 1, 100, "how often each is asked for, at once"),
+                    Parameter("groups", "text", "", phrase="placement groups that they come into, with commas"),
                 ),
             ),
             (),
@@ -221,6 +253,14 @@ ACTIONS: dict[str, Action] = {
             (),
             lambda names, given: NameNetworks(networks=(str(given["name"]),)),
         ),
+        Action(ActionKind("group.create", "lay down a rule for these VMs", "vm", _GROUP), tuple(VMState), _group),
+        Action(
+            ActionKind("group.edit", "change a rule, and for which VMs it is", "vm", _GROUP), tuple(VMState), _group
+        ),
+        _named_groups("group.enable", "let a placement group bind its VMs"),
+        _named_groups("group.disable", "let it bind nobody"),
+        _named_groups("group.delete", "delete it"),
+        _named_groups("group.repair", "move VMs until its must rule is kept"),
         Action(
             ActionKind("host.enter-maintenance", "empty a host and keep it empty; the first of those chosen", "host"),
             (HostState.ONLINE,),
@@ -298,24 +338,27 @@ class User:
             except Refused:
                 return  # it has ended meanwhile
 
-    def create(self, fleet: Fleet, count: int, asking: Asking = ONCE) -> tuple[str, ...]:
-        """Ask for more VMs of a fleet; returns their names."""
+    def create(self, fleet: Fleet, count: int, asking: Asking = ONCE, groups: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Ask for more VMs of a fleet, in its placement groups and these; returns their names."""
         first = self._made.get(fleet.fleet, fleet.count if fleet.arrive is None else 0) + 1
         self._made[fleet.fleet] = first + count - 1
         names = tuple(f"{fleet.fleet}-{number}" for number in range(first, first + count))
-        self.spawn("vm.create", CreateVMs(vms=tuple(self.new_vm(fleet, name) for name in names)), asking)
+        self.spawn("vm.create", CreateVMs(vms=tuple(self.new_vm(fleet, name, groups) for name in names)), asking)
         return names
 
-    def new_vm(self, fleet: Fleet, name: str) -> NewVM:
+    def new_vm(self, fleet: Fleet, name: str, groups: tuple[str, ...] = ()) -> NewVM:
         return NewVM(
             id=name,
             vcpus=fleet.vcpu,
             memory_mib=fleet.memory_mib,
             disks_gib=(max(1, fleet.disk_bytes // GIB),),
-            networks=self._cluster.topology.networks[:1],
+            networks=fleet.networks or self._cluster.topology.networks[:1],
+            cpu_model=fleet.cpu_model,
+            pinned=fleet.pinned,
             ha=fleet.ha,
             priority=Priority(fleet.priority),
             labels={"fleet": fleet.fleet},
+            groups=(*fleet.groups, *groups),
         )
 
     def candidates(self, action: str, fleet: str | None) -> tuple[str, ...]:

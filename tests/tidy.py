@@ -21,7 +21,7 @@ PACKAGES = {
 _GROUND = ("errors", "runtime", "sync")
 _WORDS = (*_GROUND, "model", "operations", "ports", "kinds")
 _SERVICES = ("scheduler", "storage", "network", "guest", "console")
-_NODE = (*_WORDS, "projection", "placement", "jobs", *_SERVICES, "hosts", "vms", "ha", "verbs")
+_NODE = (*_WORDS, "projection", "placement", "jobs", *_SERVICES, "hosts", "groups", "vms", "ha", "verbs")
 INSIDE_AVE = {
     "__init__": (),
     "errors": (),
@@ -42,6 +42,7 @@ INSIDE_AVE = {
     "vms": (*_WORDS, "jobs", "placement", *_SERVICES),
     "ha": (*_WORDS, "jobs", "placement", *_SERVICES),
     "hosts": (*_WORDS, "jobs", "placement", *_SERVICES),
+    "groups": (*_WORDS, "jobs", "placement", *_SERVICES, "hosts"),
     "verbs": _NODE,
     "node": _NODE,
     "guard": _NODE,

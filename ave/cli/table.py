@@ -34,6 +34,9 @@ def show(outcome: Outcome) -> None:
             else "[yellow]![/yellow]"
         )
         console.print(f"{mark} {judged.expr}   [dim]({judged.value:g})[/dim]", soft_wrap=True)
+    for met in outcome.expected:
+        mark = "[green]✓[/green]" if met.passed else "[red]✕[/red]"
+        console.print(f"{mark} {met.what}   [dim]{met.found}[/dim]", soft_wrap=True)
     if outcome.armed:
         armed = "  ".join(f"{id} {count:,}" for id, count in outcome.armed.items() if count)
         console.print(f"[dim]invariants at stake:[/dim] {armed}", soft_wrap=True)

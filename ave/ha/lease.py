@@ -237,5 +237,8 @@ def _described(facts: Facts) -> dict[str, Any]:
         "reserve_mib": facts.reserve_mib,
         "cpu_model": facts.cpu_model,
         "networks": facts.networks,
+        "exclusive_cpus": facts.exclusive_cpus,
+        "nics_max": facts.nics_max,
+        "volumes_max": facts.volumes_max,
         "boot": facts.boot,
     }

@@ -115,10 +115,11 @@ class Evacuation:
             waits = vm.id in self._moves.open or self._not_before.get(vm.id, now) > now
             if waits or not self._moves.room or not _may_move(host, vm):
                 continue
-            if vm.id not in host.away:
-                noted = msgspec.structs.replace(host, away=(*host.away, vm.id))
+            party = await self._moves.party(vm)
+            if new := [name for name in party if name not in host.away]:
+                noted = msgspec.structs.replace(host, away=(*host.away, *new))
                 host = (await self._ports.store.commit(Replace(noted), locked(self._task)))[0]
-            await self._moves.begin(vm.id, await self._target(vm.id))
+            await self._moves.begin(party, await self._target(vm.id))
 
     async def _target(self, vm: str) -> str:
         if self._foreseen is None:

@@ -77,7 +77,7 @@ async def _go_on(ports: Ports, moves: Moves, name: str, host: str) -> Fact | Non
     if moves.given_up(name):
         return Fact(refusal=f"{name} stays on {vm.host}: {moves.ended[name].why}")
     if moves.room:
-        await moves.begin(name, host)
+        await moves.begin(await moves.party(vm), host)
     return None
 
 

@@ -45,6 +45,9 @@ async def report(ports: Ports, task: Work) -> None:
         reserve_mib=facts.reserve_mib,
         cpu_model=facts.cpu_model,
         networks=facts.networks,
+        exclusive_cpus=facts.exclusive_cpus,
+        nics_max=facts.nics_max,
+        volumes_max=facts.volumes_max,
     )
     if now != here:
         await ports.store.commit(Replace(now))

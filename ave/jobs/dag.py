@@ -88,7 +88,7 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: Result | None = None) -> Pl
             for name, result in task.results.items():
                 _count(results, name, result)
         elif task.state is WorkState.DONE:
-            _count(results, step.resource, Result(True))
+            _count(results, step.resource, Result(True, task.facts.get(step.resource, Fact()).note))
             done[task.step] = None
         else:
             why = task.results[task.step].why if task.step in task.results else str(task.state)

@@ -110,6 +110,7 @@ class Leader:
         free = {name: lock for name, lock in held.items() if name not in taken}
         mine = {resource: doc for resource, doc in docs.items() if lock_name(*resource) not in taken}
         others = {(type, id): await store.get(type, id) for type, id in verb.also(request)}
+        others |= {(kind, doc.id): doc for kind in verb.whole(request) for doc in await store.find(kind)}
         split = verb.split(request, Found({**mine, **others}))
         checks: list[Write] = [_unmoved(type, id, doc) for (type, id), doc in mine.items()]
         await self._submit(job, split, free, checks, skipped)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
+import networkx
 
 from ave.model.states import Table
 
@@ -55,6 +57,10 @@ class Aspect(StrEnum):
     ZONE = "zone"
 
     @property
+    def names_hosts(self) -> bool:
+        return self in (Aspect.HOSTS, Aspect.NOT_HOSTS)
+
+    @property
     def phrase(self) -> str:
         return _PHRASES[self]
 
@@ -77,6 +83,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     vms: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()  # hosts or a zone, never both
     zone: str = ""
+    said_by: str = ""  # the Job that last said what it is; membership also comes and goes with VMs
 
     @property
     def table(self) -> Table:
@@ -91,3 +98,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """The rule in words: "must be on host-1 or host-2"."""
         word = "must be" if self.rule.must else "should be"
         return f"{word} {self.rule.aspect.phrase.format(places=self.zone or ' or '.join(self.hosts))}"
+
+
+def tied(groups: Iterable[Group], among: Iterable[str]) -> list[tuple[str, ...]]:
+    """These VMs in parties that must be on one host, each in the order given, by the rules that are enabled."""
+    names = list(dict.fromkeys(among))
+    bound: networkx.Graph[str] = networkx.Graph()
+    bound.add_nodes_from(names)
+    for group in groups:
+        if group.enabled and group.rule is Rule.MUST_SAME_HOST:
+            networkx.add_path(bound, [vm for vm in group.vms if vm in bound])
+    party_of = {vm: number for number, party in enumerate(networkx.connected_components(bound)) for vm in party}
+    parties: dict[int, list[str]] = {}
+    for vm in names:
+        parties.setdefault(party_of[vm], []).append(vm)
+    return [tuple(party) for party in parties.values()]

@@ -79,6 +79,7 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     host_epoch: int = 0  # the epoch of that host when it was started there
     epoch: int = 0  # grows each time the right to run it is given; older incarnations are fenced
     reserved: str = ""  # the host whose room a Job holds for it
+    reserved_under: int = 0  # the version of the scheduler's role under which that was decided
     had: tuple[str, ...] = ()  # volumes that it gave away under this epoch: it may have them again
     refit: bool = False  # its domain's devices are being changed; should nobody end that, its host makes them these
 

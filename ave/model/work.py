@@ -120,6 +120,7 @@ class Fact(msgspec.Struct, frozen=True):
 
     host: str = ""
     refusal: str = ""
+    note: str = ""  # what whoever asked should know of this resource, though all is done
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,16 +6,16 @@ the batch costs, not what the cluster does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import chain, groupby, takewhile
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
-import networkx
 from msgspec.structs import replace
 
 from ave.errors import NoFit, Refused
-from ave.model.group import Aspect
+from ave.model.group import Aspect, tied
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
 from ave.placement.place import NONE, Choice, Plugged, decide
@@ -42,14 +42,28 @@ class Batch(msgspec.Struct, frozen=True):
     gained: int = 0  # how many more VMs the compact plan places than spreading would
 
 
+# Told of every single decision, while the view is as it was for it: the unit, its terms, whether hosts were to be packed, and
+# the answer.
+Witness = Callable[[Unit, "Terms", bool, Choice | NoFit], None]
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How a batch is to be placed."""
+    """How a batch is to be placed.
+
+    ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
+    however many of the less urgent the other would place.
+    """
 
     purpose: Purpose
     by_priority: bool = False
     only: str = ""  # the host that the user named
     leave: bool = False  # not the host where each is
+    pack: bool = False  # fill one host after the other, even if there is room to spread
     plugged: Plugged = NONE
+    witness: Witness | None = None
+
+    def exclude(self, unit: Unit) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(vm.host for vm in unit.vms)) if self.leave else ()
 
 
 def place_batch(
@@ -62,23 +76,20 @@ def place_batch(
     leave: bool = False,
     pack: bool = False,
     plugged: Plugged = NONE,
+    witness: Witness | None = None,
 ) -> Batch:
-    """Decides for all of them and leaves the view as it was.
-
-    ``by_priority`` is for HA: the more urgent go first, and of two plans the one that places more of them is better,
-    however many of the less urgent the other would place. ``leave``: no VM stays where it is. ``pack``: hosts are to be filled
-    one after the other, even if there is room to spread. Refused if the batch is too large.
-    """
-    if len(vms) > BATCH_MAX:
-        raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {len(vms):,}: split it")
-    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged)
-    classes = _classes(_units(view, vms), by_priority)
+    """Decides for all of them, on these ``Terms``, and leaves the view as it was. Refused if there are too many."""
+    require_size(len(vms))
+    terms = Terms(
+        purpose=purpose, by_priority=by_priority, only=only, leave=leave, pack=pack, plugged=plugged, witness=witness
+    )
+    classes = _classes(_units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
         if pack:
             return _tried(view, terms, classes, "compact")
         spread = _tried(view, terms, classes, "spread")
-        if not spread.refused:
+        if not spread.refused or len(vms) == 1:
             return spread
         compact = _tried(view, terms, classes, "compact")
         if _tally(compact, classes) <= _tally(spread, classes):
@@ -88,26 +99,18 @@ def place_batch(
         view.moving = {}
 
 
+def require_size(count: int) -> None:
+    if count > BATCH_MAX:
+        raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {count:,}: split it")
+
+
 def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
-    if not view.has_groups:
+    groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)} if view.has_groups else {}
+    if not groups:
         return [alone(vm) for vm in vms]
-    bound: networkx.Graph[str] = networkx.Graph()
     here = {vm.id: vm for vm in vms}
-    for vm in vms:
-        for group in view.groups_of(vm.id):
-            if group.rule.must and group.rule.aspect is Aspect.SAME_HOST:
-                networkx.add_path(bound, [other for other in group.vms if other in here])
-    done: dict[str, None] = {}
-    units: list[Unit] = []
-    for vm in vms:
-        if vm.id not in bound:
-            units.append(alone(vm))
-        elif vm.id not in done:
-            mates = networkx.node_connected_component(bound, vm.id)
-            units.append(together(tuple(other for other in vms if other.id in mates)))
-            done |= dict.fromkeys(other.id for other in units[-1].vms)
-    return units
+    return [together(tuple(here[id] for id in party)) for party in tied(groups.values(), here)]
 
 
 def _tried(view: View, terms: Terms, classes: list[list[Unit]], plan: Literal["spread", "compact"]) -> Batch:
@@ -151,33 +154,35 @@ class _Trial:
         return unit.vms[0].id in self.placed
 
     def take(self, unit: Unit, *, compact: bool) -> bool:
-        terms = self._terms
-        again = compact and self._simple and len(unit.vms) == 1
-        choice = self._same_again(unit) if again else None
-        if choice is None:
-            exclude = tuple(dict.fromkeys(vm.host for vm in unit.vms)) if terms.leave else ()
-            try:
-                choice = decide(
-                    self._view,
-                    unit,
-                    terms.purpose,
-                    only=terms.only,
-                    exclude=exclude,
-                    compact=compact,
-                    plugged=terms.plugged,
-                )
-            except NoFit as refusal:
-                self.refused |= dict.fromkeys((vm.id for vm in unit.vms), refusal)
-                return False
-        self.put(unit, choice)
-        if again:
-            self._packed = unit.whole, choice
+        answer = self._decided(unit, compact)
+        if self._terms.witness is not None:
+            self._terms.witness(unit, self._terms, compact, answer)
+        if isinstance(answer, NoFit):
+            self.refuse(unit, answer)
+            return False
+        self.put(unit, answer)
+        if compact and len(unit.vms) == 1:
+            self._packed = unit.whole, answer
         return True
+
+    def _decided(self, unit: Unit, compact: bool) -> Choice | NoFit:
+        terms = self._terms
+        if compact and (choice := self._same_again(unit)) is not None:
+            return choice
+        only, exclude = terms.only, terms.exclude(unit)
+        try:
+            return decide(
+                self._view, unit, terms.purpose, only=only, exclude=exclude, compact=compact, plugged=terms.plugged
+            )
+        except NoFit as refusal:
+            return refusal
 
     def _same_again(self, unit: Unit) -> Choice | None:
         """The tightest host that fits stays so until it is full: of VMs alike, only the first needs a decision."""
         vm, view = unit.whole, self._view
-        if self._packed is None or not _alike(vm, self._packed[0]) or view.stake(vm.id) is not None:
+        if self._packed is None or not self._simple or len(unit.vms) > 1:
+            return None
+        if not _alike(vm, self._packed[0]) or view.stake(vm.id) is not None:
             return None
         choice = self._packed[1]
         row = view.rows[choice.host]

@@ -27,10 +27,9 @@ def kept(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
     if not view.has_groups:
         return None
     mask: Mask | None = None
-    for vm, group in _rules(unit, view, must=True):
-        breaks = BREAKS[group.rule.aspect](group, vm, view)
-        if group.rule.aspect is Aspect.DIFFERENT_HOSTS and sum(one.id in group.vms for one in unit.vms) > 1:
-            return np.zeros(len(view), np.bool_)  # VMs that must share a host, and must not
+    for _, group, breaks in rules(unit, view, must=True):
+        if torn(group, unit):
+            return np.zeros(len(view), np.bool_)
         if breaks is not None:
             mask = breaks == 0 if mask is None else mask & (breaks == 0)
     return mask
@@ -41,8 +40,7 @@ def broken(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
     if not view.has_groups:
         return None
     total: Ints | None = None
-    for vm, group in _rules(unit, view, must=False):
-        breaks = BREAKS[group.rule.aspect](group, vm, view)
+    for _, _, breaks in rules(unit, view, must=False):
         if breaks is not None:
             worth = breaks + (breaks > 0) * _RULE
             total = worth if total is None else total + worth
@@ -53,11 +51,17 @@ def has_zone_rule(vm: VM, view: View) -> bool:
     return any(group.rule.aspect is Aspect.ZONE for group in view.groups_of(vm.id))
 
 
-def _rules(unit: Unit, view: View, *, must: bool) -> Iterator[tuple[VM, Group]]:
+def torn(group: Group, unit: Unit) -> bool:
+    """VMs that must share a host, and must not."""
+    return group.rule.aspect is Aspect.DIFFERENT_HOSTS and sum(one.id in group.vms for one in unit.vms) > 1
+
+
+def rules(unit: Unit, view: View, *, must: bool) -> Iterator[tuple[VM, Group, Ints | None]]:
+    """Each rule of each of these VMs, and by how much each host would break it; None: none would."""
     for vm in unit.vms:
         for group in view.groups_of(vm.id):
             if group.rule.must is must:
-                yield vm, group
+                yield vm, group, BREAKS[group.rule.aspect](group, vm, view)
 
 
 def _hosts(group: Group, vm: VM, view: View) -> Ints:

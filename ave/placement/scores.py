@@ -9,6 +9,7 @@ The host of the lowest exact score can be above the lowest float by no more than
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,14 +28,22 @@ _SOME: Final = 64  # rows that are sooner told apart one by one than in whole co
 
 def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
     """Twice the score, as a fraction."""
+    cpu_part, cpu_whole, memory_part, memory = _parts(vm, view, purpose, row)
+    return cpu_part * memory + memory_part * cpu_whole, cpu_whole * memory
+
+
+def shares(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[Fraction, Fraction]:
+    """What the score is made of: cpu and memory. For people; deciding takes ``exact``."""
+    cpu_part, cpu_whole, memory_part, memory = _parts(vm, view, purpose, row)
+    return Fraction(cpu_part, cpu_whole), Fraction(memory_part, memory)
+
+
+def _parts(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int, int, int]:
     memory = view.memory_mib.item(row)
     if purpose is Purpose.START:
-        cpu_part, cpu_whole = view.all_vcpus.item(row) + vm.vcpus, view.cpus.item(row)
-        memory_part = view.all_mib.item(row) + vm.memory_mib
-    else:
-        cpu_part, cpu_whole = view.running_vcpus.item(row) + vm.vcpus, view.allocated_vcpus + vm.vcpus
-        memory_part = view.running_mib.item(row) + vm.memory_mib
-    return cpu_part * memory + memory_part * cpu_whole, cpu_whole * memory
+        return view.all_vcpus.item(row) + vm.vcpus, view.cpus.item(row), view.all_mib.item(row) + vm.memory_mib, memory
+    cpu_whole = view.allocated_vcpus + vm.vcpus
+    return view.running_vcpus.item(row) + vm.vcpus, cpu_whole, view.running_mib.item(row) + vm.memory_mib, memory
 
 
 def estimate(vm: VM, view: View, purpose: Purpose) -> Floats:

@@ -312,6 +312,12 @@ class View:
     def model_code(self, cpu_model: str) -> int:
         return self._models.get(cpu_model, -1)
 
+    def model_name(self, row: int) -> str:
+        return next(name for name, code in self._models.items() if code == self.cpu_model[row])
+
+    def zone_name(self, row: int) -> str:
+        return next(name for name, code in self._zones.items() if code == self.zone[row])
+
     def _count(self, stake: Stake, sign: int) -> None:
         if stake.host:
             self._add(stake.host, sign, stake, stake.level, stake.cpus)

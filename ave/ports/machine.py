@@ -20,6 +20,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     master: bool
     cpu_model: str
     networks: tuple[str, ...]
+    exclusive_cpus: int = 0  # that pinned VMs may have for themselves
+    nics_max: int = 0  # of its VMs; 0: no limit
+    volumes_max: int = 0  # attached at once; 0: no limit
 
 
 class Machine(Protocol):

@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ave.errors import NoFit, Stale, Unavailable
+from ave.errors import Stale, Unavailable
 from ave.jobs.verb import TaskKind
 from ave.model.cluster import Role
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.vm import VM
 from ave.model.work import Fact, Work
-from ave.placement.batch import place_batch, reserving
-from ave.placement.place import NONE, Choice, Plugged, place
+from ave.placement.batch import Batch, place_batch, reserving
+from ave.placement.place import NONE, Plugged
 from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
 from ave.scheduler.maintenance import CLOSE, close
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
+from ave.scheduler.rules import CHANGE, change
 from ave.scheduler.steps import PLACE, Placing
 from ave.sync import Slots
 
@@ -51,6 +52,7 @@ class Scheduler:
         return {
             PLACE: TaskKind(function=self.place, seconds=60.0),
             CLOSE: TaskKind(function=self.close, seconds=60.0),
+            CHANGE: TaskKind(function=self.change_group, seconds=60.0),
         }
 
     async def run(self) -> None:
@@ -94,24 +96,34 @@ class Scheduler:
         with self._deciding.returned():
             for _ in range(TRIES):
                 vms = await ports.store.find(VM, {"id": In(asked.vms)})
+                groups = await ports.store.find(Group)  # the VMs may have come into one just now
                 role, mirror = self._active()
                 for vm in vms:
                     mirror.learn(vm)
-                decided = self._decide(mirror, vms, asked)
+                for group in groups:
+                    mirror.learn_group(group)
+                batch = self._decide(mirror, vms, asked)
                 try:
-                    await self._reserve(role, mirror, vms, decided, asked)
+                    await self._reserve(role, mirror, vms, batch, asked)
                 except Conflict:
                     continue  # something moved under the decision: decide again
-                self._tell(decided, asked)
+                self._tell(batch, asked)
                 facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
-                return facts | {vm: _fact(answer) for vm, answer in decided.items()}
+                facts |= {vm: Fact(host=choice.host) for vm, choice in batch.placed.items()}
+                return facts | {vm: Fact(refusal=str(why)) for vm, why in batch.refused.items()}
         raise Unavailable("the cluster changes faster than placement can be decided")
 
     async def close(self, ports: Ports, task: Work) -> Placements:
         """The function of a close task: see where a host's VMs would go, and let no more come in."""
         await self._deciding.acquire()
         with self._deciding.returned():
-            return await close(ports, task, self._active)
+            return await close(ports, task, self._active, self._plugged)
+
+    async def change_group(self, ports: Ports, task: Work) -> Placements:
+        """The function of a change step: a placement group from now on, if its rule can be kept beside all others."""
+        await self._deciding.acquire()
+        with self._deciding.returned():
+            return await change(ports, task, self._active)
 
     def _active(self) -> tuple[Role, Mirror]:
         role, mirror = self.roles.get(SCHEDULER), self.mirror
@@ -119,15 +131,8 @@ class Scheduler:
             raise Unavailable("this host is not the Active VM Scheduler any more")
         return role, mirror
 
-    def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> dict[str, Choice | NoFit]:
-        if len(vms) == 1:
-            (vm,), exclude = vms, (vms[0].host,) if asked.leave else ()
-            try:
-                choice = place(mirror.view, vm, asked.purpose, only=asked.host, exclude=exclude, plugged=self._plugged)
-                return {vm.id: choice}
-            except NoFit as why:
-                return {vm.id: why}
-        batch = place_batch(
+    def _decide(self, mirror: Mirror, vms: Sequence[VM], asked: Placing) -> Batch:
+        return place_batch(
             mirror.view,
             vms,
             asked.purpose,
@@ -136,23 +141,19 @@ class Scheduler:
             leave=asked.leave,
             plugged=self._plugged,
         )
-        return {**batch.placed, **batch.refused}
 
-    async def _reserve(
-        self, role: Role, mirror: Mirror, vms: Sequence[VM], decided: Mapping[str, Choice | NoFit], asked: Placing
-    ) -> None:
+    async def _reserve(self, role: Role, mirror: Mirror, vms: Sequence[VM], batch: Batch, asked: Placing) -> None:
         """Commit the decision against what it was decided on: the term, the hosts' states, the groups, the VMs."""
         writes: list[Write] = [still_held(role)]
         changes: list[Write] = []
         hosts: dict[str, None] = {}
         groups: dict[str, None] = {}
         for vm in vms:
-            choice = decided[vm.id]
-            if isinstance(choice, Choice):
+            if (choice := batch.placed.get(vm.id)) is not None:
                 hosts[choice.host] = None
                 groups |= dict.fromkeys(group.id for group in mirror.view.groups_of(vm.id))
                 after = reserving(vm, choice, asked.purpose)
-                set = {"reserved": after.reserved, "unpinned": after.unpinned}
+                set = {"reserved": after.reserved, "reserved_under": role.version, "unpinned": after.unpinned}
                 changes.append(Change(VM, vm.id, {"version": vm.version}, set))
         if not changes:
             return
@@ -162,15 +163,14 @@ class Scheduler:
         for vm in answers[len(writes) :]:
             mirror.learn(vm)
 
-    def _tell(self, decided: Mapping[str, Choice | NoFit], asked: Placing) -> None:
+    def _tell(self, batch: Batch, asked: Placing) -> None:
         """Each decision, for whoever reads the log: ``ave explain placement`` has the whole of it."""
-        for vm, answer in decided.items():
-            if isinstance(answer, Choice):
-                fields = {"host": answer.host, "fitting": answer.fitting, "passed_over": answer.passed_over}
-                self._ports.runtime.log("placed", vm=vm, purpose=str(asked.purpose), **fields, rejected=answer.rejected)
-            else:
-                self._ports.runtime.log("not placed", vm=vm, purpose=str(asked.purpose), rejected=dict(answer.rejected))
-
-
-def _fact(answer: Choice | NoFit) -> Fact:
-    return Fact(host=answer.host) if isinstance(answer, Choice) else Fact(refusal=str(answer))
+        log, purpose = self._ports.runtime.log, str(asked.purpose)
+        for vm, choice in batch.placed.items():
+            fields = {"fitting": choice.fitting, "rejected": choice.rejected, "passed_over": choice.passed_over}
+            log("placed", vm=vm, purpose=purpose, host=choice.host, **fields)
+        for vm, why in batch.refused.items():
+            log("not placed", vm=vm, purpose=purpose, rejected=dict(why.rejected))
+        if len(asked.vms) > 1:
+            counts = {"placed": len(batch.placed), "refused": len(batch.refused), "gained": batch.gained}
+            log("batch placed", purpose=purpose, plan=batch.plan, **counts)

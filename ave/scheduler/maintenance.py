@@ -17,6 +17,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Fact, Step, Work
 from ave.placement.batch import place_batch
+from ave.placement.place import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.ports.store import Check, Conflict, In, Replace, Store
@@ -46,7 +47,7 @@ def close_step(closing: Closing, undo: str = "") -> Step:
     return Step(function=CLOSE, role=SCHEDULER, resource=closing.host, arguments=arguments, undo=undo)
 
 
-async def close(ports: Ports, task: Work, active: Active) -> dict[str, Fact]:
+async def close(ports: Ports, task: Work, active: Active, plugged: Plugged = NONE) -> dict[str, Fact]:
     """The function of a close step. No placement may be decided meanwhile. Refused with all that is in the way."""
     asked = msgspec.convert(task.arguments, Closing, strict=False)
     for _ in range(TRIES):
@@ -57,7 +58,7 @@ async def close(ports: Ports, task: Work, active: Active) -> dict[str, Fact]:
             raise Refused(f"{asked.host} is {state}: maintenance needs it {HostState.ONLINE}")
         _require_the_only_one(host, await ports.store.find(Host))
         vms = await _concerned(ports.store, mirror, host.id)
-        facts = foresee(mirror.view, host, vms, await _busy(ports.store, vms))
+        facts = foresee(mirror.view, host, vms, await _busy(ports.store, vms), plugged)
         if blocked := [fact.refusal for fact in facts.values() if fact.refusal]:
             more = f"; and {len(blocked) - NAMED} more" if len(blocked) > NAMED else ""
             raise Refused(f"{host.id} cannot be emptied: {'; '.join(blocked[:NAMED])}{more}")
@@ -73,7 +74,9 @@ async def close(ports: Ports, task: Work, active: Active) -> dict[str, Fact]:
     raise Unavailable(f"{asked.host} changes faster than can be decided")
 
 
-def foresee(view: View, host: Host, vms: Iterable[VM], busy: Mapping[str, str]) -> dict[str, Fact]:
+def foresee(
+    view: View, host: Host, vms: Iterable[VM], busy: Mapping[str, str], plugged: Plugged = NONE
+) -> dict[str, Fact]:
     """Where each of these VMs, which are on the host or on their way to it, would go, or why it could not.
 
     ``busy``: VM -> the Job that is at work on it.
@@ -93,7 +96,7 @@ def foresee(view: View, host: Host, vms: Iterable[VM], busy: Mapping[str, str]) 
             leaving.append(vm)
     without = view.copy()
     without.put_host(_closed(host))
-    plan = place_batch(without, leaving, Purpose.LIVE)
+    plan = place_batch(without, leaving, Purpose.LIVE, plugged=plugged)
     facts |= {id: Fact(refusal=str(why)) for id, why in plan.refused.items()}
     return facts | {id: Fact(host=choice.host) for id, choice in plan.placed.items()}
 

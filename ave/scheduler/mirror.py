@@ -69,6 +69,9 @@ class Mirror:
     def learn_group(self, group: Group) -> None:
         self._group(group.id, group)
 
+    def forget_group(self, id: str) -> None:
+        self._group(id, None)
+
     def _group(self, id: str, group: Group | None) -> None:
         if group is None:
             if self.groups.pop(id, None) is not None:

@@ -6,22 +6,28 @@ made leaves nothing. The volumes' documents come with their LUNs, so that a name
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ave.errors import Refused, Stale
 from ave.jobs.verb import Found, Split, Verb, each
+from ave.model.group import Group
+from ave.model.host import Host
 from ave.model.network import Network
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVMs, NewVM
+from ave.placement.contradictions import listed
 from ave.placement.purpose import Purpose
 from ave.ports.store import Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step
 from ave.vms.delete import delete
 from ave.vms.describe import DISKS_MAX, require_id, require_name, require_within, still_active, unconnectable
+from ave.vms.membership import joining, require_distinct, unjoinable, unkeepable
 from ave.vms.patience import tasks
 from ave.vms.settle import settle
 from ave.vms.start import start, starting
@@ -34,7 +40,6 @@ DISCARD = "vm.discard"
 def split(request: CreateVMs, found: Found) -> Split:
     results: dict[str, Result] = {}
     new: dict[str, NewVM] = {}
-    writes: list[Write] = []
     there = found.of(VM)
     for one in request.vms:
         _require_possible(one)
@@ -42,11 +47,15 @@ def split(request: CreateVMs, found: Found) -> Split:
             continue  # its lock is held: already accounted for
         if (known := there[one.id]) is not None:
             results[one.id] = Result(False, _exists(known))
-        elif why := unconnectable(one.id, one.networks, found):
+        elif why := unconnectable(one.id, one.networks, found) or unjoinable(one, found):
             results[one.id] = Result(False, why)
         else:
             new[one.id] = one
-            writes.append(Insert(_document(one, request.start)))
+    if why := unkeepable(new.values(), found):
+        bound = [one.id for one in new.values() if one.groups]
+        results |= dict.fromkeys(bound, Result(False, f"{listed(bound)} cannot be created in their groups: {why}"))
+        new = {id: one for id, one in new.items() if id not in results}
+    writes = [*(Insert(_document(one, request.start)) for one in new.values()), *joining(new.values(), found)]
     networks = dict.fromkeys(network for one in new.values() for network in one.networks)
     whole = _in_groups(new, request.start) if len(new) > GROUP_OF else _together(new, request.start)
     return msgspec.structs.replace(whole, writes=(*still_active(networks, found), *writes), results=results)
@@ -91,6 +100,7 @@ def _require_possible(new: NewVM) -> None:
     require_within(new.id, "memory_mib", new.memory_mib)
     for i, size in enumerate(new.disks_gib):
         require_within(new.id, f"disks_gib[{i}]", size)
+    require_distinct(new)
     if len(new.disks_gib) > DISKS_MAX:
         raise Refused(f"VM {new.id}: it has {len(new.disks_gib)} disks, it may have {DISKS_MAX}")
 
@@ -110,6 +120,7 @@ def _document(new: NewVM, on: bool) -> VM:
         volumes=tuple(f"{new.id}-disk-{i}" for i in range(1, len(new.disks_gib) + 1)),
         networks=new.networks,
         cpu_model=new.cpu_model,
+        pinned=new.pinned,
         ha=new.ha,
         priority=new.priority,
         labels=new.labels,
@@ -148,10 +159,16 @@ async def discard(ports: Ports, task: Work) -> None:
         await delete(ports, task)
 
 
+def _whole(request: CreateVMs) -> tuple[type[Any], ...]:
+    """The groups always: one may still have a VM of such a name that is no more."""
+    return (Group, Host) if any(new.groups for new in request.vms) else (Group,)
+
+
 CREATE = Verb(
     operation="vm.create",
     resources=lambda request: each(VM, (new.id for new in request.vms)),
     split=split,
     tasks=tasks(make_volumes=make_volumes, discard=discard, start=start, settle=settle),
     also=lambda request: each(Network, dict.fromkeys(n for new in request.vms for n in new.networks)),
+    whole=_whole,
 )

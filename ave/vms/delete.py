@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.jobs.verb import Found, Split, Verb, each
+from ave.model.group import Group
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -12,6 +13,7 @@ from ave.model.work import Step, Work
 from ave.operations import NameVMs
 from ave.ports.store import Change, Delete, Replace, Write
 from ave.ports.together import Ports
+from ave.vms.membership import leave, leaving
 from ave.vms.patience import tasks
 from ave.vms.power import off_step, poweroff
 from ave.vms.settle import settle
@@ -26,7 +28,8 @@ def split(request: NameVMs, found: Found) -> Split:
         if vm.holds_memory:
             steps[off] = off_step(vm)
         steps[f"delete/{vm.id}"] = Step(function="vm.delete", resource=vm.id, needs=(off,) if vm.holds_memory else ())
-    return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": False}) for vm in able))
+    unwanted = [Change(VM, vm.id, {}, {"on": False}) for vm in able]
+    return Split(steps=steps, results=refused, writes=(*unwanted, *leaving((vm.id for vm in able), found)))
 
 
 async def delete(ports: Ports, task: Work) -> None:
@@ -36,6 +39,7 @@ async def delete(ports: Ports, task: Work) -> None:
     await require_lock(ports, task)
     if vm.state is not VMState.DELETING:
         vm = await record(ports, task, move(vm, VMState.DELETING, "its user deletes it"))
+    await leave(ports, vm.id)
     writes: list[Write] = []
     for name in vm.volumes:
         volume = await ports.store.get(Volume, name)
@@ -58,5 +62,6 @@ DELETE = Verb(
     operation="vm.delete",
     resources=lambda request: each(VM, request.vms),
     split=split,
+    whole=lambda request: (Group,),
     tasks=tasks(delete=delete, poweroff=poweroff, settle=settle),
 )

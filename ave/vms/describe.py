@@ -32,6 +32,7 @@ def edited(vm: VM, wish: EditVM) -> VM:
         name=_or(wish.name, vm.name),
         vcpus=_or(wish.vcpus, vm.vcpus),
         memory_mib=_or(wish.memory_mib, vm.memory_mib),
+        pinned=_or(wish.pinned, vm.pinned),
         ha=_or(wish.ha, vm.ha),
         priority=_or(wish.priority, vm.priority),
         labels=_or(wish.labels, vm.labels),

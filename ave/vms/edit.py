@@ -78,6 +78,8 @@ def _refusals(wish: EditVM, vm: VM, found: Found) -> Iterator[str]:
         yield f"{vm.id} is {vm.state}: edit needs it {' or '.join(SETTLED)}"
     if (after.vcpus, after.memory_mib) != (vm.vcpus, vm.memory_mib) and vm.state is not V.STOPPED:
         yield f"{vm.id} is {vm.state}: its vCPUs and memory can be changed while it is stopped; shut it down first"
+    if after.pinned is not vm.pinned and vm.state is not V.STOPPED:
+        yield f"{vm.id} is {vm.state}: it can be pinned or unpinned while it is stopped; shut it down first"
     plugs = (after.media, after.networks) != (vm.media, vm.networks) or wish.detach
     if plugs and vm.state not in PLUGGABLE:
         yield f"{vm.id} is {vm.state}: its devices can be changed while it is {' or '.join(PLUGGABLE)}"

@@ -121,7 +121,9 @@ async def _hand_over(ports: Ports, task: Work, vm: VM, there: Host) -> VM:
 
 
 def _moved(vm: VM, there: Host) -> VM:
-    return msgspec.structs.replace(vm, host=there.id, host_epoch=there.epoch, epoch=vm.epoch + 1, had=(), reserved="")
+    """A VM that had to do without CPUs of its own has them again: there was room for them, or it would not have been placed."""
+    here = {"host": there.id, "host_epoch": there.epoch}
+    return msgspec.structs.replace(vm, **here, epoch=vm.epoch + 1, had=(), reserved="", unpinned=False)
 
 
 async def _go_forward(ports: Ports, task: Work, vm: VM) -> None:

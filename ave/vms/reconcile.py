@@ -12,7 +12,7 @@ from ave.model.cluster import Lock
 from ave.model.host import Host
 from ave.model.vm import VM, VMState
 from ave.ports.hypervisor import Domain, DomainState, Stamp
-from ave.ports.store import Check, Conflict, Insert, Replace, Write
+from ave.ports.store import Change, Check, Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.vms.devices import refit
 from ave.vms.settle import as_found
@@ -46,6 +46,7 @@ async def reconcile(ports: Ports) -> None:
             await _remove_stale(ports, here, domain)
     if odd:
         await _settle(ports, odd)
+    await _give_back(ports)
     for name, domain in domains.items():
         if name in mine and mine[name].epoch == domain.epoch and mine[name].host_epoch == here.epoch:
             if domain.state is DomainState.INCOMING:
@@ -91,6 +92,17 @@ async def _settle(ports: Ports, odd: list[VM]) -> None:
             ports.runtime.log("VM settled", vm=vm.id, state=str(found.state), why=found.story[-1])
         except Conflict:
             continue
+
+
+async def _give_back(ports: Ports) -> None:
+    """Room here that no Job holds any more: whoever reserved it is over, and nobody else will say so."""
+    for vm in await ports.store.find(VM, {"reserved": ports.host}):
+        try:
+            unlocked = await _unlocked(ports, vm.id)
+            await ports.store.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": ""}), unlocked)
+            ports.runtime.log("room given back", vm=vm.id)
+        except Conflict:
+            continue  # a Job is at work on it
 
 
 async def _refuse_late(ports: Ports, vm: VM) -> None:

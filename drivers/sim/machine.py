@@ -21,12 +21,25 @@ from drivers.sim.runtime import HostClock, SimRuntime, World
 class Guest:
     """One domain: a QEMU process with its memory."""
 
-    __slots__ = ("epoch", "instance", "media", "memory_mib", "migrating", "networks", "state", "vm", "volumes")
+    __slots__ = (
+        "epoch",
+        "exclusive_cpus",
+        "instance",
+        "media",
+        "memory_mib",
+        "migrating",
+        "networks",
+        "state",
+        "vm",
+        "volumes",
+    )
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
         self.vm, self.memory_mib = vm.id, vm.memory_mib
         self.instance, self.epoch, self.state = instance, epoch, state
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
+        pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
+        self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
         self.plug(vm)
 
     def plug(self, vm: VM) -> None:

@@ -9,12 +9,15 @@ import msgspec
 
 from ave.model.alarm import Alarm
 from ave.model.cluster import Key
+from ave.model.group import Rule
 from ave.model.states import born, move
 from ave.model.work import LEAD, Work, WorkState
 from ave.operations import (
     CreateVMs,
     CreateVolumes,
+    DescribedGroup,
     DescribedNetwork,
+    DescribeGroups,
     DescribeNetworks,
     EditVM,
     EditVMs,
@@ -22,6 +25,7 @@ from ave.operations import (
     ExitMaintenance,
     GrowVolumes,
     MigrateVMs,
+    NameGroups,
     NameNetworks,
     NameVMs,
     NameVolumes,
@@ -91,6 +95,12 @@ def _networks(*names: str, vlan: int = 0) -> DescribeNetworks:
     return DescribeNetworks(networks=tuple(DescribedNetwork(id=name, vlan=vlan) for name in names))
 
 
+def _groups(*groups: tuple[str, Rule, tuple[str, ...]], enabled: bool = True) -> DescribeGroups:
+    return DescribeGroups(
+        groups=tuple(DescribedGroup(id=id, rule=rule, vms=vms, enabled=enabled) for id, rule, vms in groups)
+    )
+
+
 def _other_memory(cluster: SimCluster) -> None:
     for machine in cluster.machines.values():
         machine.facts = msgspec.structs.replace(machine.facts, memory_mib=machine.facts.memory_mib + 1024)
@@ -114,6 +124,9 @@ OFF = ("vm.poweroff", NameVMs(vms=WEB))
 DATA = ("volume.create", _volumes("data-1", "data-2"))
 NETS = ("network.create", _networks("net-1", "net-2"))
 ENTER = ("host.enter-maintenance", EnterMaintenance(host="host-2"))
+APART, TIE = ("apart", Rule.MUST_DIFFERENT_HOSTS, TWO), ("tie", Rule.MUST_SAME_HOST, TWO)
+RULES = ("group.create", _groups(APART, ("near", Rule.PREFER_SAME_HOST, TWO)))
+OFF_RULES = ("group.create", _groups(APART, TIE, enabled=False))
 DONE_OR_CANCELLED = (WorkState.DONE, WorkState.CANCELLED)
 
 CASES: tuple[Case, ...] = (
@@ -220,6 +233,41 @@ CASES: tuple[Case, ...] = (
         "one has a VM, and stays",
         NameNetworks(networks=("net-1", "vm-net")),
         before=_first(NETS, ("network.create", _networks("vm-net"))),
+    ),
+    _asked("group.create", "two groups", _groups(APART, ("near", Rule.PREFER_SAME_HOST, TWO))),
+    _asked(
+        "group.create",
+        "two groups that contradict each other",
+        _groups(APART, TIE),
+    ),
+    _asked(
+        "group.edit", "two groups", _groups(("apart", Rule.MUST_DIFFERENT_HOSTS, WEB), TIE), before=_first(OFF_RULES)
+    ),
+    _asked("group.enable", "one group", NameGroups(groups=("apart",)), before=_first(OFF_RULES)),
+    _asked("group.disable", "two groups", NameGroups(groups=("apart", "near")), before=_first(RULES)),
+    _asked("group.delete", "two groups", NameGroups(groups=("apart", "near")), before=_first(RULES)),
+    Case(
+        operation="group.edit",
+        phrase="while a VM is created in the group",
+        about=_first(
+            ("group.edit", _groups(("near", Rule.PREFER_SAME_HOST, WEB))),
+            ("vm.create", CreateVMs(vms=(msgspec.structs.replace(_new("db-1")[0], groups=("near",)),))),
+        ),
+        before=_first(RULES),
+    ),
+    _asked(
+        "group.repair",
+        "two VMs come together",
+        NameGroups(groups=("tie",)),
+        before=_first(("group.create", _groups(TIE))),
+    ),
+    _asked(
+        "group.repair",
+        "cancelled while a VM moves",
+        NameGroups(groups=("tie",)),
+        before=_first(("group.create", _groups(TIE))),
+        cancel_after=0.7,
+        outcomes=DONE_OR_CANCELLED,
     ),
     _asked("host.enter-maintenance", "a host with a VM", EnterMaintenance(host="host-2")),
     _asked("host.enter-maintenance", "a check only", EnterMaintenance(host="host-2", check_only=True)),

@@ -15,7 +15,7 @@ from sim.crashpoints.trial import FORCES, Blow
 
 ROOT = Path(ave.__file__).parents[1]
 COMMAND = ".venv/bin/python -m sim.crashpoints --report docs/crash-points.md"
-WORK = ("jobs", "vms", "storage", "network", "hosts", "scheduler")  # of ave/: what works for Jobs
+WORK = ("jobs", "vms", "storage", "network", "hosts", "groups", "scheduler")  # of ave/: what works for Jobs
 COLUMNS = (*(str(blow) for blow in Blow), TWICE)
 HEAD = f"""\
 # Crash points

@@ -7,6 +7,7 @@ from typing import Any
 
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Lock
+from ave.model.group import Group
 from ave.model.host import Host, HostState
 from ave.model.network import Network, NetworkState
 from ave.model.vm import VM, VMState
@@ -72,6 +73,10 @@ def _disagreements(cluster: SimCluster, failed: dict[str, None], lost: bool) -> 
         if vm.reserved or vm.refit:
             yield f"VM {vm.id} has room reserved on {vm.reserved or 'no host'}, refit {vm.refit}"
     yield from _luns(cluster, vms, lost)
+    for group in all_of(cluster, Group):
+        for name in group.vms:
+            if name not in vms:
+                yield f"placement group {group.id} has {name}, and there is no such VM"
     for network in all_of(cluster, Network):
         if network.state is not NetworkState.ACTIVE:
             yield f"network {network.id} is {network.state}"

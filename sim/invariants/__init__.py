@@ -22,6 +22,9 @@ from sim.invariants.j10_no_late_effect import NoLateEffect
 from sim.invariants.j11_every_cycle_once import EveryCycleOnce
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import MemoryFits
+from sim.invariants.p3_pins_not_shared import PinsNotShared
+from sim.invariants.p4_old_terms_decide_nothing import OldTermsDecideNothing
+from sim.invariants.p6_prefer_only_ranks import PreferOnlyRanks
 from sim.invariants.s1_one_writer import OneWriter
 from sim.invariants.s2_one_runner import OneRunner
 from sim.invariants.s3_epochs_grow import EpochsGrow
@@ -37,6 +40,9 @@ TABLE: tuple[type[Invariant], ...] = (
     FencedFirst,
     PlacedByRule,
     MemoryFits,
+    PinsNotShared,
+    OldTermsDecideNothing,
+    PreferOnlyRanks,
     NoLostJob,
     JobStates,
     EffectivelyOnce,

@@ -5,11 +5,13 @@ from typing import Any
 
 from ave.model.vm import VM
 from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started, Wrote
+from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
 BASE_SECONDS = 15.0  # beyond the profile's verdict
 EMPTIED = ("entering-maintenance", "maintenance")  # its operator wants nothing to run there
 RETRY_SECONDS = 100.0  # the longest pause between two tries of who found no room
+LOOK_SECONDS = 1.0  # between two looks at how much room there is
 BATCH = 50  # VMs for which that is promised; one second more for each further one
 
 
@@ -25,6 +27,7 @@ class RescuedInTime:
         self._lost: dict[str, str] = {}  # VM -> host
         self._since = 0.0  # the last disturbance
         self._scarce_at = 0.0  # when there last was too little room for all that is lost
+        self._looked_at = 0.0
         self._meddling = 0  # lasting faults under way that harm no host: while there are, nothing is promised
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -71,8 +74,11 @@ class RescuedInTime:
             del self._lost[id]
 
     def tick(self, _: Wrote) -> None:
-        if self._lost and not self._room_for_all():
-            self._scarce_at = self._stage.now()
+        now = self._stage.now()
+        if self._lost and now >= self._looked_at + LOOK_SECONDS:
+            self._looked_at = now
+            if not self._room_for_all():
+                self._scarce_at = now
 
     def end(self, _: object) -> None:
         self._check()
@@ -104,18 +110,25 @@ class RescuedInTime:
     def _room_for_all(self) -> bool:
         """Could the machines that are up hold all that is lost? With less room, who waits may wait for its next turn.
         Promised room counts as free here, so doubt is in the VMs' favour."""
-        free = []
+        free: dict[str, int] = {}
         for machine in self._stage.machines.values():
             emptied = (host := self._stage.host(machine.name)) is not None and host.state in EMPTIED
             if machine.powered and self._stage.storage.reached_by(machine.name) and not emptied:
                 used = sum(guest.memory_mib for guest in machine.guests.values())
-                free.append(machine.facts.memory_mib - machine.facts.reserve_mib - used)
-        needed = sorted(
-            (vm.memory_mib for name in self._lost if (vm := self._stage.vm(name)) is not None), reverse=True
-        )
-        for mib in needed:
-            free.sort(reverse=True)
-            if not free or free[0] < mib:
+                free[machine.name] = machine.facts.memory_mib - machine.facts.reserve_mib - used
+        lost = [vm for name in self._lost if (vm := self._stage.vm(name)) is not None]
+        if not self._alike():
+            return room_for_all(self._stage, lost, free)
+        left = sorted(free.values(), reverse=True)
+        for mib in sorted((vm.memory_mib for vm in lost), reverse=True):
+            left.sort(reverse=True)
+            if not left or left[0] < mib:
                 return False
-            free[0] -= mib
+            left[0] -= mib
         return True
+
+    def _alike(self) -> bool:
+        """Does memory alone tell hosts apart?"""
+        facts = [machine.facts for machine in self._stage.machines.values()]
+        limits = {(f.networks, f.cpu_model, f.nics_max, f.volumes_max) for f in facts}
+        return len(limits) == 1 and not self._stage.store.ledger.shelves_by_name["group"].docs

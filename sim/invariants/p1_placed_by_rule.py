@@ -3,16 +3,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ave.model.host import HostState
 from ave.model.vm import VM
+from sim.invariants.hard_rules import short, unfit
 from sim.invariants.shape import Stage, Violation
 
 
 class PlacedByRule:
-    """Armed by every reservation that is committed. Judges by the hosts as they are in that very commit."""
+    """Armed by every reservation that is committed. Judges by the hosts and groups as they are in that very commit; of
+    several VMs that it places together each is judged with all the others in their new places."""
 
     id = "P1"
-    phrase = "a VM is placed only on a host that is online, in reach of its networks, and of a fitting CPU"
+    phrase = (
+        "a VM is placed only on a host that is online, in reach of its networks, of a fitting CPU, within its limits, "
+        "and where no must rule is broken"
+    )
 
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
@@ -34,17 +38,6 @@ class PlacedByRule:
         host = self._stage.host(vm.reserved)
         if host is None:
             raise Violation(self.id, f"{id} was placed on {vm.reserved}, which does not exist", (id,))
-        wrong = [
-            reason
-            for reason, broken in (
-                (f"is {host.state}", host.state is not HostState.ONLINE),
-                ("lacks a network of it", any(network not in host.networks for network in vm.networks)),
-                (
-                    f"has CPU {host.cpu_model}",
-                    "any" not in (vm.cpu_model, host.cpu_model) and vm.cpu_model != host.cpu_model,
-                ),
-            )
-            if broken
-        ]
+        wrong = [*unfit(self._stage, vm, host), *short(self._stage, vm, host)]
         if wrong:
             raise Violation(self.id, f"{id} was placed on {host.id}, which {' and '.join(wrong)}", (id, host.id))

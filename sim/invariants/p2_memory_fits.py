@@ -3,30 +3,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.model.cluster import lock_name
 from ave.model.vm import VM
+from ave.model.work import ENDED, Work
 from drivers.sim.facts import Started
 from sim.invariants.shape import Stage, Violation
+
+RELEASED_SECONDS = 30.0  # after the Job that a place was found for has ended
 
 
 class MemoryFits:
     """Armed when room is promised on a host that already holds room for another VM still in flight."""
 
     id = "P2"
-    phrase = "the memory of a host's VMs, with what is promised to those on their way, fits its physical memory"
+    phrase = (
+        "the memory of a host's VMs, with what is promised to those on their way, fits its physical memory, "
+        "and no promise outlives its Job"
+    )
 
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
         self._holds: dict[str, tuple[tuple[str, int, bool], ...]] = {}  # VM -> (host, MiB, on its way?) it counts on
         self._used: dict[str, int] = {}
+        self._promised: dict[str, tuple[str, str]] = {}  # VM -> host, and the Job for which it was found
+        self._ended: dict[str, float] = {}  # VM -> since when that Job has ended
         self._coming: dict[str, int] = {}  # host -> VMs on their way to it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        return {"vm": self.vm, Started: self.started}
+        return {"vm": self.vm, Started: self.started, "tick": self.tick}
 
     def vm(self, change: tuple[str, VM | None]) -> None:
         """The store's view: what its documents add up to."""
         id, vm = change
+        self._promise(id, vm)
         before, now = self._holds.get(id, ()), _holds(vm)
         if now == before:
             return
@@ -40,6 +50,29 @@ class MemoryFits:
         for host, _, coming in now:
             self.armed += self._coming[host] > coming
             self._judge(id, host, self._used[host])
+
+    def tick(self, now: float) -> None:
+        for id, (host, job) in self._promised.items():
+            work = self._stage.store.ledger.get(Work, job)
+            if work is not None and work.state not in ENDED:
+                self._ended.pop(id, None)
+            elif self._stage.calm.lasted(self._ended.setdefault(id, now)) > RELEASED_SECONDS:
+                late = now - self._ended[id]
+                what = f"{host} still holds room for {id}, {late:.0f} s after {job or 'its Job'} ended"
+                raise Violation(self.id, what, (id, host, job))
+
+    def _promise(self, id: str, vm: VM | None) -> None:
+        """A reservation is that of the Job which holds the VM when it is made."""
+        if vm is None or not vm.reserved:
+            self._promised.pop(id, None)
+            self._ended.pop(id, None)
+            return
+        holder = self._stage.lock_holder(lock_name(VM, id))
+        host, job = self._promised.get(id, ("", ""))
+        if vm.reserved != host or holder:
+            self._promised[id] = (vm.reserved, holder)
+            if holder != job:
+                self._ended.pop(id, None)
 
     def started(self, fact: Started) -> None:
         """The world's view: what the machine really holds."""

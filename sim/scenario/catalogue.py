@@ -20,7 +20,7 @@ Aim: TypeAlias = Literal["host", "hosts", "vm", "store", "storage", "none"]
 
 RESERVED = ("at", "fault", "action", "target", "for", "kind", "lasts")
 #: A text parameter of this name must name such a thing of the same scenario.
-REFERENCES = ("host", "zone", "fleet", "network")
+REFERENCES = ("host", "zone", "fleet", "network", "group")
 
 
 class Parameter(msgspec.Struct, frozen=True):

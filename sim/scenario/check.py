@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.scenario import schema
+from sim.scenario.placement import check_placement, report_twice
 from sim.scenario.problem import quote
 from sim.scenario.reader import WRONG
 from sim.scenario.thresholds import check_thresholds
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sim.scenario.reader import Reader
 
 DEFAULT_RESERVE_MIB = 8 << 10
+_SAID_FOR_ALL = ("reserve_mib", "exclusive_cpus", "nics", "volumes", "cpu_model")
 _SAID_BY_SHAPE = {"hosts": "hosts", "cpu": "cpu", "memory": "memory_mib"}
 
 
@@ -33,8 +35,10 @@ def check(reader: Reader, spec: dict[str, Any], catalogue: Catalogue, folder: Pa
         _topology(reader, spec["topology"], shapes)
     if spec["workload"] is not WRONG:
         _workload(reader, spec["workload"], shapes, folder)
+    scope = _scope(spec, shapes)
     if spec["timeline"] is not WRONG:
-        check_timeline(reader, spec["timeline"], spec["duration"], catalogue, _scope(spec, shapes))
+        check_timeline(reader, spec["timeline"], spec["duration"], catalogue, scope)
+    check_placement(reader, spec, scope, catalogue)
     mode = spec["mode"]
     if spec["thresholds"] is not WRONG and mode is not WRONG:
         check_thresholds(reader, spec["thresholds"], catalogue.metrics.get(mode, {}))
@@ -46,7 +50,7 @@ def check(reader: Reader, spec: dict[str, Any], catalogue: Catalogue, folder: Pa
 
 def _nothing_but_arrivals(reader: Reader, spec: dict[str, Any]) -> None:
     """A capacity replay has no Jobs, no faults and nobody to break a promise: what it would ignore is a mistake."""
-    for key in ("timeline", "arms"):
+    for key in ("timeline", "arms", "groups", "expect"):
         if spec[key] is not WRONG and spec[key]:
             reader.report(f"spec.{key}", 'is ignored by mode "capacity": leave it out, or use mode "cluster"')
     for index, entry in enumerate([] if spec["workload"] is WRONG else spec["workload"]):
@@ -66,9 +70,11 @@ def shapes_of(topology: dict[str, Any]) -> list[dict[str, Any]] | None:
     written = topology.get("shapes", [topology])
     if written is WRONG or not clear(written):
         return None
-    default = {"reserve_mib": topology.get("reserve_mib", DEFAULT_RESERVE_MIB)}
-    keys = ("hosts", "cpu", "memory_mib", "reserve_mib")
-    shapes = [{key: (default | shape).get(key, WRONG) for key in keys} for shape in written]
+    default: dict[str, Any] = dict.fromkeys(_SAID_BY_SHAPE.values(), WRONG) | {"reserve_mib": DEFAULT_RESERVE_MIB}
+    default |= {key: topology[key] for key in _SAID_FOR_ALL if key in topology}
+    keys = (*_SAID_BY_SHAPE.values(), *_SAID_FOR_ALL, *(("networks",) if "shapes" in topology else ()))
+    wholes = [default | shape for shape in written]
+    shapes = [{key: whole[key] for key in keys if key in whole} for whole in wholes]
     return shapes if all(clear(shape.values()) for shape in shapes) else None
 
 
@@ -79,11 +85,7 @@ def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, A
             reader.report(f"{path}.{key}", 'belongs to each of the "shapes", if there are any')
         elif "shapes" not in topology and name not in topology:
             reader.report(f"{path}.{key}", "is missing")
-    if topology["networks"] is not WRONG:
-        first: dict[str, int] = {}
-        for index, network in enumerate(topology["networks"]):
-            if network is not WRONG and first.setdefault(network, index) != index:
-                reader.report(f"{path}.networks[{index}]", f"{quote(network)} occurs twice")
+    report_twice(reader, f"{path}.networks", topology["networks"])
     masters = topology.get("masters", 1)
     if masters is not WRONG and masters % 2 == 0:
         reader.report(f"{path}.masters", f"must be 1, 3 or 5, not {masters}")
@@ -100,6 +102,9 @@ def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, A
     if masters is not WRONG and masters > hosts:
         reader.report(f"{path}.masters", f"{masters} masters need as many hosts, but there are {hosts}")
     zones = topology["zones"]
+    primary = topology.get("primary", WRONG)
+    if zones is not WRONG and primary is not WRONG and primary not in zones:
+        reader.unknown(f"{path}.primary", "zone", primary, tuple(zones))
     if zones is not WRONG and zones and clear(zones.values()) and sum(zones.values()) != hosts:
         reader.report(f"{path}.zones", f"the zones have {sum(zones.values())} hosts, the topology has {hosts}")
 
@@ -136,6 +141,13 @@ def _workload(reader: Reader, workload: list[Any], shapes: list[dict[str, Any]] 
             reader.report("spec.workload", f"the VMs of time 0 need {show_mebibytes(needed)} of memory, {have}")
 
 
+def _group_names(groups: Any) -> tuple[str, ...] | None:
+    if groups is WRONG or not clear(groups):
+        return None
+    names = [group["name"] for group in groups]
+    return tuple(names) if clear(names) else None
+
+
 def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
     topology = {"zones": WRONG, "networks": WRONG} if spec["topology"] is WRONG else spec["topology"]
     zones, networks, workload = topology["zones"], topology["networks"], spec["workload"]
@@ -148,6 +160,7 @@ def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
         hosts=hosts,
         zones=None if zones is WRONG else {zone: None if n is WRONG else n for zone, n in zones.items()},
         networks=None if networks is WRONG or not clear(networks) else tuple(networks),
+        groups=_group_names(spec["groups"]),
         fleets=fleets,
         traces=tuple(fleet for fleet, count in (fleets or {}).items() if count is None),
         shapes=None if fleets is None else tuple(entry["fleet"] for entry in workload if "count" in entry),

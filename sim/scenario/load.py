@@ -45,6 +45,8 @@ def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Sce
         "metadata": raw["metadata"],
         "workload": [_workload(entry, path.parent) for entry in spec["workload"]],
         "timeline": _timeline(spec["timeline"], topology.size, catalogue),
+        "groups": [_with_hosts(entry, topology.size) for entry in spec["groups"]],
+        "expect": [_with_hosts(entry, topology.size) for entry in spec["expect"]],
         "thresholds": [_threshold(entry, catalogue.metrics[spec["mode"]]) for entry in spec["thresholds"]],
     }
     return msgspec.convert(spec | built, Scenario)
@@ -93,6 +95,12 @@ def _given(entry: dict[str, Any], parameter: Parameter) -> Value:
 def _host_or_vm(name: str, hosts: int) -> str:
     number = host_number(name)
     return name if number is None else host_name(number, hosts)
+
+
+def _with_hosts(entry: dict[str, Any], hosts: int) -> dict[str, Any]:
+    """Its hosts by their own names; the only one is one of a list."""
+    named = entry.get("hosts", [entry["host"]] if "host" in entry else [])
+    return entry | {"hosts": [_host_or_vm(name, hosts) for name in named]}
 
 
 def _threshold(entry: dict[str, Any], metrics: Mapping[str, str]) -> Threshold:

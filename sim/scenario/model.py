@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ave.model.group import Rule
 from sim.chance import Source, sample
 from sim.scenario.catalogue import Value
 
@@ -19,12 +20,17 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """So many equal hosts; ``reserve_mib`` of their memory is kept for the host itself."""
+    """So many equal hosts; ``reserve_mib`` of their memory is kept for the host itself. A limit of 0 is none."""
 
     hosts: int
     cpu: int
     memory_mib: int
     reserve_mib: int
+    exclusive_cpus: int = 0
+    nics: int = 0
+    volumes: int = 0
+    cpu_model: str = "any"
+    networks: tuple[str, ...] = ()  # (): those of the topology
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -34,15 +40,22 @@ class Host(msgspec.Struct, frozen=True):
     memory_mib: int
     reserve_mib: int
     master: bool
+    exclusive_cpus: int = 0
+    nics: int = 0
+    volumes: int = 0
+    cpu_model: str = "any"
+    networks: tuple[str, ...] = ()
 
 
 class Topology(msgspec.Struct, frozen=True):
-    """``zones``: hosts by zone, in the order of the file; empty for a cluster without zones."""
+    """``zones``: hosts by zone, in the order of the file; empty for a cluster without zones. With a ``primary`` one it is an
+    active-active cluster, and without they are only places."""
 
     shapes: tuple[Shape, ...]
     masters: int
     zones: dict[str, int]
     networks: tuple[str, ...]
+    primary: str = ""
 
     @property
     def size(self) -> int:
@@ -54,8 +67,23 @@ class Topology(msgspec.Struct, frozen=True):
         zones: list[str | None] = [zone for zone, count in self.zones.items() for _ in range(count)]
         zones = zones or [None] * len(shapes)
         return tuple(
-            Host(host_name(n, len(shapes)), zone, shape.cpu, shape.memory_mib, shape.reserve_mib, n <= self.masters)
+            self._host(shape, host_name(n, len(shapes)), zone, n <= self.masters)
             for n, (shape, zone) in enumerate(zip(shapes, zones, strict=True), 1)
+        )
+
+    def _host(self, shape: Shape, name: str, zone: str | None, master: bool) -> Host:
+        return Host(
+            name,
+            zone,
+            shape.cpu,
+            shape.memory_mib,
+            shape.reserve_mib,
+            master,
+            shape.exclusive_cpus,
+            shape.nics,
+            shape.volumes,
+            shape.cpu_model,
+            shape.networks or self.networks,
         )
 
 
@@ -103,6 +131,10 @@ class Fleet(msgspec.Struct, frozen=True, tag_field="kind", tag="fleet"):
     priority: Literal["high", "medium", "low"]
     life: Life
     arrive: Poisson | None = None
+    pinned: bool = False
+    cpu_model: str = "any"
+    networks: tuple[str, ...] = ()  # one per NIC; (): one, in the first of the topology
+    groups: tuple[str, ...] = ()
 
 
 class Generator(msgspec.Struct, frozen=True, tag_field="kind", tag="generator"):
@@ -166,6 +198,30 @@ class Event(msgspec.Struct, frozen=True):
     parameters: dict[str, Value] = {}
 
 
+class Group(msgspec.Struct, frozen=True):
+    """A placement group that is there from the start; the fleets say who is in it."""
+
+    name: str
+    rule: Rule
+    hosts: tuple[str, ...] = ()
+    zone: str = ""
+    enabled: bool = True
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """Where a VM, or each of a fleet, must be at that moment, or at the end; everything that is given must hold."""
+
+    vm: str = ""
+    fleet: str = ""
+    at: float | None = None
+    hosts: tuple[str, ...] = ()
+    zone: str = ""
+    apart: bool | None = None
+    together: bool | None = None
+    unpinned: bool | None = None
+    refused: str = ""  # the filter that a refusal names
+
+
 class Threshold(msgspec.Struct, frozen=True):
     """Passes if ``metric op value``; the value is in the metric's unit. ``expr`` is how it was written."""
 
@@ -189,4 +245,6 @@ class Scenario(msgspec.Struct, frozen=True):
     arms: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     batch: Literal["spread", "compact"] = "spread"  # how a capacity replay places those who arrive
+    groups: tuple[Group, ...] = ()
+    expect: tuple[Expectation, ...] = ()
     profile: str = "seed"  # of high availability: how soon a host gives up and is judged

@@ -8,7 +8,7 @@ float; everything else is text, so ``12:30``, ``no`` and dates stay what was wri
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import msgspec
 import yaml
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MOST_BYTES = 1 << 20
-MOST_NODES = 20_000
 MOST_DEPTH = 32
 MOST_DIGITS = 300  # beyond it a number is text: Python refuses to turn 4,300 digits into an int
 
@@ -35,6 +33,16 @@ _WORDS: dict[str, bool | None] = {
 }
 # What YAML 1.2 allows in a stream, so that the parser never meets anything else.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much of a file is read before it is refused."""
+
+    size: int  # bytes
+    nodes: int
+
+
+SCENARIO = Limits(1 << 20, 20_000)
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -70,22 +78,22 @@ class Document(msgspec.Struct, frozen=True):
     repeated: tuple[Problem, ...]
 
 
-def read(path: Path) -> Document:
+def read(path: Path, limits: Limits = SCENARIO) -> Document:
     """The file's one document. Raises Invalid if it cannot be read or holds anything else."""
     file = str(path)
     try:
         # Never more than this much is read, however large the file is or becomes.
         with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
+            content = stream.read(limits.size + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Invalid([Problem(file, 1, 1, "", f"cannot be read: {reason}")]) from None
-    if len(content) > MOST_BYTES:
-        raise Invalid([Problem(file, 1, 1, "", f"larger than {MOST_BYTES} bytes, which no scenario needs")])
-    return parse(content, file)
+    if len(content) > limits.size:
+        raise Invalid([Problem(file, 1, 1, "", f"larger than {limits.size} bytes, which no such file needs")])
+    return parse(content, file, limits)
 
 
-def parse(content: bytes, file: str) -> Document:
+def parse(content: bytes, file: str, limits: Limits = SCENARIO) -> Document:
     """The one document of these bytes; ``file`` is only named in messages. Raises Invalid."""
     try:
         text = content.decode("utf-8-sig")
@@ -95,7 +103,7 @@ def parse(content: bytes, file: str) -> Document:
     if found := _FORBIDDEN.search(text):
         line, col = _position(text[: found.start()])
         raise Invalid([Problem(file, line, col, "", f"control character U+{ord(found[0]):04X}")])
-    return _Builder(file).document(text)
+    return _Builder(file, limits).document(text)
 
 
 def _position(before: str) -> tuple[int, int]:
@@ -105,8 +113,9 @@ def _position(before: str) -> tuple[int, int]:
 class _Builder:
     """Builds nodes from events, in one pass that ends at the first thing it refuses."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, limits: Limits) -> None:
         self._file = file
+        self._limits = limits
         self._nodes = 0
         self._repeated: list[Problem] = []
 
@@ -117,7 +126,7 @@ class _Builder:
             for event in events:
                 if isinstance(event, yaml.DocumentStartEvent):
                     if root is not None:
-                        self._refuse(event, "a second document begins here; a scenario is one")
+                        self._refuse(event, "a second document begins here; a file holds one")
                 elif isinstance(event, yaml.NodeEvent):
                     root = self._node(event, events, depth=1)
         except yaml.MarkedYAMLError as error:
@@ -170,8 +179,8 @@ class _Builder:
             self._refuse(event, f"tag {quote(event.tag)}: tags are not read")
         if depth > MOST_DEPTH:
             self._refuse(event, f"nested deeper than {MOST_DEPTH} levels")
-        if self._nodes > MOST_NODES:
-            self._refuse(event, f"more than {MOST_NODES} values")
+        if self._nodes > self._limits.nodes:
+            self._refuse(event, f"more than {self._limits.nodes} values")
 
     def _refuse(self, event: yaml.Event, what: str) -> NoReturn:
         raise Invalid([*self._repeated, Problem(self._file, *_place(event), "", what)])
@@ -193,3 +202,27 @@ def _resolve(text: str) -> bool | int | float | str | None:
     if _FLOAT.fullmatch(text):
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text
+
+
+def plain(node: Node) -> Any:
+    """As plain data."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {key: plain(value) for key, (_, value) in node.entries.items()}
+
+
+def place_of(root: Node, path: str) -> tuple[int, int]:
+    """Line and column of ``groups[0].hosts[1]``, or of the last part of the path that is there."""
+    node, place = root, (root.line, root.col)
+    for word, number in re.findall(r"([^.\[\]]+)|\[([0-9]+)\]", path):
+        if isinstance(node, Mapping) and word in node.entries:
+            key, node = node.entries[word]
+            place = (key.line, key.col)
+        elif isinstance(node, Sequence) and number and int(number) < len(node.items):
+            node = node.items[int(number)]
+            place = (node.line, node.col)
+        else:
+            break
+    return place

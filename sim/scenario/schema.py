@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ave.model.group import Rule
+from ave.placement.filters import ANY_MODEL, FILTERS
+from ave.placement.place import TARGET
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
 from sim.scenario.rules import (
     Aimed,
@@ -19,11 +22,11 @@ from sim.scenario.rules import (
     OneOf,
     Real,
     Record,
-    Rule,
     Text,
     Whole,
     Word,
 )
+from sim.scenario.rules import Rule as Shaped
 from sim.scenario.units import (
     YEAR,
     mebibytes,
@@ -48,6 +51,7 @@ MOST_VCPUS = 1024  # of one VM
 MOST_MEMORY_MIB = 64 << 20  # 64 TiB, of a host or a VM
 MOST_DISK_BYTES = 1 << 50  # 1 PiB
 LONGEST = 10 * YEAR
+MOST_PLUGGED = 1_000_000  # virtual NICs or volumes of one host
 MOST_SEED = (1 << 63) - 1
 MOST_COUNT = 1_000_000_000  # of a parameter that declares no bound of its own
 
@@ -74,12 +78,20 @@ METADATA = Record(
     }
 )
 
+_OF_A_HOST = {
+    "reserve": Field(_memory(0), to="reserve_mib"),
+    "exclusiveCpus": Field(Whole(0, MOST_CPUS), to="exclusive_cpus"),
+    "nics": Field(Whole(0, MOST_PLUGGED)),
+    "volumes": Field(Whole(0, MOST_PLUGGED)),
+    "cpuModel": Field(NAME, to="cpu_model"),
+}
 SHAPE = Record(
     {
         "hosts": Field(HOSTS, required=True),
         "cpu": Field(Whole(1, MOST_CPUS), required=True),
         "memory": Field(_memory(1), required=True, to="memory_mib"),
-        "reserve": Field(_memory(0), to="reserve_mib"),
+        "networks": Field(Many(NAME, least=1)),
+        **_OF_A_HOST,
     }
 )
 TOPOLOGY = Record(
@@ -87,11 +99,12 @@ TOPOLOGY = Record(
         "hosts": Field(HOSTS),
         "cpu": Field(Whole(1, MOST_CPUS)),
         "memory": Field(_memory(1), to="memory_mib"),
-        "reserve": Field(_memory(0), to="reserve_mib"),
         "shapes": Field(Many(SHAPE, least=1)),
         "masters": Field(Whole(1, 5)),
         "zones": Field(Counts(NAME, HOSTS), default={}),
+        "primary": Field(NAME),
         "networks": Field(Many(NAME, least=1), default=["vm-net"]),
+        **_OF_A_HOST,
     }
 )
 
@@ -134,6 +147,10 @@ FLEET = Record(
         "disk": Field(Amount(size, 1 << 20, MOST_DISK_BYTES, show_size), default=20 << 30, to="disk_bytes"),
         "ha": Field(Flag(), default=True),
         "priority": Field(Word("priority", ("high", "medium", "low")), default="medium"),
+        "pinned": Field(Flag(), default=False),
+        "cpuModel": Field(NAME, default=ANY_MODEL, to="cpu_model"),
+        "networks": Field(Many(NAME, least=1)),
+        "groups": Field(Many(NAME), default=[]),
         "arrive": Field(ARRIVE),
         "life": Field(LIFE, default={"dist": "forever"}),
     }
@@ -155,6 +172,38 @@ TRACE = Record(
 )
 WORKLOAD = Many(ByKey("kind", {"generator": GENERATOR, "trace": TRACE, "fleet": FLEET}))
 
+GROUP = Record(
+    {
+        "name": Field(NAME, required=True),
+        "rule": Field(Word("rule", tuple(Rule)), required=True),
+        "hosts": Field(Many(NAME, least=1)),
+        "zone": Field(NAME),
+        "enabled": Field(Flag(), default=True),
+    }
+)
+_EXPECTED = {
+    "at": Field(_lasting(0.0)),
+    "hosts": Field(Many(NAME, least=1)),
+    "zone": Field(NAME),
+    "unpinned": Field(Flag()),
+}
+EXPECTATION = ByKey(
+    "kind",
+    {
+        "vm": Record(
+            {
+                "vm": Field(NAME, required=True),
+                "host": Field(NAME),
+                "refused": Field(Word("filter", (TARGET, *(rule.name for rule in FILTERS)))),
+                **_EXPECTED,
+            }
+        ),
+        "fleet": Record(
+            {"fleet": Field(NAME, required=True), "apart": Field(Flag()), "together": Field(Flag()), **_EXPECTED}
+        ),
+    },
+)
+
 THRESHOLD = Record(
     {
         "expr": Field(LINE, required=True),
@@ -171,9 +220,11 @@ def document(catalogue: Catalogue) -> Record:
         "batch": Field(Word("batch plan", ("spread", "compact")), default="spread"),
         "duration": Field(_lasting(1.0), required=True),
         "topology": Field(TOPOLOGY, required=True),
+        "groups": Field(Many(GROUP), default=[]),
         "workload": Field(WORKLOAD, default=[]),
         "timeline": Field(Many(_entry(catalogue)), default=[]),
         "arms": Field(Many(Word("invariant", tuple(catalogue.invariants))), default=[]),
+        "expect": Field(Many(EXPECTATION), default=[]),
         "thresholds": Field(Many(THRESHOLD), default=[]),
     }
     return Record(
@@ -212,7 +263,7 @@ def _happening(kind: FaultKind | ActionKind) -> Record:
 
 
 def _aimed(group: str) -> Aimed:
-    def mode(**value: Rule) -> Record:
+    def mode(**value: Shaped) -> Record:
         return Record({group: Field(NAME), **{key: Field(rule, required=True) for key, rule in value.items()}})
 
     modes = {
@@ -224,7 +275,7 @@ def _aimed(group: str) -> Aimed:
     return Aimed(NAME, OneOf("mode", "mode", modes, common=Record({group: Field(NAME)})))
 
 
-def _parameter(parameter: Parameter) -> Rule:
+def _parameter(parameter: Parameter) -> Shaped:
     show: Callable[[float], str] = "{:g}".format
     match parameter.unit:
         case "seconds":

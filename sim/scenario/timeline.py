@@ -14,6 +14,8 @@ from sim.scenario.reader import WRONG
 from sim.scenario.units import show_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sim.scenario.reader import Reader
 
 _HOST = re.compile(r"host-0*([1-9][0-9]{0,5})")
@@ -30,6 +32,7 @@ class Scope(msgspec.Struct, frozen=True):
     networks: tuple[str, ...] | None
     fleets: dict[str, int | None] | None  # how many VMs; None for as many as a trace has
     traces: tuple[str, ...] = ()  # those among the fleets
+    groups: tuple[str, ...] | None = None
     shapes: tuple[str, ...] | None = None  # those whose VMs are all alike, so that more of them can be made
 
 
@@ -39,10 +42,14 @@ def host_number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue: Catalogue, scope: Scope) -> None:
+def kinds_of(catalogue: Catalogue) -> Kinds:
     kinds: Kinds = {("fault", kind.name): kind for kind in catalogue.faults}
-    kinds |= {("action", kind.name): kind for kind in catalogue.actions}
-    made = _made([entry for entry in timeline if entry is not WRONG], kinds)
+    return kinds | {("action", kind.name): kind for kind in catalogue.actions}
+
+
+def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue: Catalogue, scope: Scope) -> None:
+    kinds = kinds_of(catalogue)
+    made = made_by([entry for entry in timeline if entry is not WRONG], kinds)
     for index, entry in enumerate(timeline):
         if entry is WRONG:
             continue
@@ -63,10 +70,10 @@ def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue
             value = entry.get(parameter.name, WRONG)
             if parameter.unit == "text" and parameter.name in REFERENCES and value is not WRONG:
                 among = scope.shapes if parameter.name == "fleet" else None
-                _reference(reader, f"{path}.{parameter.name}", parameter.name, value, scope, among)
+                report_reference(reader, f"{path}.{parameter.name}", parameter.name, value, scope, among)
 
 
-def _made(entries: list[dict[str, Any]], kinds: Kinds) -> dict[str, int]:
+def made_by(entries: list[dict[str, Any]], kinds: Kinds) -> dict[str, int]:
     """VMs by fleet that the timeline may add: a target may be one of them."""
     made: dict[str, int] = {}
     for entry in entries:
@@ -84,18 +91,20 @@ def _kind_of(entry: dict[str, Any], kinds: Kinds) -> FaultKind | ActionKind | No
     return kinds[entry["kind"], entry[entry["kind"]]]
 
 
-def _reference(
+def report_reference(
     reader: Reader, path: str, noun: str, name: str, scope: Scope, among: tuple[str, ...] | None = None
 ) -> None:
     if noun == "host":
-        _host(reader, path, name, scope)
+        report_host(reader, path, name, scope)
         return
-    known = {"zone": scope.zones, "network": scope.networks, "fleet": scope.fleets}[noun] if among is None else among
+    known: Collection[str] | None = among
+    if among is None:
+        known = {"zone": scope.zones, "network": scope.networks, "fleet": scope.fleets, "group": scope.groups}[noun]
     if known is not None and name not in known:
         reader.unknown(path, noun, name, tuple(known))
 
 
-def _host(reader: Reader, path: str, name: str, scope: Scope) -> None:
+def report_host(reader: Reader, path: str, name: str, scope: Scope) -> None:
     number = host_number(name)
     if scope.hosts is not None and (number is None or number > scope.hosts):
         first, last = host_name(1, scope.hosts), host_name(scope.hosts, scope.hosts)
@@ -105,30 +114,30 @@ def _host(reader: Reader, path: str, name: str, scope: Scope) -> None:
 
 def _hosts(reader: Reader, path: str, target: dict[str, Any], scope: Scope) -> None:
     for place, name in _names(reader, path, target, host_number):
-        _host(reader, place, name, scope)
+        report_host(reader, place, name, scope)
     candidates, group = scope.hosts, "the cluster"
     zone = target.get("zone")
     if zone is WRONG:
         return
     if zone is not None:
-        _reference(reader, f"{path}.zone", "zone", zone, scope)
+        report_reference(reader, f"{path}.zone", "zone", zone, scope)
         candidates, group = (scope.zones or {}).get(zone), f"zone {quote(zone)}"
     _enough(reader, path, target, candidates, f"{group} has {candidates} hosts")
 
 
 def _vms(reader: Reader, path: str, target: dict[str, Any], scope: Scope, made: dict[str, int]) -> None:
     for place, name in _names(reader, path, target, str):
-        _vm(reader, place, name, scope, made)
+        report_vm(reader, place, name, scope, made)
     fleet = target.get("fleet")
     if fleet is None or fleet is WRONG or scope.fleets is None:
         return
-    _reference(reader, f"{path}.fleet", "fleet", fleet, scope)
+    report_reference(reader, f"{path}.fleet", "fleet", fleet, scope)
     count = scope.fleets.get(fleet)
     candidates = None if count is None else count + made.get(fleet, 0)
     _enough(reader, path, target, candidates, f"fleet {quote(fleet)} never has more than {candidates} VMs")
 
 
-def _vm(reader: Reader, path: str, name: str, scope: Scope, made: dict[str, int]) -> None:
+def report_vm(reader: Reader, path: str, name: str, scope: Scope, made: dict[str, int]) -> None:
     if scope.fleets is None or any(name.startswith(f"{trace}-") for trace in scope.traces):
         return
     found = _NUMBERED.fullmatch(name)

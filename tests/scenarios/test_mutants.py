@@ -10,8 +10,6 @@ import pytest
 from ave.ha import monitor, timing
 from ave.ha.verdict import judge
 from ave.jobs import locks
-from ave.model.vm import VM
-from ave.placement.view import View
 from sim.outcome import VIOLATION, Outcome
 from tests.scenarios.shipped import play
 
@@ -55,16 +53,6 @@ def test_rescuing_while_the_old_domain_still_runs_is_caught(monkeypatch: pytest.
 def test_ignoring_the_locks_of_others_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "held_by_others", lambda known, job: {})
     assert "J4" in caught("jobs/failover-during-create.yaml")
-
-
-def test_not_counting_the_memory_of_vms_in_flight_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    put = View.put_vm
-
-    def forgetful(view: View, vm: VM) -> None:
-        put(view, msgspec.structs.replace(vm, reserved=""))
-
-    monkeypatch.setattr(View, "put_vm", forgetful)
-    assert "P2" in caught("jobs/tight-memory.yaml")
 
 
 def test_an_error_that_nobody_handles_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ PAGES = {
 GUIDE = PAGES["docs/scenarios.md"]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^()\s]+)\)")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SIMULATE = re.compile(r"(?:\.venv/bin/)?ave (?=sim\b|demo\b)")
+SIMULATE = re.compile(r"(?:\.venv/bin/)?ave (?=(?:sim|demo|plan|explain)\b)")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -148,8 +148,8 @@ def test_a_scenario_in_a_page_is_valid(page: str) -> None:
 def test_a_command_in_a_page_is_understood_and_names_valid_scenarios(page: str) -> None:
     for line in "\n".join(blocks(page, "sh")).splitlines():
         if found := SIMULATE.match(line):
-            words = shlex.split(line[found.end() :].partition(" | ")[0], comments=True)
+            words = shlex.split(re.split(r" [|>] ", line[found.end() :])[0], comments=True)
             app.parse_args(words, exit_on_error=False, print_error=False)
             for word in words:
-                if word.endswith(".yaml"):
+                if word.endswith(".yaml") and words[0] == "sim":
                     load(ROOT / word, CATALOGUE)

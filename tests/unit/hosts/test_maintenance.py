@@ -6,11 +6,12 @@ import pytest
 from ave.hosts.enter import reopen
 from ave.hosts.moves import AT_ONCE
 from ave.model.cluster import Lock, lock_name
+from ave.model.group import Group, GroupState, Rule
 from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
-from ave.operations import CreateVMs, EnterMaintenance, MigrateVMs, NameVMs, NewVM, StartVMs
+from ave.operations import CreateVMs, EnterMaintenance, ExitMaintenance, MigrateVMs, NameVMs, NewVM, StartVMs
 from ave.ports.store import Conflict, Replace
 from ave.scheduler.maintenance import CLOSED
 from drivers.sim.facts import Gone
@@ -394,3 +395,43 @@ def test_a_rescue_never_goes_to_a_host_in_maintenance():
         lab.settle(300.0)
         assert lab.on("host-4") == []
         assert sum(vm.state is VMState.RUNNING for vm in lab.all(VM)) == 12
+
+
+# Placement groups
+
+
+def rule(name, rule, vms, **places):
+    return Group(id=name, state=GroupState.ENABLED, rule=rule, vms=vms, **places)
+
+
+def test_vms_that_must_share_a_host_leave_it_and_return_together():
+    with Lab(fleets={"web": (2, 2, True)}) as lab:
+        first, second = (vm.id for vm in lab.all(VM))
+        if lab.vm(first).host != lab.vm(second).host:
+            lab.do("vm.migrate", MigrateVMs(vms=(second,), host=lab.vm(first).host))
+        here = lab.vm(first).host
+        lab.put(rule("pair", Rule.MUST_SAME_HOST, (first, second)))
+        alone = lab.do("vm.migrate", MigrateVMs(vms=(first,)))
+        assert whys(alone) == {
+            first: f"none of 3 hosts fits {first}: 1 by TargetHostFilter; 2 by PlacementGroupMustFilter"
+        }
+        job = lab.do(ENTER, EnterMaintenance(host=here))
+        assert job.state is WorkState.DONE
+        assert lab.vm(first).host == lab.vm(second).host != here
+        assert set(lab.host(here).away) == {first, second}
+        assert lab.do(EXIT, ExitMaintenance(host=here, bring_back=True)).state is WorkState.DONE
+        assert (lab.vm(first).host, lab.vm(second).host) == (here, here)
+        everything_runs_once(lab)
+
+
+def test_a_host_is_not_emptied_against_a_must_rule():
+    with Lab(fleets={"web": (3, 2, True)}) as lab:
+        names = tuple(vm.id for vm in lab.all(VM))
+        lab.put(rule("apart", Rule.MUST_DIFFERENT_HOSTS, names))
+        job = lab.do(ENTER, EnterMaintenance(host="host-2"))
+        (stuck,) = [vm.id for vm in lab.all(VM) if vm.host == "host-2"]
+        assert job.state is WorkState.FAILED
+        assert whys(job)["host-2"] == (
+            f"host-2 cannot be emptied: none of 3 hosts fits {stuck}: 2 by PlacementGroupMustFilter; 1 by MaintenanceFilter"
+        )
+        assert lab.host("host-2").state is HostState.ONLINE

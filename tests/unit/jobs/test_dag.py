@@ -187,6 +187,13 @@ def test_a_fact_that_is_a_refusal_fails_what_would_run_there_and_its_dependants_
     assert plan.facts["b"] == Fact(host="two")
 
 
+def test_what_a_done_task_notes_of_its_resource_is_in_that_resources_result():
+    steps = {"change": Step(function="change", resource="a"), "other": Step(function="change", resource="b")}
+    noted = {"a": Fact(note="done, but look at it"), "c": Fact(note="nobody's")}
+    plan_, _ = fold(plan(steps), ended("change", facts=noted), ended("other"))
+    assert plan_.results == {"a": Result(True, "done, but look at it"), "b": Result(True)}
+
+
 def test_a_job_whose_every_place_is_refused_is_over_when_the_place_step_ends():
     plan, names = fold(placed("a"), ended("place", facts={"a": Fact(refusal="no host fits a")}))
     assert (plan.steps, names) == ({}, ())

@@ -3,11 +3,10 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from ave.errors import NoFit
 from ave.model.vm import PRIORITIES, Priority, VMState
-from ave.placement.batch import place_batch
+from ave.placement.batch import place_batch, reserving
 from ave.placement.purpose import Purpose
 from tests.reference import placement as reference
 from tests.unit.placement.clusters import GIB, batches, clusters, columns, host, tenants, view, vm
@@ -25,7 +24,7 @@ def spread_by_the_plain_rules(hosts, vms, batch, purpose):
         except NoFit:
             continue
         placed[each.id] = choice
-        known[each.id] = replace(each, reserved=choice.host)
+        known[each.id] = reserving(each, choice, purpose)
     return placed
 
 
@@ -63,7 +62,7 @@ def test_a_batch_never_violates_a_filter_and_leaves_the_view_as_it_was(hosts, vm
     known = {each.id: each for each in vms}
     for name, choice in answer.placed.items():  # each must fit besides all placed before it
         reference.place(hosts, known.values(), asked[name], purpose, only=choice.host)
-        known[name] = replace(asked[name], reserved=choice.host)
+        known[name] = reserving(asked[name], choice, purpose)
     for name in answer.refused:  # and those refused must not fit beside all that were placed
         if answer.plan == "compact":
             assert not _fits(hosts, known.values(), asked[name], purpose)

@@ -27,7 +27,7 @@ class History:
     """A world in which nothing happens but what the test says, under the eyes of one invariant. Close it."""
 
     def __init__(self, invariant: Any) -> None:
-        self.cluster = SimCluster(Topology((Shape(3, 8, 65_536, 0),), 3, {}, ()), seed=1)
+        self.cluster = SimCluster(Topology((Shape(3, 8, 65_536, 0, exclusive_cpus=4),), 3, {}, ()), seed=1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sim.oracle, "TABLE", (invariant,))
             self.oracle = Oracle(self.cluster)

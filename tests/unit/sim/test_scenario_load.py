@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from ave.model.group import Rule
 from sim.chance import stream
 from sim.scenario import Scenario, load, loads
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
 from sim.scenario.model import (
     Event,
+    Expectation,
     Fixed,
     Fleet,
     Forever,
     Generator,
+    Group,
     Host,
     Lognormal,
     Metadata,
@@ -106,6 +109,60 @@ def hosts(topology: str) -> tuple[Host, ...]:
     return loads(text, CATALOGUE, Path("small.yaml")).topology.hosts()
 
 
+PLACED = """\
+apiVersion: ave.sim/v1
+kind: Scenario
+metadata: {name: placed}
+spec:
+  duration: 1h
+  topology:
+    nics: 16
+    networks: [vm-net, dmz]
+    zones: {a: 4, b: 8}
+    primary: b
+    shapes:
+      - {hosts: 4, cpu: 8, memory: 64GiB, exclusiveCpus: 4, volumes: 9, cpuModel: rome, networks: [dmz]}
+      - {hosts: 8, cpu: 8, memory: 64GiB, nics: 0}
+  groups:
+    - {name: db, rule: must-different-hosts}
+    - {name: licensed, rule: must-hosts, hosts: [host-2, host-11], enabled: false}
+    - {name: east, rule: prefer-zone, zone: a}
+  workload:
+    - {fleet: db, count: 2, vcpu: 1, memory: 1GiB, pinned: true, cpuModel: rome, networks: [dmz, dmz], groups: [db, east]}
+  expect:
+    - {fleet: db, apart: true, hosts: [host-1, host-02], at: 5m}
+    - {vm: db-1, host: host-1, zone: a, unpinned: false, refused: NetworkFilter}
+    - {fleet: db, together: false}
+"""
+
+
+def test_what_concerns_placement_is_read_to_the_last_field() -> None:
+    scenario = loads(PLACED, CATALOGUE, Path("placed.yaml"))
+
+    rome = Shape(4, 8, 64 << 10, 8 << 10, 4, 16, 9, "rome", ("dmz",))
+    assert scenario.topology.shapes == (rome, Shape(8, 8, 64 << 10, 8 << 10))
+    assert scenario.topology.primary == "b"
+    assert [host.networks for host in scenario.topology.hosts()[3:5]] == [("dmz",), ("vm-net", "dmz")]
+    assert scenario.groups == (
+        Group("db", Rule.MUST_DIFFERENT_HOSTS),
+        Group("licensed", Rule.MUST_HOSTS, ("host-02", "host-11"), enabled=False),
+        Group("east", Rule.PREFER_ZONE, zone="a"),
+    )
+    (fleet,) = scenario.workload
+    assert isinstance(fleet, Fleet)
+    assert (fleet.pinned, fleet.cpu_model, fleet.networks, fleet.groups) == (
+        True,
+        "rome",
+        ("dmz", "dmz"),
+        ("db", "east"),
+    )
+    assert scenario.expect == (
+        Expectation(fleet="db", at=300.0, hosts=("host-01", "host-02"), apart=True),
+        Expectation(vm="db-1", hosts=("host-01",), zone="a", unpinned=False, refused="NetworkFilter"),
+        Expectation(fleet="db", together=False),
+    )
+
+
 def test_a_whole_scenario_is_read_to_the_last_field(tmp_path: Path) -> None:
     (tmp_path / "path.csv.gz").touch()
     file = tmp_path / "whole.yaml"
@@ -179,9 +236,9 @@ def test_hosts_take_their_shape_and_their_zone_in_the_order_of_the_file() -> Non
         "{shapes: [{hosts: 1, cpu: 64, memory: 512GiB}, {hosts: 2, cpu: 128, memory: 1TiB, reserve: 16GiB}],"
         " zones: {b: 2, a: 1}, masters: 1, reserve: 1GiB}"
     ) == (
-        Host("host-1", "b", 64, 512 << 10, 1 << 10, True),
-        Host("host-2", "b", 128, 1 << 20, 16 << 10, False),
-        Host("host-3", "a", 128, 1 << 20, 16 << 10, False),
+        Host("host-1", "b", 64, 512 << 10, 1 << 10, True, networks=("vm-net",)),
+        Host("host-2", "b", 128, 1 << 20, 16 << 10, False, networks=("vm-net",)),
+        Host("host-3", "a", 128, 1 << 20, 16 << 10, False, networks=("vm-net",)),
     )
 
 

@@ -73,7 +73,7 @@ def test_only_null_booleans_and_numbers_are_more_than_text(text: str, meaning: o
         ("# nothing\n", "x.yaml:1:1: the file is empty"),
         (LAUGHS, 'x.yaml:1:4: anchor "&a": anchors are not read'),
         ("a: 1\nb: *a", 'x.yaml:2:4: alias "*a": write the value again; aliases are not read'),
-        ("a: 1\n---\nb: 2", "x.yaml:2:1: a second document begins here; a scenario is one"),
+        ("a: 1\n---\nb: 2", "x.yaml:2:1: a second document begins here; a file holds one"),
         (
             "a: !!python/name:os.system x",
             'x.yaml:1:4: tag "tag:yaml.org,2002:python/name:os.system": tags are not read',
@@ -94,7 +94,7 @@ def test_only_null_booleans_and_numbers_are_more_than_text(text: str, meaning: o
             "x.yaml:2:1: not YAML: while scanning a plain scalar (begun at 1:4), "
             "found a tab character that violates indentation",
         ),
-        (" " * (1 << 20) + "a: 1", "x.yaml:1:1: larger than 1048576 bytes, which no scenario needs"),
+        (" " * (1 << 20) + "a: 1", "x.yaml:1:1: larger than 1048576 bytes, which no such file needs"),
     ],
     ids=lambda text: repr(text[:20]),
 )

@@ -424,6 +424,106 @@ def test_a_mistake_is_named_at_its_place(old: str, new: str, lines: list[str]) -
     assert problems(FILE.replace(old, new, 1)) == lines
 
 
+PLACED = """\
+apiVersion: ave.sim/v1
+kind: Scenario
+metadata: {name: placed}
+spec:
+  duration: 1h
+  topology:
+    shapes: [{hosts: 3, cpu: 8, memory: 64GiB, networks: [vm-net]}]
+    zones: {a: 1, b: 2}
+    primary: a
+  groups:
+    - {name: db, rule: must-hosts, hosts: [host-1]}
+  workload:
+    - {fleet: db, count: 2, vcpu: 1, memory: 1GiB, groups: [db]}
+  expect:
+    - {fleet: db, apart: true}
+    - {vm: db-1, host: host-1, at: 5m}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("primary: a", "primary: c", ['9:5 spec.topology.primary: unknown zone "c"; known: "a", "b"']),
+        (
+            "networks: [vm-net]",
+            "networks: [vm-nett], nics: -1",
+            [
+                '7:59 spec.topology.shapes[0].networks[0]: unknown network "vm-nett", did you mean "vm-net"?',
+                "7:69 spec.topology.shapes[0].nics: must be between 0 and 1000000, not -1",
+            ],
+        ),
+        (
+            "must-hosts",
+            "must-host",
+            ['11:18 spec.groups[0].rule: unknown rule "must-host", did you mean "must-hosts"?'],
+        ),
+        (", hosts: [host-1]", "", ['11:7 spec.groups[0].hosts: is missing: the rule "must-hosts" is about hosts']),
+        (
+            "hosts: [host-1]",
+            "hosts: [host-4, host-1, host-01], zone: a",
+            [
+                '11:44 spec.groups[0].hosts[0]: unknown host "host-4"; the hosts are host-1 … host-3',
+                '11:60 spec.groups[0].hosts[2]: "host-01" occurs twice',
+                '11:70 spec.groups[0].zone: the rule "must-hosts" names no zone',
+            ],
+        ),
+        (
+            "  workload:",
+            "    - {name: db, rule: must-zone, zone: x}\n  workload:",
+            [
+                '12:8 spec.groups[1].name: "db" is already the name of spec.groups[0]',
+                '12:35 spec.groups[1].zone: unknown zone "x"; known: "a", "b"',
+            ],
+        ),
+        (
+            "groups: [db]",
+            "groups: [dba, db, db]",
+            [
+                '13:61 spec.workload[0].groups[0]: unknown group "dba", did you mean "db"?',
+                '13:70 spec.workload[0].groups[2]: "db" occurs twice',
+            ],
+        ),
+        ("apart: true", "apart: maybe", ['15:19 spec.expect[0].apart: must be true or false, not "maybe"']),
+        ("fleet: db, apart", "fleet: bd, apart", ['15:8 spec.expect[0].fleet: unknown fleet "bd"; known: "db"']),
+        (
+            "vm: db-1, host: host-1, at: 5m",
+            "vm: db-3, at: 2h",
+            [
+                "16:7 spec.expect[1]: expects nothing: say one of host, hosts, zone, apart, together, unpinned, refused",
+                '16:8 spec.expect[1].vm: unknown VM "db-3"; fleet "db" has db-1 … db-2',
+                "16:18 spec.expect[1].at: 2h is after the end of the run (duration 1h)",
+            ],
+        ),
+        (
+            "host: host-1, at: 5m",
+            "host: host-1, hosts: [host-2], refused: Network",
+            [
+                '16:32 spec.expect[1].hosts: belongs in place of "host", not beside it',
+                '16:49 spec.expect[1].refused: unknown filter "Network", did you mean "NetworkFilter"?',
+            ],
+        ),
+        (
+            "spec:\n",
+            "spec:\n  mode: capacity\n",
+            [
+                '11:3 spec.groups: is ignored by mode "capacity": leave it out, or use mode "cluster"',
+                '14:7 spec.workload[0]: mode "capacity" takes a generator or a trace, no fleets',
+                '15:3 spec.expect: is ignored by mode "capacity": leave it out, or use mode "cluster"',
+            ],
+        ),
+    ],
+)
+def test_a_mistake_about_placement_is_named_at_its_place(old: str, new: str, lines: list[str]) -> None:
+    assert problems(PLACED) == []
+    assert old in PLACED
+
+    assert problems(PLACED.replace(old, new, 1)) == lines
+
+
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file() -> None:
     text = FILE.replace("kind: Scenario", "kind: Scenari").replace("rack-loss", "Rack").replace("cpu: 64", "cpu: -1")
     text = text.replace("vcpu: 2", "vcpu: two").replace("host-crash", "host-crsh").replace("p99 <", "p99 >>")

@@ -1,0 +1,118 @@
+"""Explanations of placements on a terminal: the best hosts first, the others by what was against them."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ave.placement.account import memory
+from ave.placement.batch import Batch
+from ave.placement.explain import TURNED_AWAY, Explanation, HostRecord
+from ave.placement.told import sentence, told
+
+WIDTH = 100  # columns, without a terminal
+BEST = 5  # hosts that fit
+MOST = 20  # VMs of a batch
+
+
+class _Trimmed(io.TextIOBase):
+    """Lines end where their text ends: a table's padding is of no use in a file."""
+
+    def write(self, text: str, /) -> int:
+        return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+
+
+def console() -> Console:
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(file=_Trimmed(), width=WIDTH, highlight=False)  # type: ignore[arg-type]
+
+
+def show(explained: Explanation, *, every_host: bool, on: Console | None = None) -> None:
+    """The answer in a sentence, then the hosts."""
+    out = on or console()
+    out.print(sentence(explained), markup=False)
+    if not explained.hosts:
+        return
+    fitting = [each for each in explained.hosts if each.outcome != TURNED_AWAY]
+    shown = list(explained.hosts) if every_host else fitting[:BEST]
+    out.print()
+    if shown:
+        out.print(_hosts(shown))
+    if every_host:
+        return
+    if more := len(fitting) - len(shown):
+        out.print(f"… and {more:,} more that could take it", markup=False)
+    if shown and len(fitting) < len(explained.hosts):
+        out.print()
+    _rest(explained, out)
+    if len(shown) < len(explained.hosts):
+        out.print("(--all shows every host)", style="dim")
+
+
+def _rest(explained: Explanation, out: Console) -> None:
+    """One host of each kind that was turned away, with its numbers."""
+    turned: dict[str, list[HostRecord]] = {}
+    for each in explained.hosts:
+        if each.outcome == TURNED_AWAY:
+            turned.setdefault(each.by, []).append(each)
+    if not turned:
+        return
+    table = _table("TURNED AWAY BY", "HOSTS", "FOR EXAMPLE")
+    table.columns[1].justify = "right"
+    for by, records in turned.items():
+        first = records[0]
+        table.add_row(by, f"{len(records):,}", escape(f"{first.host}: {first.why}"))
+    out.print(table)
+
+
+def _hosts(records: Sequence[HostRecord]) -> Table:
+    table = _table("HOST", "OUTCOME", "CPU", "MEMORY", "SCORE", "FREE", "VMS", "WHY")
+    for column in table.columns[2:7]:
+        column.justify, column.no_wrap = "right", True
+    size = memory(0)
+    for each in records:
+        score = each.score
+        numbers = (f"{score.cpu:.3f}", f"{score.memory:.3f}", f"{score.score:.3f}")
+        why = f"{each.by}: {each.why}" if each.outcome == TURNED_AWAY else each.why
+        row = (escape(each.host), each.outcome, *numbers, size.down(each.free_mib), f"{each.vms:,}", escape(why))
+        table.add_row(*row, style="green" if each.outcome == "chosen" else "")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def show_batch(batch: Batch, *, every_vm: bool) -> None:
+    """Where each goes, in the order of decision, and the answer for all of them."""
+    out = console()
+    table = _table("VM", "HOST", "SCORE", "COULD TAKE IT")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    rows = list(batch.placed.items())
+    for vm, choice in rows if every_vm else rows[:MOST]:
+        hosts = choice.fitting + sum(choice.rejected.values())
+        table.add_row(escape(vm), escape(choice.host), f"{choice.score:.3f}", f"{choice.fitting:,} of {hosts:,} hosts")
+    if rows:
+        out.print(table)
+    if not every_vm and len(rows) > MOST:
+        out.print(f"… and {len(rows) - MOST:,} more (--all shows every VM)", style="dim")
+    if rows:
+        out.print()
+    out.print(told(batch), markup=False)
+
+
+def plain(explained: Explanation) -> dict[str, Any]:
+    """All of it, and the sentence: for JSON."""
+    return {"says": sentence(explained), **msgspec.to_builtins(explained)}

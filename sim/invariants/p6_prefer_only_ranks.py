@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ave.model.group import Aspect, Group
+from ave.model.host import Host
+from ave.model.vm import VM
+from ave.model.work import ENDED, Work, WorkState
+from ave.operations import OPERATIONS
+from ave.placement.purpose import Purpose
+from ave.scheduler.steps import PLACE
+from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
+from sim.invariants.hard_rules import groups_of, others_on, short, unfit
+from sim.invariants.shape import Stage, Violation
+
+BACK_SECONDS = 1800.0  # so long nobody but a user or a loss brings a VM back to where it was
+
+
+class PreferOnlyRanks:
+    """Armed by every answer about a VM with a prefer rule, and by every move that no user asked for.
+
+    Of a refusal: while it was asked for, was there a host that fitted all the time? Then only a preference can have kept
+    the VM from it. VMs that must share a host with others are left out: one alone may fit where all do not.
+    """
+
+    id = "P6"
+    phrase = "a prefer rule leaves no VM off that could run, and nobody but its user moves a VM to and fro"
+
+    def __init__(self, stage: Stage) -> None:
+        self.armed = 0
+        self._stage = stage
+        self._fit: dict[str, dict[str, dict[str, None]]] = {}  # place task -> VM -> hosts that fitted all the time
+        self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
+        self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
+        self._lost: dict[str, float] = {}  # host -> when something last befell it
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        return {
+            "work": self.work,
+            **dict.fromkeys(("vm", "host", "group"), self.moved),
+            Powered: self.lost,
+            Revoked: self.lost,
+            Disturbed: self.disturbed,
+            Started: self.runs,
+            Resumed: self.runs,
+        }
+
+    # Refusals
+
+    def work(self, change: tuple[str, Work | None]) -> None:
+        id, work = change
+        if work is None or work.function != PLACE:
+            return
+        if work.state is WorkState.RUNNING and id not in self._fit:
+            concerned = [vm for vm in work.arguments["vms"] if self._only_prefers(vm)]
+            if concerned:
+                self._fit[id] = {vm: dict.fromkeys(self._fitting(vm, work)) for vm in concerned}
+        if id in self._fit and work.state in ENDED:
+            self._narrow(id)
+            self._judge(work, self._fit.pop(id))
+
+    def moved(self, change: tuple[str, Any]) -> None:
+        for task in self._fit:
+            self._narrow(task)
+
+    def _narrow(self, task: str) -> None:
+        work = self._stage.store.ledger.get(Work, task)
+        for vm, hosts in self._fit[task].items():
+            fitting = dict.fromkeys(self._fitting(vm, work)) if hosts else {}
+            self._fit[task][vm] = {host: None for host in hosts if host in fitting}
+
+    def _judge(self, work: Work, fitted: Mapping[str, Mapping[str, None]]) -> None:
+        for vm, hosts in fitted.items():
+            if vm not in work.facts:
+                continue
+            self.armed += 1
+            if work.facts[vm].refusal and hosts:
+                host = next(iter(hosts))
+                what = f"{vm} was refused while {host} fitted: {work.facts[vm].refusal}"
+                raise Violation(self.id, what, (vm, host, work.job))
+
+    def _only_prefers(self, vm: str) -> bool:
+        groups = groups_of(self._stage, vm)
+        bound = any(group.rule.must and group.rule.aspect is Aspect.SAME_HOST for group in groups)
+        return not bound and any(_prefers(group) for group in groups)
+
+    def _fitting(self, name: str, work: Work | None) -> Iterator[str]:
+        vm = self._stage.vm(name)
+        if vm is None or work is None:
+            return
+        asked = work.arguments
+        for host in self._stage.store.ledger.find(Host, {}, (), 0, None):
+            ruled_out = asked.get("host") not in (None, "", host.id) or (asked.get("leave") and vm.host == host.id)
+            if not ruled_out and self._takes(host, vm, rescue=asked["purpose"] == Purpose.RESCUE):
+                yield host.id
+
+    def _takes(self, host: Host, vm: VM, *, rescue: bool) -> bool:
+        others = others_on(self._stage, host.id, vm.id)
+        if sum(one.memory_mib for one in others) + vm.memory_mib > host.memory_mib - host.reserve_mib:
+            return False
+        pins = sum(one.vcpus for one in others if one.pinned)
+        if vm.pinned and not rescue and pins + vm.vcpus > host.exclusive_cpus:
+            return False
+        return not any(unfit(self._stage, vm, host)) and not any(short(self._stage, vm, host))
+
+    # Moves
+
+    def lost(self, fact: Powered | Revoked) -> None:
+        self._lost[fact.host] = self._stage.now()
+
+    def disturbed(self, fact: Disturbed) -> None:
+        self._lost |= dict.fromkeys(fact.harms, self._stage.now())
+
+    def runs(self, fact: Started | Resumed) -> None:
+        if isinstance(fact, Started) and fact.incoming:
+            return  # it runs there when it is resumed
+        now = self._stage.now()
+        last, since = self._on.get(fact.vm, (fact.host, now))
+        if last == fact.host:
+            self._on.setdefault(fact.vm, (fact.host, now))
+            return
+        was, until = self._before.get(fact.vm, ("", 0.0))
+        self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
+        if self._asked_for(fact.vm):
+            return
+        self.armed += 1
+        if was == fact.host and now - until < BACK_SECONDS and self._lost.get(last, -1.0) < since:
+            what = f"{fact.vm} went from {was} to {last} and back within {now - until:.0f} s, and nobody asked for it"
+            raise Violation(self.id, what, (fact.vm, was, last))
+
+    def _asked_for(self, vm: str) -> bool:
+        """By a user, in the Job that holds it."""
+        work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{vm}"))
+        return work is not None and OPERATIONS[work.operation].by_user
+
+
+def _prefers(group: Group) -> bool:
+    return not group.rule.must
