@@ -1,7 +1,8 @@
 """Capacity replay: a workload against the placement code of the control plane, with no heartbeat, Job or failure.
 
 VMs arrive, run for their life and leave. Whom nothing fits is refused and does not come again. VMs of one batch that
-arrive at one moment are placed together; whoever leaves at that moment has made room before.
+arrive at one moment are placed together; whoever leaves at that moment has made room before. They are spread as the control
+plane does, or packed, single ones too, to see how many hosts that would leave empty.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Utilisation(msgspec.Struct, frozen=True):
     memory_mib: int  # without what the hosts keep for themselves
     placed: int
     refused: int
-    packed_batches: int  # placed compactly, because spreading them would have placed fewer VMs
+    packed_batches: int  # placed compactly: because spreading would have placed fewer VMs, or because all are
     refused_by: dict[str, int]
     turned_away: dict[str, int]
     series: Series
@@ -104,6 +105,7 @@ def replay(
     *,
     until: float,
     step: float = STEP_SECONDS,
+    pack: bool = False,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Utilisation:
@@ -112,7 +114,7 @@ def replay(
     ``progress`` is told how many VMs have been decided on, of how many. When ``stop`` says so it ends before the next
     batch, with what was known by then.
     """
-    run = _Run(view, step)
+    run = _Run(view, step, pack)
     total = bisect_right(workload.arrive, until)
     told = 0
     for (moment, _), group in groupby(islice(workload.rows(), total), key=itemgetter(1, 2)):
@@ -132,8 +134,8 @@ def replay(
 
 
 class _Run:
-    def __init__(self, view: View, step: float) -> None:
-        self._view = view
+    def __init__(self, view: View, step: float, pack: bool) -> None:
+        self._view, self._pack = view, pack
         self._vcpus = sum(view.running_vcpus.tolist())
         self._memory_mib = sum(view.held_mib.tolist())
         self._vms = sum(view.vm_count.tolist())
@@ -200,12 +202,12 @@ class _Run:
         )
 
     def _decide(self, vms: list[VM]) -> tuple[dict[str, Choice], dict[str, NoFit]]:
-        if len(vms) == 1:
+        if len(vms) == 1 and not self._pack:
             try:
                 return {vms[0].id: place(self._view, vms[0], Purpose.START)}, {}
             except NoFit as refusal:
                 return {}, {vms[0].id: refusal}
-        batch = place_batch(self._view, vms, Purpose.START)
+        batch = place_batch(self._view, vms, Purpose.START, pack=self._pack)
         self._packed_batches += batch.plan == "compact"
         return batch.placed, batch.refused
 

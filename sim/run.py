@@ -119,7 +119,14 @@ def _capacity(
 
     until = scenario.duration
     view = empty_cluster(scenario.topology)
-    result = replay(view, workloads[0], until=until, stop=stop, progress=lambda *done: progress("placing VMs", *done))
+    result = replay(
+        view,
+        workloads[0],
+        until=until,
+        pack=scenario.batch == "compact",
+        stop=stop,
+        progress=lambda *done: progress("placing VMs", *done),
+    )
     partial = stop()
     metrics = _figures(result)
     judged = tuple(judge(threshold, metrics) for threshold in scenario.thresholds)

@@ -7,7 +7,8 @@ the batch costs, not what the cluster does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, groupby
+from functools import partial
+from itertools import chain, groupby, takewhile
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -18,16 +19,19 @@ from ave.model.group import Aspect, tied
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
 from ave.placement.place import NONE, Choice, Plugged, decide
+from ave.placement.scores import exact
 from ave.placement.unit import Unit, alone, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ave.placement.purpose import Purpose
-    from ave.placement.view import Stake, View
+    from ave.placement.stake import Stake
+    from ave.placement.view import View
 
 BATCH_MAX: Final = 100_000  # VMs
 SMALL_BATCH: Final = 64  # VMs, about those of one host; beyond it, moving single VMs costs more time than it gains
+MANY: Final = 64  # hosts: writing down how all of them stand costs less than taking back one VM
 _URGENCY: Final = {priority: place for place, priority in enumerate(PRIORITIES)}
 
 
@@ -54,6 +58,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     by_priority: bool = False
     only: str = ""  # the host that the user named
     leave: bool = False  # not the host where each is
+    pack: bool = False  # fill one host after the other, even if there is room to spread
     plugged: Plugged = NONE
     witness: Witness | None = None
 
@@ -69,15 +74,20 @@ def place_batch(
     by_priority: bool = False,
     only: str = "",
     leave: bool = False,
+    pack: bool = False,
     plugged: Plugged = NONE,
     witness: Witness | None = None,
 ) -> Batch:
     """Decides for all of them, on these ``Terms``, and leaves the view as it was. Refused if there are too many."""
     require_size(len(vms))
-    terms = Terms(purpose=purpose, by_priority=by_priority, only=only, leave=leave, plugged=plugged, witness=witness)
+    terms = Terms(
+        purpose=purpose, by_priority=by_priority, only=only, leave=leave, pack=pack, plugged=plugged, witness=witness
+    )
     classes = _classes(_units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
+        if pack:
+            return _tried(view, terms, classes, "compact")
         spread = _tried(view, terms, classes, "spread")
         if not spread.refused or len(vms) == 1:
             return spread
@@ -96,7 +106,7 @@ def require_size(count: int) -> None:
 
 def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
-    groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)}
+    groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)} if view.has_groups else {}
     if not groups:
         return [alone(vm) for vm in vms]
     here = {vm.id: vm for vm in vms}
@@ -135,7 +145,10 @@ class _Trial:
         self.placed: dict[str, Choice] = {}
         self.refused: dict[str, NoFit] = {}
         self._view, self._terms = view, terms
+        self._packed: tuple[VM, Choice] | None = None  # the last, while nothing else has changed since
         self._before: dict[str, Stake | None] = {}
+        self._simple = not (terms.plugged.filters or terms.plugged.preferences or view.has_rules)
+        self._mark = view.mark() if len(view.moving) * MANY > len(view) else None
 
     def has(self, unit: Unit) -> bool:
         return unit.vms[0].id in self.placed
@@ -148,10 +161,14 @@ class _Trial:
             self.refuse(unit, answer)
             return False
         self.put(unit, answer)
+        if compact and len(unit.vms) == 1:
+            self._packed = unit.whole, answer
         return True
 
     def _decided(self, unit: Unit, compact: bool) -> Choice | NoFit:
         terms = self._terms
+        if compact and (choice := self._same_again(unit)) is not None:
+            return choice
         only, exclude = terms.only, terms.exclude(unit)
         try:
             return decide(
@@ -160,14 +177,29 @@ class _Trial:
         except NoFit as refusal:
             return refusal
 
+    def _same_again(self, unit: Unit) -> Choice | None:
+        """The tightest host that fits stays so until it is full: of VMs alike, only the first needs a decision."""
+        vm, view = unit.whole, self._view
+        if self._packed is None or not self._simple or len(unit.vms) > 1:
+            return None
+        if not _alike(vm, self._packed[0]) or view.stake(vm.id) is not None:
+            return None
+        choice = self._packed[1]
+        row = view.rows[choice.host]
+        if view.free_mib.item(row) < vm.memory_mib:
+            return None
+        part, whole = exact(vm, view, self._terms.purpose, row)
+        return replace(choice, score=part / (2 * whole))
+
     def put(self, unit: Unit, choice: Choice) -> None:
+        self._packed = None
         for vm in unit.vms:
             self.refused.pop(vm.id, None)
             self.placed[vm.id] = choice
-            self._before[vm.id] = self._view.stake(vm.id)
-            self._view.put_vm(reserving(vm, choice, self._terms.purpose))
+            self._before[vm.id] = self._view.put_vm(reserving(vm, choice, self._terms.purpose))
 
     def give_back(self, unit: Unit) -> Choice:
+        self._packed = None
         choice = self.placed[unit.vms[0].id]
         for vm in unit.vms:
             self._view.settle(vm.id, self._before.pop(vm.id))
@@ -175,6 +207,9 @@ class _Trial:
         return choice
 
     def undo(self) -> None:
+        if self._mark is not None:
+            self._view.go_back(self._mark, self._before)
+            return
         for vm, stake in self._before.items():
             self._view.settle(vm, stake)
 
@@ -210,6 +245,16 @@ class _Trial:
         return (other for other in among if self.has(other) and any(vm.id in mates for vm in other.vms))
 
 
+def _alike(vm: VM, other: VM) -> bool:
+    """In all that a decision reads, when nobody is bound by a group and no host has limits."""
+    return (
+        (vm.vcpus, vm.memory_mib) == (other.vcpus, other.memory_mib)
+        and (vm.networks, vm.cpu_model) == (other.networks, other.cpu_model)
+        and vm.host == other.host
+        and not (vm.pinned or other.pinned)
+    )
+
+
 def reserving(vm: VM, choice: Choice, purpose: Purpose) -> VM:
     """The VM with its place; what runs and is moved keeps its pins until it has arrived."""
     unpinned = choice.unpinned if purpose.begins else vm.unpinned
@@ -243,15 +288,16 @@ def _pack(trial: _Trial, largest_first: list[Unit]) -> None:
     for unit in largest_first:
         if trial.take(unit, compact=True):
             continue
-        larger = (
-            other
-            for other in trial.in_the_way(unit, largest_first)
-            if other.whole.memory_mib > unit.whole.memory_mib and len(other.vms) <= len(unit.vms)
-        )
-        if other := next(larger, None):
+        larger = takewhile(partial(_larger, unit), largest_first)
+        in_the_way = trial.in_the_way(unit, larger)
+        if other := next((other for other in in_the_way if len(other.vms) <= len(unit.vms)), None):
             trial.give_back(other)
             trial.take(unit, compact=True)
             trial.take(other, compact=True)  # hardly, but then its refusal says why
+
+
+def _larger(unit: Unit, other: Unit) -> bool:
+    return other.whole.memory_mib > unit.whole.memory_mib
 
 
 def _squeeze_in(trial: _Trial, unit: Unit, classes: list[list[Unit]]) -> None:

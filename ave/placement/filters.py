@@ -18,7 +18,7 @@ from ave.placement.purpose import Purpose
 from ave.placement.view import NO_LIMIT, STATES, Mask, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ave.placement.unit import Unit
 
@@ -27,7 +27,6 @@ _IN_MAINTENANCE: Final = np.array([s in (HostState.ENTERING_MAINTENANCE, HostSta
 # A host in maintenance is alive; it is turned away by name of what keeps it from taking VMs.
 _AVAILABLE: Final = _IN_MAINTENANCE | np.array([s is HostState.ONLINE for s in STATES])
 _ONE: Final = np.uint64(1)
-_KEPT_LIMIT: Final = 256  # distinct requests remembered between two host changes; 50 kB each at 10,000 hosts
 
 
 # Why a host was turned away: "the host …".
@@ -80,13 +79,11 @@ def enough_cpus_for_pins(unit: Unit, view: View, purpose: Purpose) -> Mask | Non
 
 
 def enough_nics(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
-    wanted = unit.nics
-    return view.free_nics >= wanted if wanted and view.limits("nics") else None
+    return view.free_nics >= unit.nics if view.limits("nics") and unit.nics else None
 
 
 def enough_attachments(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
-    wanted = unit.media
-    return view.free_volumes >= wanted if wanted and view.limits("volumes") else None
+    return view.free_volumes >= unit.media if view.limits("volumes") and unit.media else None
 
 
 # What each accounts for
@@ -263,10 +260,14 @@ def screen(
     if grouped is None and asked is None:
         screened = known.screened
     else:
-        screened = _narrow(asked or everyone(view), (_GROUPS,), (grouped,))
-        screened = _narrow(screened, _STEADY, known.masks)
-    rest = (*_ROOM, *plugged)
-    return _narrow(screened, rest, (rule.passes(unit, view, purpose) for rule in rest))
+        screened = asked or everyone(view)
+        for rule, mask in zip((_GROUPS, *_STEADY), (grouped, *known.masks), strict=True):
+            screened = _narrowed(screened, rule, mask)
+    for rule in _ROOM + plugged:
+        mask = rule.passes(unit, view, purpose)
+        if mask is not None:
+            screened = _narrowed(screened, rule, mask)
+    return screened
 
 
 def masks(unit: Unit, view: View, purpose: Purpose, plugged: tuple[Filter, ...] = ()) -> dict[str, Mask]:
@@ -286,29 +287,23 @@ def everyone(view: View) -> Screened:
 
 
 def _keep(unit: Unit, view: View, purpose: Purpose) -> _Kept:
-    wish = tuple([(vm.networks, vm.cpu_model) for vm in unit.vms])
-    known: _Kept | None = view.kept.get(wish)
+    known: _Kept | None = view.kept.get(unit.wish)
     if known is None:
-        each = tuple(rule.passes(unit, view, purpose) for rule in _STEADY)
-        known = _Kept(each, _narrow(everyone(view), _STEADY, each))
-        if len(view.kept) >= _KEPT_LIMIT:
-            view.kept.clear()
-        view.kept[wish] = known
+        screened, each = everyone(view), []
+        for rule in _STEADY:
+            mask = rule.passes(unit, view, purpose)
+            screened = _narrowed(screened, rule, mask)
+            each.append(mask)
+        known = _Kept(tuple(each), screened)
+        view.keep(unit.wish, known)
     return known
 
 
-def _narrow(screened: Screened, rules: tuple[Filter, ...], answers: Iterable[Mask | None]) -> Screened:
-    fits, left, rejected = screened
-    if not left:
+def _narrowed(screened: Screened, rule: Filter, mask: Mask | None) -> Screened:
+    if mask is None or not screened.left:
         return screened
-    rejected = rejected.copy()
-    for rule, passes in zip(rules, answers, strict=True):
-        if passes is None:
-            continue
-        fits = fits & passes
-        before, left = left, int(np.count_nonzero(fits))
-        if left != before:
-            rejected[rule.name] = before - left
-        if not left:
-            break
-    return Screened(fits, left, rejected)
+    fits = screened.fits & mask
+    left = int(np.count_nonzero(fits))
+    if left == screened.left:
+        return screened
+    return Screened(fits, left, {**screened.rejected, rule.name: screened.left - left})

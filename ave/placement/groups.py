@@ -24,6 +24,8 @@ _RULE: Final = 1 << 32  # one more broken rule outweighs any number of VMs on th
 
 def kept(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
     """Which hosts keep every must rule of all these VMs; None: they have none that excludes any host."""
+    if not view.has_groups:
+        return None
     mask: Mask | None = None
     for _, group, breaks in rules(unit, view, must=True):
         if torn(group, unit):
@@ -35,6 +37,8 @@ def kept(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
 
 def broken(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
     """How much each host breaks the prefer rules: first how many of them, then how many VMs are on the wrong side."""
+    if not view.has_groups:
+        return None
     total: Ints | None = None
     for _, _, breaks in rules(unit, view, must=False):
         if breaks is not None:

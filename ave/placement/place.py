@@ -31,7 +31,7 @@ class Plugged(NamedTuple):
 NONE: Final = Plugged()
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):  # there is one for each VM of a batch
     host: str
     score: float  # for people; the decision was made in integers
     fitting: int  # hosts that passed every filter
@@ -57,7 +57,8 @@ def decide(
     compact: bool = False,
     plugged: Plugged = NONE,
 ) -> Choice:
-    own = [(vm.id, view.lift(vm.id)) for vm in unit.vms]  # it counts once, on the host under consideration
+    # A VM counts once, on the host under consideration.
+    own = [(vm.id, stake) for vm in unit.vms if (stake := view.lift(vm.id)) is not None]
     try:
         screened = screen(unit, view, purpose, asked(view, only, exclude), plugged.filters)
         if not screened.left:
@@ -70,8 +71,7 @@ def decide(
         return Choice(view.names[row], part / (2 * whole), screened.left, screened.rejected, passed_over, unpinned)
     finally:
         for id, stake in own:
-            if stake is not None:
-                view.settle(id, stake)
+            view.settle(id, stake)
 
 
 def asked(view: View, only: str, exclude: tuple[str, ...]) -> Screened | None:

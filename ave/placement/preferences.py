@@ -42,10 +42,9 @@ def off_zone(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
 
 def without_pins(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
     """A rescue that must, does without CPUs of its own."""
-    wanted = unit.exclusive_cpus
-    if not wanted or purpose is not Purpose.RESCUE:
+    if not unit.exclusive_cpus or purpose is not Purpose.RESCUE:
         return None
-    return (view.free_cpus < wanted).astype(np.int64)
+    return (view.free_cpus < unit.exclusive_cpus).astype(np.int64)
 
 
 def zone_says(unit: Unit, view: View) -> Callable[[int], str]:

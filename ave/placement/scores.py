@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SLACK: Final = 1 + 2.0**-48
 _PLENTY: Final = np.iinfo(np.int64).max
+_FEW: Final = 5  # rows that are compared at once
+_SOME: Final = 64  # rows that are sooner told apart one by one than in whole columns
 
 
 def exact(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int]:
@@ -45,15 +47,23 @@ def _parts(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int, in
 
 
 def estimate(vm: VM, view: View, purpose: Purpose) -> Floats:
-    """Twice the score of every host."""
-    scores = view.per_mib * float(vm.memory_mib)
+    """Twice the score of every host: what the VM itself would add, and what is there already."""
     if purpose is Purpose.START:
-        scores += view.per_cpu * float(vm.vcpus)
-        scores += view.all_share
-    else:
-        scores += (view.running_load + float(vm.vcpus)) * (1 / (view.allocated_vcpus + vm.vcpus))
-        scores += view.running_share
+        return _own_share(vm.vcpus, vm.memory_mib, view) + view.all_share
+    scores = view.running_load + float(vm.vcpus)
+    scores *= 1 / (view.allocated_vcpus + vm.vcpus)
+    scores += _own_share(0, vm.memory_mib, view)
+    scores += view.running_share
     return scores
+
+
+def _own_share(vcpus: int, memory_mib: int, view: View) -> Floats:
+    """What so much is of every host. Kept, since VMs come in few sizes."""
+    share: Floats | None = view.kept.get((vcpus, memory_mib))
+    if share is None:
+        share = view.per_mib * float(memory_mib) + view.per_cpu * float(vcpus)
+        view.keep((vcpus, memory_mib), share)
+    return share
 
 
 def lowest(vm: VM, view: View, purpose: Purpose, fits: Mask) -> int:
@@ -73,22 +83,48 @@ def tightest(view: View, fits: Mask) -> int:
 
 def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
     """Exactly the lowest of the nominated rows. Rows alike in all that the score reads differ in the tie alone."""
+    if len(rows) <= _FEW:
+        return _lowest_of(vm, view, purpose, rows.tolist())
     reads = [view.running_vcpus, view.running_mib, view.memory_mib]
     if purpose is Purpose.START:
         reads = [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
-    winner = row = _first(view, rows)
-    while True:
+    return _lowest_of(vm, view, purpose, (_some_unlike if len(rows) <= _SOME else _unlike)(view, rows, reads))
+
+
+def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
+    winner, *others = rows
+    if not others:
+        return winner
+    ties = view.ties
+    lowest_part, lowest_whole = exact(vm, view, purpose, winner)
+    for row in others:
+        part, whole = exact(vm, view, purpose, row)
+        lower, upper = part * lowest_whole, lowest_part * whole
+        if lower < upper or (lower == upper and ties.item(row) < ties.item(winner)):
+            winner, lowest_part, lowest_whole = row, part, whole
+    return winner
+
+
+def _some_unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
+    """The first of all that are alike."""
+    rows = rows[view.ties[rows].argsort()]
+    first: dict[tuple[int, ...], int] = {}
+    for row, facts in zip(rows.tolist(), zip(*[column[rows].tolist() for column in reads], strict=True), strict=True):
+        first.setdefault(facts, row)
+    return list(first.values())
+
+
+def _unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
+    """The same in whole columns: whole clusters may be alike."""
+    first = []
+    while len(rows):
+        row = _first(view, rows)
+        first.append(row)
         unlike = reads[0][rows] != reads[0][row]
         for column in reads[1:]:
             unlike |= column[rows] != column[row]
         rows = rows[unlike]
-        if not len(rows):
-            return winner
-        row = _first(view, rows)
-        part, whole = exact(vm, view, purpose, row)
-        lowest_part, lowest_whole = exact(vm, view, purpose, winner)
-        if part * lowest_whole < lowest_part * whole:  # if equal, the winner came first
-            winner = row
+    return first
 
 
 def _first(view: View, rows: Ints) -> int:

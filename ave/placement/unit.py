@@ -12,15 +12,12 @@ from ave.model.vm import VM
 class Unit(NamedTuple):
     vms: tuple[VM, ...]
     whole: VM  # as one VM of their size: what scores and room are reckoned with
+    exclusive_cpus: int  # that they want for themselves
+    wish: tuple[tuple[tuple[str, ...], str], ...]  # the networks and the CPU model that each needs
 
     @property
     def name(self) -> str:
         return " + ".join(vm.id for vm in self.vms)
-
-    @property
-    def exclusive_cpus(self) -> int:
-        """That they want for themselves."""
-        return sum(vm.vcpus for vm in self.vms if vm.pinned)
 
     @property
     def nics(self) -> int:
@@ -32,7 +29,7 @@ class Unit(NamedTuple):
 
 
 def alone(vm: VM) -> Unit:
-    return Unit((vm,), vm)
+    return Unit((vm,), vm, vm.vcpus if vm.pinned else 0, ((vm.networks, vm.cpu_model),))
 
 
 def together(vms: tuple[VM, ...]) -> Unit:
@@ -40,4 +37,6 @@ def together(vms: tuple[VM, ...]) -> Unit:
     if len(vms) == 1:
         return alone(vms[0])
     vcpus, memory_mib = sum(vm.vcpus for vm in vms), sum(vm.memory_mib for vm in vms)
-    return Unit(vms, replace(vms[0], vcpus=vcpus, memory_mib=memory_mib))
+    exclusive_cpus = sum(vm.vcpus for vm in vms if vm.pinned)
+    wish = tuple([(vm.networks, vm.cpu_model) for vm in vms])
+    return Unit(vms, replace(vms[0], vcpus=vcpus, memory_mib=memory_mib), exclusive_cpus, wish)

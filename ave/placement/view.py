@@ -10,13 +10,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ave.model.group import Group
 from ave.model.host import Host, HostState, Zone
-from ave.model.vm import VM, VMState
+from ave.model.vm import VM
+from ave.placement.stake import HOLDING, LOST, NOWHERE, RUNNING, Seats, Stake, stake_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -37,44 +37,22 @@ _COLUMNS: Final[dict[str, type[np.generic]]] = {
     **dict.fromkeys(("cpus", "memory_mib", "reserve_mib", "free_mib", "_tie", *_LIMITS, *_SUMS), np.int64),
     **dict.fromkeys(("per_cpu", "per_mib", "all_share", "running_share", "running_load"), np.float64),
 }
+#: What changes with the VMs on a host.
+_CHANGING: Final = (*_SUMS, "free_mib", "_tie", "all_share", "running_share", "running_load")
 _NOTHING: Final = [0] * len(_SUMS)
 _WORD_BITS: Final = 64
 _NAME_BITS: Final = 32  # below the VM count in a tie
+_KEPT_LIMIT: Final = 256  # answers remembered between two host changes; up to 80 kB each at 10,000 hosts
 
 NO_LIMIT: Final = 1 << 40
 
-# How much of its host a VM takes; each level includes those below it. What is left of a lost one holds room, and is nowhere.
-_ASSIGNED, _LOST, _HOLDING, _RUNNING = range(4)
-_LEVELS: Final = {
-    VMState.STARTING: _HOLDING,
-    VMState.RUNNING: _RUNNING,
-    VMState.SUSPENDED: _HOLDING,
-    VMState.UNKNOWN: _LOST,
-}
 
+class Mark(NamedTuple):
+    """How all VMs together stood on a view."""
 
-class Stake(msgspec.Struct, frozen=True, gc=False):
-    """What the view knows of one VM: its size and where it counts. Hidden from the collector: there are many."""
-
-    vcpus: int
-    memory_mib: int
-    host: str  # "" if it is on none
-    level: int
-    reserved: str  # the further host where a Job holds room for it, or ""
-    cpus: int = 0  # that it has for itself on its host …
-    reserved_cpus: int = 0  # … and shall have on the further one
-    nics: int = 0
-    volumes: int = 0
-
-
-class Seats(NamedTuple):
-    """Where a VM is, for the rules that tie VMs to each other."""
-
-    hosts: tuple[str, ...]  # wherever it runs or stands still, and where it is going to
-    goal: str  # where it is going to be, or "": nobody knows yet
-
-
-_NOWHERE: Final = Seats((), "")
+    columns: dict[str, NDArray[Any]]
+    strangers: dict[str, list[int]]
+    allocated_vcpus: int
 
 
 class View:
@@ -112,7 +90,7 @@ class View:
         self.names: list[str] = []  # by row
         self.rows: dict[str, int] = {}
         self.allocated_vcpus = 0  # of all VMs assigned to a host or in flight to one
-        self.kept: dict[Hashable, Any] = {}  # answers that hold until a host changes; whoever fills it bounds it
+        self.kept: dict[Hashable, Any] = {}  # answers that hold until a host changes
         self._stakes: dict[str, Stake] = {}
         self._strangers: dict[str, list[int]] = {}  # sums of hosts that VMs name and nobody has put yet
         self._bits: dict[str, int] = {}
@@ -173,26 +151,22 @@ class View:
         self._reach()
         self.kept.clear()
 
-    def put_vm(self, vm: VM) -> None:
-        """From now on the VM counts as this document says, and no longer as an earlier one did."""
-        level = _LEVELS.get(vm.state, _ASSIGNED)
-        reserved = vm.reserved
-        if reserved == vm.host and reserved:
-            if level == _ASSIGNED:  # being started where it was last: one VM, counted once
-                level = _RUNNING
-            reserved = ""
-        cpus = vm.vcpus if vm.pinned and not vm.unpinned else 0
-        reserved_cpus = (
-            vm.vcpus if vm.pinned and level == _RUNNING else cpus
-        )  # who moves is pinned again where it arrives
-        nics, volumes = len(vm.networks), len(vm.media)
-        stake = Stake(vm.vcpus, vm.memory_mib, vm.host, level, reserved, cpus, reserved_cpus, nics, volumes)
+    def keep(self, question: Hashable, answer: Any) -> None:
+        """Remembers in ``kept`` what depends on hosts alone, and not on the VMs on them."""
+        if len(self.kept) >= _KEPT_LIMIT:
+            self.kept.clear()
+        self.kept[question] = answer
+
+    def put_vm(self, vm: VM) -> Stake | None:
+        """From now on the VM counts as this document says, and no longer as an earlier one did. Answers as ``stake`` did."""
+        stake = stake_of(vm)
         old = self._stakes.get(vm.id)
         if old != stake:
             if old is not None:
                 self._count(old, -1)
             self._stakes[vm.id] = stake
             self._count(stake, 1)
+        return old
 
     def drop_vm(self, vm: str) -> None:
         self.lift(vm)
@@ -213,6 +187,21 @@ class View:
 
     def stake(self, vm: str) -> Stake | None:
         return self._stakes.get(vm)
+
+    def mark(self) -> Mark:
+        columns = {name: getattr(self, name).copy() for name in _CHANGING}
+        return Mark(columns, self._strangers.copy(), self.allocated_vcpus)
+
+    def go_back(self, mark: Mark, stakes: dict[str, Stake | None]) -> None:
+        """``settle`` for many at once: these VMs, and they alone, have changed since, and no host has."""
+        for name, column in mark.columns.items():
+            getattr(self, name)[:] = column
+        self._strangers, self.allocated_vcpus = mark.strangers, mark.allocated_vcpus
+        for vm, stake in stakes.items():
+            if stake is None:
+                del self._stakes[vm]
+            else:
+                self._stakes[vm] = stake
 
     # Groups and zones
 
@@ -240,6 +229,16 @@ class View:
     def groups(self) -> tuple[Group, ...]:
         return tuple(self._groups.values())
 
+    @property
+    def has_groups(self) -> bool:
+        """Is there any that binds a VM? Most clusters need not ask further."""
+        return bool(self._groups_of)
+
+    @property
+    def has_rules(self) -> bool:
+        """Is there anything but memory, networks and CPU models that binds VMs?"""
+        return bool(self._groups_of) or any(self._limited.values())
+
     def groups_of(self, vm: str) -> tuple[Group, ...]:
         """The enabled groups that it is in, by name."""
         known = self._groups_of.get(vm)
@@ -248,8 +247,8 @@ class View:
     def seats(self, vm: str) -> Seats:
         stake = self._stakes.get(vm)
         if stake is None:
-            return _NOWHERE
-        here = stake.host if stake.level >= _HOLDING else ""
+            return NOWHERE
+        here = stake.host if stake.level >= HOLDING else ""
         goal = stake.reserved or ("" if vm in self.moving else here)
         return Seats(tuple(dict.fromkeys(host for host in (here, stake.reserved) if host)), goal)
 
@@ -323,7 +322,7 @@ class View:
         if stake.host:
             self._add(stake.host, sign, stake, stake.level, stake.cpus)
         if stake.reserved:
-            self._add(stake.reserved, sign, stake, _RUNNING, stake.reserved_cpus)
+            self._add(stake.reserved, sign, stake, RUNNING, stake.reserved_cpus)
 
     def _add(self, host: str, sign: int, stake: Stake, level: int, cpus: int) -> None:
         vcpus, memory_mib = sign * stake.vcpus, sign * stake.memory_mib
@@ -337,21 +336,21 @@ class View:
         cells._tie[row] += sign << _NAME_BITS
         cells.all_vcpus[row] += vcpus
         cells.all_mib[row] += memory_mib
-        if level >= _LOST:
+        if level >= LOST:
             cells.held_mib[row] += memory_mib
             cells.free_mib[row] -= memory_mib
             cells.held_nics[row] += sign * stake.nics
             cells.held_volumes[row] += sign * stake.volumes
             if cpus:
                 cells.held_cpus[row] += sign * cpus
-        if level == _RUNNING:
+        if level == RUNNING:
             cells.running_vcpus[row] += vcpus
             cells.running_mib[row] += memory_mib
         self._divide(row)
 
     def _estrange(self, host: str, sign: int, stake: Stake, level: int, cpus: int) -> None:
         """Count it for when its host is put."""
-        runs, holds = level == _RUNNING, level >= _LOST
+        runs, holds = level == RUNNING, level >= LOST
         load = (stake.vcpus * runs, stake.memory_mib * runs, stake.vcpus, stake.memory_mib, stake.memory_mib * holds, 1)
         changes = (*load, cpus * holds, stake.nics * holds, stake.volumes * holds)
         sums = [old + sign * change for old, change in zip(self._strangers.pop(host, _NOTHING), changes, strict=True)]

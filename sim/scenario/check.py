@@ -44,6 +44,8 @@ def check(reader: Reader, spec: dict[str, Any], catalogue: Catalogue, folder: Pa
         check_thresholds(reader, spec["thresholds"], catalogue.metrics.get(mode, {}))
     if mode == "capacity":
         _nothing_but_arrivals(reader, spec)
+    elif mode == "cluster" and spec["batch"] == "compact":
+        reader.report("spec.batch", 'is for mode "capacity": a cluster decides by itself when to pack')
 
 
 def _nothing_but_arrivals(reader: Reader, spec: dict[str, Any]) -> None:

@@ -244,6 +244,7 @@ class Scenario(msgspec.Struct, frozen=True):
     timeline: tuple[Event, ...] = ()
     arms: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
+    batch: Literal["spread", "compact"] = "spread"  # how a capacity replay places those who arrive
     groups: tuple[Group, ...] = ()
     expect: tuple[Expectation, ...] = ()
     profile: str = "seed"  # of high availability: how soon a host gives up and is judged

@@ -217,6 +217,7 @@ def document(catalogue: Catalogue) -> Record:
         "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
         "seed": Field(Whole(0, MOST_SEED), default=0),
         "profile": Field(Word("profile", catalogue.profiles), default="seed"),
+        "batch": Field(Word("batch plan", ("spread", "compact")), default="spread"),
         "duration": Field(_lasting(1.0), required=True),
         "topology": Field(TOPOLOGY, required=True),
         "groups": Field(Many(GROUP), default=[]),

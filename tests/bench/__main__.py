@@ -10,11 +10,13 @@ import inspect
 import sys
 from time import monotonic
 
-from tests.bench import capacity, jobs, mongo, placement, simulator, sqlite, story
+from tests.bench import batches, capacity, hail, jobs, mongo, placement, simulator, sqlite, story
 from tests.bench.row import Row
 
 BENCHES = {
     "P1": placement,
+    "P4": batches,
+    "P7": hail,
     "P9": simulator,
     "P11": capacity,
     "P12": mongo,

@@ -1,5 +1,7 @@
+from random import Random
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -9,6 +11,7 @@ from ave.model.vm import VMState
 from ave.placement.place import place
 from ave.placement.purpose import Purpose
 from tests.reference import placement as reference
+from tests.reference.clusters import HOSTS, some_cluster
 from tests.unit.placement.clusters import (
     clusters,
     columns,
@@ -38,8 +41,22 @@ def outcome(decide, *args, **options):
     return choice.host, choice.score, choice.fitting, list(choice.rejected.items()), passed_over, choice.unpinned
 
 
+def test_on_two_thousand_random_clusters_the_columnar_answer_is_that_of_the_plain_rules():
+    for seed in range(2000):
+        made = some_cluster(f"place/{seed}")
+        seen = made.view()
+        chance = Random(f"wish/{seed}")
+        for of in made.new:
+            purpose = chance.choice(tuple(Purpose))
+            only = chance.choice(HOSTS) if chance.random() < 0.2 else ""
+            exclude = (of.host,) if chance.random() < 0.2 else ()
+            asked = {"only": only, "exclude": exclude}
+            ours = outcome(place, seen, of, purpose, **asked)
+            rules = {"groups": made.groups, "primary": made.primary}
+            assert outcome(reference.place, made.hosts, made.vms, of, purpose, **asked, **rules) == ours, seed
+
+
 @given(clusters, tenants, some_vm("v3"), purposes, wishes, groups, primaries)
-@settings(max_examples=2000)
 def test_the_columnar_answer_is_that_of_the_plain_rules(hosts, vms, of, purpose, wish, rules, primary):
     only, exclude = wish
     seen = view(hosts, vms, rules, primary)
