@@ -22,8 +22,7 @@ Drawn from the tables in [ave/model](../ave/model) by `{COMMAND}`. A test fails 
 
 Every state has one phrase, and every legal move stands in its table. `move` in
 [ave/model/states.py](../ave/model/states.py) checks the table: an illegal move raises `IllegalMove` with the last moves
-of the object, and changes nothing. A table is the whole vocabulary. No code leads to some of its states yet: a lost zone,
-and an enabled placement group, because no verb makes one.
+of the object, and changes nothing. A table is the whole vocabulary. No code leads to a lost zone yet.
 """
 
 
