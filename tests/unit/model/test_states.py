@@ -255,7 +255,9 @@ def _spelled_out(node: ast.AST, known: set[str]) -> Iterator[str]:
                 yield name
 
 
-ON_PAPER = AVE / "placement" / "snapshot.py"  # reads documents from a file, in whatever state; nothing of it is ever stored
+ON_PAPER = (
+    AVE / "placement" / "snapshot.py"
+)  # reads documents from a file, in whatever state; nothing of it is ever stored
 
 
 def test_nothing_in_the_control_plane_writes_a_state_but_move_and_born():
