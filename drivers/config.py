@@ -64,11 +64,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
 
     Refused, naming the file, the key and what is wrong with it.
     """
-    tree = _read(file) if file is not None else {}
-    for name, value in environment.items():
-        section, mark, key = name.removeprefix(PREFIX).lower().partition("__")
-        if name.startswith(PREFIX) and mark:
-            tree.setdefault(section, {})[key] = value
+    tree = _tree(file, environment)
     for path, value in flags.items():
         section, _, key = path.partition(".")
         if value:
@@ -86,6 +82,25 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         if missing:
             raise Refused(f"{source}: node.services: {name} needs {', '.join(missing)} beside it")
     return config
+
+
+def load_store(file: Path | None, environment: Mapping[str, str], url: str) -> StoreConfig:
+    """Only [store], for who reads a cluster's store without being one of its nodes; ``url`` wins. Refused as ``load``."""
+    section = _tree(file, environment).get("store", {})
+    try:
+        return msgspec.convert(section | ({"url": url} if url else {}), StoreConfig, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Refused(f"{file or 'the environment'}: store: {problem}") from None
+
+
+def _tree(file: Path | None, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The file, and the environment over it."""
+    tree = _read(file) if file is not None else {}
+    for name, value in environment.items():
+        section, mark, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and mark:
+            tree.setdefault(section, {})[key] = value
+    return tree
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``ave plan``: place VMs on paper, and take a snapshot out of a recording."""
+"""``ave plan``: place VMs on paper, and put a cluster on paper, a live one or one out of a recording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ave.cli.screen import complain
-from ave.errors import Refused
+from ave.errors import AveError, Refused
 from ave.placement.purpose import Purpose
 
 EXPLAINED = 10  # VMs of a batch, unless all are asked for
@@ -101,25 +101,42 @@ def _print_json(batch: Any, explained: dict[str, Any]) -> None:
     print(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
 
 
-def snapshot(*, run: Path, at: float) -> int:
-    """Print the cluster of a recorded run as it was at that moment, as a snapshot file. Exit 0 done, 2 no such moment.
+def snapshot(*, run: Path | None = None, at: float | None = None, store: str = "", config: Path | None = None) -> int:
+    """Print a cluster as a snapshot file: a live one as it is, or one of a recorded run as it was. Exit 0 done, 1 the store
+    cannot be read, 2 there is no such cluster or moment.
 
     Parameters
     ----------
     run
-        The directory of the run: ave sim run FILE --out RUN.
+        The directory of a run: ave sim run FILE --out RUN.
     at
         Seconds since its beginning.
+    store
+        A live cluster's store: sqlite:FILE, or mongodb://one,two,three/?replicaSet=…
+    config
+        The TOML file of one of its nodes, for a store that asks for a user and a password.
     """
     from ave.cli import snapshot_file
-    from sim import hindsight
 
     try:
-        recording = hindsight.recording_of(run)
-        text = snapshot_file.text(hindsight.at(recording, at))
+        if (run is not None) is (bool(store) or config is not None):
+            raise Refused("which cluster? --run RUN_DIR --at SECONDS, or --store URL or --config FILE of a live one")
+        if (run is None) is not (at is None):
+            raise Refused("--run and --at go together")
+        taken = snapshot_file.live(store, config) if run is None or at is None else _recorded(run, at)
+        sys.stdout.write(snapshot_file.text(taken))
     except Refused as problem:
         return complain(problem)
+    except AveError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _recorded(run: Path, at: float) -> Any:
+    from sim import hindsight
+
+    recording = hindsight.recording_of(run)
     if recording.damage:
         print(recording.damage, file=sys.stderr)
-    sys.stdout.write(text)
-    return 0
+    return hindsight.at(recording, at)

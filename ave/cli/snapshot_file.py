@@ -10,6 +10,8 @@ import msgspec
 import yaml
 
 from ave.errors import Refused
+from ave.model.group import Group
+from ave.model.host import Host, Zone
 from ave.model.vm import VM
 from ave.placement.batch import require_size
 from ave.placement.contradictions import contradictions
@@ -59,6 +61,34 @@ def text(snapshot: Snapshot) -> str:
         else:
             lines.append(f"{key}: {value}")
     return "\n".join(lines) + "\n"
+
+
+def live(url: str, config: Path | None) -> Snapshot:
+    """The cluster as its store has it now. Refused if there is none, Unavailable if it does not answer."""
+    import asyncio
+    import os
+
+    from drivers.asyncio_runtime import AsyncioRuntime
+    from drivers.config import StoreConfig, load_store
+    from drivers.production import SQLITE, open_store
+
+    found: StoreConfig = load_store(config, os.environ, url)
+    if found.url.startswith(SQLITE) and not Path(found.url.removeprefix(SQLITE)).is_file():
+        raise Refused(f"there is no store {found.url}")
+
+    async def read() -> Snapshot:
+        store = await open_store(found, AsyncioRuntime("snapshot"))
+        try:
+            return Snapshot(
+                hosts=tuple(await store.find(Host)),
+                zones=tuple(await store.find(Zone)),
+                groups=tuple(await store.find(Group)),
+                vms=tuple(await store.find(VM)),
+            )
+        finally:
+            await store.close()
+
+    return asyncio.run(read())
 
 
 def _flow(entry: dict[str, Any]) -> str:

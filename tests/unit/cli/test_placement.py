@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from pathlib import Path
@@ -9,10 +10,17 @@ from pathlib import Path
 import pytest
 
 from ave.cli.main import app
+from ave.kinds import KINDS, SCHEMA
+from ave.model.group import Group, Rule
+from ave.model.host import Host, HostState, Zone
+from ave.model.states import move
+from ave.model.vm import VM
+from ave.ports.store import Insert
 from docs.write_examples import COMMAND, PAGES, ROOT, renewed
+from drivers.sqlite.store import SqliteStore
 
 EXAMPLE = "docs/examples/snapshot.yaml"
-VM = "name=web-7,vcpus=4,memory=64GiB"
+NEW = "name=web-7,vcpus=4,memory=64GiB"
 
 
 class Answer:
@@ -65,7 +73,7 @@ def test_a_vm_of_the_file_is_asked_about_as_its_state_suggests(ave) -> None:
 
 
 def test_json_has_every_host_with_every_filter(ave) -> None:
-    answer = ave(f"plan place --snapshot {EXAMPLE} --vm {VM},pinned=yes --explain -o json")
+    answer = ave(f"plan place --snapshot {EXAMPLE} --vm {NEW},pinned=yes --explain -o json")
     told = json.loads(answer.out)
     hosts = told["explanations"]["web-7"]["hosts"]
     assert len(hosts) == 7
@@ -136,7 +144,7 @@ def test_a_mistake_in_a_file_is_told_with_its_line_and_nothing_is_decided(ave, c
         "apiVersion: ave/v1\nkind: Snapshot\nhosts:\n  - id: a\n    cpus: 4\n    memory: 8GB\n"
         "groups:\n  - id: g\n    rule: must-hosts\n    hosts: [a,\n      b]\n"
     )
-    answer = ave(f"plan place --snapshot {path} --vm {VM}")
+    answer = ave(f"plan place --snapshot {path} --vm {NEW}")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.splitlines() == [
         f"{path}:6:5 hosts[0].memory: a: must be a size such as 64GiB, 512MiB or a whole number of MiB, not '8GB'",
@@ -146,18 +154,18 @@ def test_a_mistake_in_a_file_is_told_with_its_line_and_nothing_is_decided(ave, c
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "cluster.json"])
 def test_a_file_that_is_none_is_named(ave, cluster, name: str) -> None:
-    missing = ave(f"plan place --snapshot gone/{name} --vm {VM}")
+    missing = ave(f"plan place --snapshot gone/{name} --vm {NEW}")
     assert missing.code == 2
     assert missing.err.startswith(f"gone/{name}")
     assert "cannot be read: No such file" in missing.err
     broken = cluster("{", name)
-    assert ave(f"plan place --snapshot {broken} --vm {VM}").code == 2
+    assert ave(f"plan place --snapshot {broken} --vm {NEW}").code == 2
     newer = cluster('{"apiVersion": "ave/v1", "kind": "Snapshot", "schema": 9}', name)
-    assert "9 is newer than 1" in ave(f"plan place --snapshot {newer} --vm {VM}").err
+    assert "9 is newer than 1" in ave(f"plan place --snapshot {newer} --vm {NEW}").err
 
 
 def test_an_empty_cluster_is_refused_when_something_is_to_be_placed(ave, cluster) -> None:
-    answer = ave(f"plan place --snapshot {cluster('{apiVersion: ave/v1, kind: Snapshot}')} --vm {VM}")
+    answer = ave(f"plan place --snapshot {cluster('{apiVersion: ave/v1, kind: Snapshot}')} --vm {NEW}")
     assert (answer.code, answer.err) == (2, "hosts: is empty, so there is nothing to place on\n")
 
 
@@ -170,6 +178,11 @@ def test_an_empty_cluster_is_refused_when_something_is_to_be_placed(ave, cluster
         ("explain placement v --run docs", "docs has no recording"),
         ("explain placement v --run docs --purpose live", "--purpose is for --snapshot"),
         ("plan snapshot --run docs --at 1", "docs has no recording"),
+        ("plan snapshot", "which cluster? --run RUN_DIR --at SECONDS, or --store URL"),
+        ("plan snapshot --run docs --at 1 --store sqlite:x", "which cluster?"),
+        ("plan snapshot --run docs", "--run and --at go together"),
+        ("plan snapshot --store sqlite:gone/store", "there is no store sqlite:gone/store"),
+        ("plan snapshot --store paper:x", "paper: is no store that AVE knows"),
     ],
 )
 def test_a_question_that_has_no_answer_exits_2(ave, words: str, told: str) -> None:
@@ -197,3 +210,26 @@ def test_a_run_is_asked_why_and_its_cluster_taken_out(ave, tmp_path: Path) -> No
     path.write_text(taken.out)
     asked = ave(f"plan place --snapshot {path} --vm name=another,vcpus=1,memory=1TiB")
     assert (asked.code, asked.err) == (1, "")
+
+
+def test_a_live_cluster_is_put_on_paper_and_asked(ave, tmp_path: Path) -> None:
+    host = Host(id="h", cpus=8, memory_mib=8192, boot="b", epoch=2)
+    vm = VM(id="v", vcpus=1, memory_mib=1024)
+    docs = [
+        move(host, HostState.ONLINE, "joined"),
+        Zone(id="east", primary=True),
+        Group(id="g", rule=Rule.MUST_HOSTS, vms=("v",), hosts=("h",)),
+        vm,
+    ]
+
+    async def fill() -> None:
+        async with await SqliteStore.open(tmp_path / "store", KINDS, schema=SCHEMA) as store:
+            await store.commit(*(Insert(doc) for doc in docs))
+
+    asyncio.run(fill())
+    taken = ave(f"plan snapshot --store sqlite:{tmp_path}/store")
+    assert (taken.code, taken.err) == (0, "")
+    path = tmp_path / "cluster.yaml"
+    path.write_text(taken.out)
+    assert ave(f"explain placement v --snapshot {path}").code == 0
+    assert ave(f"plan place --snapshot {path} --vm name=w,vcpus=1,memory=64GiB").code == 1
