@@ -20,7 +20,9 @@ sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be don
 plan = App(name="plan", help="Place VMs on a cluster on paper.")
 app.command(plan)
 plan.command("ave.cli.plan:place", name="place", help="Say where VMs would go, and why.")
-plan.command("ave.cli.plan:snapshot", name="snapshot", help="Put a cluster on paper: a live one, or one of a recorded run.")
+plan.command(
+    "ave.cli.plan:snapshot", name="snapshot", help="Put a cluster on paper: a live one, or one of a recorded run."
+)
 explain = App(name="explain", help="Ask why.")
 app.command(explain)
 explain.command("ave.cli.explain:placement", name="placement", help="Say why a VM goes to a host, or to none.")
