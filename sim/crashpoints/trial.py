@@ -24,6 +24,7 @@ from sim.violation import Violation
 
 SEED = 46
 READY_SECONDS, PREPARED_SECONDS = 20.0, 120.0
+PATIENCE_SECONDS = 240.0  # without a blow; each has its own, from when it is dealt
 LOOK_SECONDS = 1.0
 CALM_SECONDS = 3.0  # what has settled stays so
 GIB = 2**30
@@ -83,7 +84,7 @@ class _Run:
         self._struck: list[Point] = []
         self._going_on = 0  # blows that are not over
         self._lost = False  # was a host?
-        self._limit = 240.0
+        self._patience_ends = 0.0
         self._ids = tuple(f"{ask.operation}-{number:012x}" for number, ask in enumerate(case.about, start=0xC0))
         self.counter = Counter(self._ours, self._on_point)
         topology = Topology((Shape(case.hosts, 16, 32 * 1024, 2048),), 3, {}, ("vm-net",))
@@ -184,7 +185,7 @@ class _Run:
             return
         self._struck.append(point)
         force = FORCES[blow]
-        self._limit = max(self._limit, force.settles)
+        self._patience_ends = max(self._patience_ends, self.cluster.world.now + force.settles)
         self._lost |= blow is not Blow.KILL
         given = {"process": "node"} if blow is Blow.KILL else {}
         faults.begin(self.cluster, force.fault, (point.host,), given, lasting=force.lasts is not None)
@@ -204,9 +205,9 @@ class _Run:
         """What has not settled when patience is over: nothing, if all is well."""
         world = self.cluster.world
         calm_since: float | None = None
-        begun = world.now
+        self._patience_ends = max(self._patience_ends, world.now + PATIENCE_SECONDS)
         left: list[str] = []
-        while world.now < begun + self._limit:
+        while world.now < self._patience_ends:
             world.advance(world.now + LOOK_SECONDS)
             left = self._unsettled()
             if left:
