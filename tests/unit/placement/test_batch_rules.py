@@ -86,7 +86,7 @@ def test_another_host_never_turns_one_fit_into_a_refusal():
 
     It holds of no batch: more room lets another VM have the place, and packing is no monotone art.
     """
-    for seed in range(CLUSTERS):
+    for seed in range(CLUSTERS // 2):
         made = some_cluster(f"larger/{seed}")
         for without in made.hosts:
             fewer = made._replace(hosts=tuple(each for each in made.hosts if each != without)).view()
