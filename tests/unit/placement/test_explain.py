@@ -65,7 +65,7 @@ def counted(explained):
 
 
 @given(clusters, tenants, some_vm("v3"), purposes, wishes, groups, primaries)
-@settings(max_examples=1000)
+@settings(max_examples=400)
 def test_an_explanation_agrees_with_the_decision(hosts, vms, of, purpose, wish, rules, primary):
     only, exclude = wish
     seen = view(hosts, vms, rules, primary)
@@ -91,7 +91,7 @@ def test_an_explanation_agrees_with_the_decision(hosts, vms, of, purpose, wish, 
 
 
 @given(clusters, tenants, some_vm("v3"), purposes, groups)
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_the_cheapest_change_of_memory_lets_the_vm_in(hosts, vms, of, purpose, rules):
     of = replace(of, memory_mib=of.memory_mib + 60)
     seen = view(hosts, vms, rules)
@@ -111,7 +111,7 @@ def test_the_cheapest_change_of_memory_lets_the_vm_in(hosts, vms, of, purpose, r
 
 
 @given(clusters, tenants, batches, purposes, groups, primaries, st.booleans(), st.integers(0, 13))
-@settings(max_examples=600)
+@settings(max_examples=150)
 def test_a_vm_of_a_batch_is_explained_as_it_was_decided(hosts, vms, batch, purpose, rules, primary, urgent, number):
     seen = view(hosts, vms, rules, primary)
     before = columns(seen)
