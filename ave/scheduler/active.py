@@ -155,6 +155,8 @@ class Scheduler:
                 after = reserving(vm, choice, asked.purpose)
                 set = {"reserved": after.reserved, "reserved_under": role.version, "unpinned": after.unpinned}
                 changes.append(Change(VM, vm.id, {"version": vm.version}, set))
+            elif vm.reserved:  # an earlier attempt had found it room, which others may have by this decision
+                changes.append(Change(VM, vm.id, {"version": vm.version}, {"reserved": ""}))
         if not changes:
             return
         writes += [Check(Host, host, {"version": mirror.hosts[host].version}) for host in hosts]
