@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario import Invalid, loads
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
+from sim.scenario.load import loads
+from sim.scenario.problem import Invalid
 
 CATALOGUE = Catalogue(
     faults=(
