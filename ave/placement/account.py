@@ -77,10 +77,10 @@ def by_kind(view: View, rows: Sequence[int], kind: Callable[[int], str]) -> str:
     return "; ".join(f"{kind}: {names(hosts)}" if kind else names(hosts) for kind, hosts in sorted(kinds.items()))
 
 
-def plain(phrase: str, view: View) -> Account:
+def plain(phrase: str, view: View, passes: Sequence[bool]) -> Account:
     """Of a filter that has no account of its own."""
     return Account(
-        says=lambda row: "",
+        says=lambda row: "" if passes[row] else phrase,
         mend=lambda row: Mend(Cost.UNKNOWN, 0, f"see to it that {view.names[row]} no longer {phrase}"),
         among=lambda rows: f"{predicate(phrase, len(rows))} ({by_kind(view, rows, lambda row: '')})",
     )

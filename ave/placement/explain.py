@@ -231,8 +231,9 @@ def _rules(
         made.append(_Rule(TARGET, wish.fits.tolist(), _of_request(view, unit, only, exclude)))
     answers = masks(unit, view, purpose, plugged.filters)
     for rule in (*FILTERS, *plugged.filters):
-        account = rule.account(unit, view) if rule.account else plain(rule.phrase, view)
-        made.append(_Rule(rule.name, answers[rule.name].tolist(), account))
+        passes = answers[rule.name].tolist()
+        account = rule.account(unit, view) if rule.account else plain(rule.phrase, view, passes)
+        made.append(_Rule(rule.name, passes, account))
     return made
 
 

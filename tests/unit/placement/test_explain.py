@@ -263,6 +263,7 @@ def test_a_vm_that_is_not_of_the_batch_is_refused():
 def test_a_filter_of_others_is_told_by_its_phrase() -> None:
     odd = Filter("OddFilter", "has an odd name", lambda unit, seen, purpose: np.array([n != "a" for n in seen.names]))
     explained = explain(view([host("a")]), vm("v"), Purpose.START, plugged=Plugged((odd,)))
+    assert explained.hosts[0].why == "has an odd name"
     assert "1 has an odd name (a). Cheapest change: see to it that a no longer has an odd name." in sentence(explained)
 
 
