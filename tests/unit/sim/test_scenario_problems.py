@@ -516,6 +516,16 @@ spec:
                 '15:3 spec.expect: is ignored by mode "capacity": leave it out, or use mode "cluster"',
             ],
         ),
+        (
+            "spec:\n",
+            "spec:\n  batch: compact\n",
+            ['5:3 spec.batch: is for mode "capacity": a cluster decides by itself when to pack'],
+        ),
+        (
+            "spec:\n",
+            "spec:\n  batch: dense\n",
+            ['5:3 spec.batch: unknown batch plan "dense"; known: "spread", "compact"'],
+        ),
     ],
 )
 def test_a_mistake_about_placement_is_named_at_its_place(old: str, new: str, lines: list[str]) -> None:
