@@ -67,7 +67,7 @@ def test_spreading_a_batch_gives_the_answers_of_single_decisions(monkeypatch, ma
         hosts, vms, batch = some_batch(seed)
         seen = view(hosts, vms)
         before = columns(seen)
-        told = {}
+        told: dict[str, object] = {}
         place_batch(seen, batch, Purpose.START, witness=_teller(told))
         placed, refused = one_by_one(seen, batch)
         assert {name: answer for name, answer in told.items() if name in placed} == placed
