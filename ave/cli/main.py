@@ -15,6 +15,7 @@ app = App(name="ave", version=f"ave {__version__}", help="A control plane for KV
 sim = App(name="sim", help="Replay scenarios with the real control plane on a simulated cluster.")
 app.command(sim)
 sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
+sim.command("ave.cli.explore:explore", name="explore", help="Draw scenarios by seed, and look for what breaks.")
 sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
 sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
 plan = App(name="plan", help="Place VMs on a cluster on paper.")
