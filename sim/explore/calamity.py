@@ -14,9 +14,10 @@ from sim.scenario.catalogue import FaultKind
 
 BOUNDED_RATIO = 0.75  # of the scenarios in which a minority is down at once; in the others anything may be
 RECOVERS_SECONDS = 100.0  # after its end a fault still counts as under way: a host boots
-SHORT, LONG = (10.0, 90.0), (150.0, 450.0)  # between two bursts: too short for a rescue, and long enough
+SHORT, LONG = (5.0, 60.0), (150.0, 300.0)  # between two bursts: too short for a rescue, and long enough
+LONG_RATIO = 0.3
 BURST_SECONDS = 20.0  # mean time between the faults of one
-MOST_OF_A_BURST = 5
+MOST_OF_A_BURST = 7
 NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high availability …
 NEAR_SECONDS = 15.0  # … at most so far from them
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 400.0
@@ -59,7 +60,7 @@ def faults(
             kind, harms = choice(source, rows)
             lasts = min(_length(source, timing), until - at) if kind.lasting else 0.0
             drawn.strike(at, lasts, kind, harms, names)
-        at += uniform(source, *(LONG if happens(source, 0.4) else SHORT))
+        at += uniform(source, *(LONG if happens(source, LONG_RATIO) else SHORT))
     return []
 
 

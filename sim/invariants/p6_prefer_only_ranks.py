@@ -34,6 +34,7 @@ class PreferOnlyRanks:
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
         self._lost: dict[str, float] = {}  # host -> when something last befell it
+        self._epochs: dict[str, int] = {}  # VM -> the newest of those in which it ran
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
@@ -115,6 +116,9 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
+        if fact.epoch < self._epochs.get(fact.vm, 0):
+            return  # left over on a host that stood still: S2 judges how long, but the VM is elsewhere
+        self._epochs[fact.vm] = fact.epoch
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:
