@@ -1,4 +1,4 @@
-"""Run a scenario file, in either mode, and write its run directory."""
+"""Run a scenario file once, in either mode, and write its run directory."""
 
 from __future__ import annotations
 
@@ -34,13 +34,24 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     out: Path | None = None
     trace: Path | None = None
     skip_bad_rows: bool = False
+    given: tuple[tuple[str, str], ...] = ()  # values in other places of its spec than the file has
+    repeat: int | None = None
+    vary: tuple[str, ...] = ()  # ranges, of a sweep
+
+    def into(self, out: Path) -> Asked:
+        return msgspec.structs.replace(self, out=out)
 
     @property
     def command(self) -> str:
-        words = ["ave", "sim", "run", str(self.file)]
+        words = ["ave", "sim", "sweep" if self.vary else "run", str(self.file)]
+        for varied in self.vary:
+            words += ["--vary", varied]
         words += ["--seed", str(self.seed)] if self.seed is not None else []
         words += ["--trace", str(self.trace)] if self.trace is not None else []
         words += ["--skip-bad-rows"] if self.skip_bad_rows else []
+        words += ["--repeat", str(self.repeat)] if self.repeat is not None else []
+        for place, value in self.given:
+            words += ["--set", f"{place}={value}"]
         return shlex.join(words)
 
 
@@ -59,7 +70,7 @@ def run(
     tell: Tell | None = None,
 ) -> tuple[Outcome, Bad]:
     """Play the scenario. Raises Invalid, BadTrace or Refused before anything was run or written."""
-    scenario = load(asked.file, CATALOGUE)
+    scenario = load(asked.file, CATALOGUE, asked.given)
     seed = scenario.seed if asked.seed is None else asked.seed
     workloads, bad = _workloads(scenario, asked, seed, progress)
     recorder: Recorder | None = None
@@ -163,3 +174,4 @@ def _write(asked: Asked, outcome: Outcome) -> None:
     (asked.out / "report.md").write_text(markdown(outcome), encoding="utf-8")
     seeded = msgspec.structs.replace(asked, seed=outcome.seed, out=None)
     (asked.out / "repro.txt").write_text(f"{seeded.command}\n# ave {__version__}\n", encoding="utf-8")
+    (asked.out / "scenario.yaml").write_bytes(asked.file.read_bytes())

@@ -1,7 +1,7 @@
 """Cuts a failing scenario down: fewest faults, then fewest requests, hosts, VMs and seconds, while the same promise breaks.
 
-Works on the file's own data, so that what is left is a file again. Whatever makes it invalid is no candidate. A smaller scenario
-is another story by the same seed, so each is tried by a few seeds.
+Works on the file's own data, so that what is left is a file again. Whatever makes it invalid is no candidate. A smaller
+scenario is another story by the same seed, so each is tried by a few seeds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import msgspec
 
 from ave.errors import Refused
 from sim.outcome import Outcome
-from sim.scenario.load import loads
+from sim.scenario import nodes
+from sim.scenario.load import load, loads
 from sim.scenario.model import Scenario
 from sim.scenario.problem import Invalid
 from sim.scenario.timeline import host_number
@@ -29,6 +30,27 @@ Run = Callable[[Scenario, int], Outcome]
 MOST_TRIES = 400
 SEEDS = 3
 AFTER_SECONDS = 1.0  # of the violation, the run may end
+
+
+def read(path: Path) -> Document:
+    """The data of a scenario file. Raises Invalid."""
+    load(path, CATALOGUE)
+    document: Document = nodes.plain(nodes.read(path).root)
+    return document
+
+
+def of_run(folder: Path) -> Document:
+    """Of what was played into that directory, with its seed. Raises Invalid, or Refused if nothing was."""
+    summary = folder / "summary.json"
+    if not summary.is_file():
+        raise Refused(f"{folder} is not the directory of a run: it has no summary.json")
+    played = msgspec.json.decode(summary.read_bytes(), type=_Played)
+    document = read(folder / "scenario.yaml")
+    return _with(document, "seed", played.seed)
+
+
+class _Played(msgspec.Struct):
+    seed: int
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ sim = App(name="sim", help="Replay scenarios with the real control plane on a si
 app.command(sim)
 sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
 sim.command("ave.cli.explore:explore", name="explore", help="Draw scenarios by seed, and look for what breaks.")
+sim.command("ave.cli.shrink:shrink", name="shrink", help="Cut a failing scenario down to what makes it fail.")
+sim.command("ave.cli.sim:sweep", name="sweep", help="Play a scenario once for each step of a range.")
 sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
 sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
 plan = App(name="plan", help="Place VMs on a cluster on paper.")
