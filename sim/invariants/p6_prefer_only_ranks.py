@@ -33,6 +33,7 @@ class PreferOnlyRanks:
         self._fit: dict[str, dict[str, dict[str, None]]] = {}  # place task -> VM -> hosts that fitted all the time
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
+        self._sent: dict[str, bool] = {}  # VM -> did its user move it where it is?
         self._lost: dict[str, float] = {}  # host -> when something last befell it
         self._epochs: dict[str, int] = {}  # VM -> the newest of those in which it ran
 
@@ -125,10 +126,13 @@ class PreferOnlyRanks:
             self._on.setdefault(fact.vm, (fact.host, now))
             return
         was, until = self._before.get(fact.vm, ("", 0.0))
+        sent, self._sent[fact.vm] = self._sent.get(fact.vm, False), self._asked_for(fact.vm)
         self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
-        if self._asked_for(fact.vm):
+        if self._sent[fact.vm]:
             return
         self.armed += 1
+        if sent and isinstance(fact, Started):
+            return  # it had ended where its user sent it, and is started where that can be done: once is not to and fro
         if was == fact.host and now - until < BACK_SECONDS and self._lost.get(last, -1.0) < since:
             what = f"{fact.vm} went from {was} to {last} and back within {now - until:.0f} s, and nobody asked for it"
             raise Violation(self.id, what, (fact.vm, was, last))

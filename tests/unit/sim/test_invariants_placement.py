@@ -267,6 +267,21 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
 
 
 @of(PreferOnlyRanks)
+@pytest.mark.parametrize("fresh", [True, False], ids=["a start of what had ended", "a migration"])
+def test_what_a_user_moved_may_be_started_elsewhere_but_not_moved_back(history: History, fresh: bool) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.put(job("j", W.WAITING, operation="vm.migrate"), Lock(id="vm/web", job="j"))
+    history.saw(Resumed("web", "host-2", 2, 2))
+    history.put(job("other", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job="other"))
+    if fresh:
+        history.saw(Started("web", "host-1", 3, 3, 1024, False))
+        assert history.armed == 1
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            history.saw(Resumed("web", "host-1", 3, 3))
+
+
+@of(PreferOnlyRanks)
 def test_an_old_domain_that_wakes_on_its_host_is_no_move(history: History) -> None:
     history.saw(Started("web", "host-1", 1, 1, 1024, False))
     rescued(history, "host-2", epoch=2)
