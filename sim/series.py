@@ -174,7 +174,12 @@ def steps(text: str) -> tuple[str, list[str]]:
     count = int((high - low) / step) + 1
     if count > MOST_STEPS:
         raise Refused(f"{text!r} has {count} steps, more than {MOST_STEPS}")
-    return place, [f"{low + step * number:f}{unit}" for number in range(count)]
+    return place, [f"{_plain(low + step * number)}{unit}" for number in range(count)]
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _amount(text: str, unit: str, whole: str) -> Decimal:

@@ -75,10 +75,11 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """``never``: keys with a reason why they are not for this one."""
+    """``never``: keys with a reason why they are not for this one. ``phrase``: what it is, if a table says so."""
 
     fields: dict[str, Field]
     never: dict[str, str] = {}
+    phrase: str = ""
 
 
 class OneOf(msgspec.Struct, frozen=True):

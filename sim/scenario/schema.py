@@ -266,7 +266,7 @@ def _happening(kind: FaultKind | ActionKind) -> Record:
         never["target"] = f'"{kind.name}" takes no target'
     for parameter in kind.parameters:
         fields[parameter.name] = Field(_parameter(parameter), required=parameter.default is None)
-    return Record(fields, never)
+    return Record(fields, never, kind.phrase)
 
 
 def _aimed(group: str) -> Aimed:

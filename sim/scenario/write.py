@@ -13,7 +13,7 @@ class _Line(dict[str, Any]):
     """Written on one line, with all that is in it."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True  # a scenario has none
 
