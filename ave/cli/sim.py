@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ave.cli.screen import Interrupt, Meter, complain
+from ave.cli.screen import Interrupt, complain
 
 if TYPE_CHECKING:
     from sim.run import Asked
@@ -52,6 +52,7 @@ def run(
     output
         What to print.
     """
+    from ave.cli.meter import Meter
     from ave.errors import Refused
     from sim.run import Asked
     from sim.scenario.problem import Invalid

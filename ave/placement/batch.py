@@ -84,7 +84,7 @@ def place_batch(
     terms = Terms(
         purpose=purpose, by_priority=by_priority, only=only, leave=leave, pack=pack, plugged=plugged, witness=witness
     )
-    classes = _classes(_units(view, vms), terms.by_priority)
+    classes = _classes(units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
         if pack:
@@ -105,7 +105,7 @@ def require_size(count: int) -> None:
         raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {count:,}: split it")
 
 
-def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
+def units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
     groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)} if view.has_groups else {}
     if not groups:
