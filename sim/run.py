@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sim.outcome import Outcome, judge, kept
 from sim.recording import Recorder
 from sim.report import markdown
 from sim.scenario.load import load
+from sim.scenario.matrix import variants
 from sim.scenario.model import Fleet, Generator, Scenario, TraceFile
 from sim.story import Story, Tell
 from sim.tables import CAPACITY_METRICS, CATALOGUE
@@ -53,6 +54,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         for place, value in self.given:
             words += ["--set", f"{place}={value}"]
         return shlex.join(words)
+
+
+def plan(asked: Asked, matrix: dict[str, Sequence[str]] | None = None) -> tuple[Scenario, list[Asked]]:
+    """The scenario, and every run it asks for. Raises Invalid before anything was run.
+
+    ``matrix`` takes the place of the file's. What is set by hand is varied no more.
+    """
+    scenario = load(asked.file, CATALOGUE)
+    varied = scenario.matrix if matrix is None else matrix
+    varied = {place: values for place, values in varied.items() if place not in dict(asked.given)}
+    first = scenario.seed if asked.seed is None else asked.seed
+    repeat = scenario.repeat if asked.repeat is None else asked.repeat
+    once = 1 if repeat > 1 or varied or asked.repeat is not None else None
+    runs = []
+    for given in variants(varied):
+        one = msgspec.structs.replace(asked, given=(*asked.given, *given), repeat=once, out=None)
+        if given:
+            load(one.file, CATALOGUE, one.given)
+        runs += [msgspec.structs.replace(one, seed=seed) for seed in range(first, first + repeat)]
+    return scenario, runs
 
 
 class Bad(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -16,10 +16,8 @@ from sim.outcome import INTERRUPTED, PASSED, THRESHOLD, VIOLATION, Outcome
 from sim.processes import interrupted, spread
 from sim.report import figure, table, verdict
 from sim.run import Asked, run
-from sim.scenario.load import load
-from sim.scenario.matrix import Given, variants
+from sim.scenario.matrix import Given
 from sim.scenario.model import Scenario
-from sim.tables import CATALOGUE
 
 SHARE = 0.95  # of confidence in the interval of a median
 MOST_STEPS = 10_000
@@ -72,25 +70,6 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
             if code in codes:
                 return code
         return INTERRUPTED if self.partial else PASSED
-
-
-def plan(asked: Asked, matrix: dict[str, Sequence[str]] | None = None) -> tuple[Scenario, list[Asked]]:
-    """The scenario, and every run it asks for. Raises Invalid before anything was run.
-
-    ``matrix`` takes the place of the file's. What is set by hand is varied no more.
-    """
-    scenario = load(asked.file, CATALOGUE)
-    varied = scenario.matrix if matrix is None else matrix
-    varied = {place: values for place, values in varied.items() if place not in dict(asked.given)}
-    first = scenario.seed if asked.seed is None else asked.seed
-    repeat = scenario.repeat if asked.repeat is None else asked.repeat
-    once = 1 if repeat > 1 or varied or asked.repeat is not None else None
-    runs = []
-    for given in variants(varied):
-        one = msgspec.structs.replace(asked, given=(*asked.given, *given), repeat=once, out=None)
-        load(one.file, CATALOGUE, one.given)
-        runs += [msgspec.structs.replace(one, seed=seed) for seed in range(first, first + repeat)]
-    return scenario, runs
 
 
 def play(

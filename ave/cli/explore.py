@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ave.cli.screen import Interrupt, Tally, complain
+from ave.cli.screen import Interrupt, complain
+from ave.cli.tally import Tally
 
 if TYPE_CHECKING:
     from sim.explore.campaign import Campaign
@@ -83,7 +84,7 @@ def explore(
     if output == "json":
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(campaign), indent=1).decode())
+        print(msgspec.json.format(msgspec.json.encode(campaign, enc_hook=str), indent=1).decode())
     else:
         print(page(campaign) if sys.stdout.isatty() else f"{summary(campaign)}\n{verdict(campaign)}")
         for trial in campaign.broken:

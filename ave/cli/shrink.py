@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ave.cli.screen import Interrupt, Tally, complain
+from ave.cli.screen import Interrupt, complain
+from ave.cli.tally import Tally
 
 if TYPE_CHECKING:
     from sim.shrink import Left

@@ -52,11 +52,9 @@ def run(
     output
         What to print.
     """
-    from ave.cli.meter import Meter
     from ave.errors import Refused
-    from sim.run import Asked
+    from sim.run import Asked, plan
     from sim.scenario.problem import Invalid
-    from sim.series import plan
 
     try:
         asked = Asked(
@@ -107,9 +105,9 @@ def sweep(
         What to print.
     """
     from ave.errors import Refused
-    from sim.run import Asked
+    from sim.run import Asked, plan
     from sim.scenario.problem import Invalid
-    from sim.series import plan, steps
+    from sim.series import steps
 
     try:
         asked = Asked(file=file, seed=seed, out=out, repeat=_at_least_one(repeat, "--repeat"), vary=tuple(vary))
@@ -120,6 +118,7 @@ def sweep(
 
 
 def _single(asked: Asked, output: str) -> int:
+    from ave.cli.meter import Meter
     from sim.run import run as play
 
     meter = Meter()
@@ -142,6 +141,7 @@ def _single(asked: Asked, output: str) -> int:
 
 
 def _series(asked: Asked, scenario: Scenario, runs: list[Asked], jobs: int | None, output: str) -> int:
+    from ave.cli.meter import Meter
     from sim.series import play
 
     meter = Meter()

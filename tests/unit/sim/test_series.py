@@ -9,11 +9,11 @@ import pytest
 
 from ave.errors import Refused
 from sim.outcome import PASSED, THRESHOLD
-from sim.run import Asked
+from sim.run import Asked, plan
 from sim.scenario.load import load, loads
 from sim.scenario.matrix import variants
 from sim.scenario.problem import Invalid
-from sim.series import Series, plan, play, spread_of, steps
+from sim.series import Series, play, spread_of, steps
 from sim.tables import CATALOGUE
 
 HEAD = """\
