@@ -16,14 +16,15 @@ BOUNDED_RATIO = 0.75  # of the scenarios in which a minority is down at once; in
 RECOVERS_SECONDS = 100.0  # after its end a fault still counts as under way: a host boots
 SHORT, LONG = (5.0, 60.0), (150.0, 300.0)  # between two bursts: too short for a rescue, and long enough
 LONG_RATIO = 0.3
-BURST_SECONDS = 20.0  # mean time between the faults of one
-MOST_OF_A_BURST = 7
+BURST_SECONDS = 15.0  # mean time between the faults of one
+MOST_OF_A_BURST = 8
 NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high availability …
 NEAR_SECONDS = 15.0  # … at most so far from them
+RUSH_SECONDS = (20.0, 60.0)
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 400.0
 AIMED_RATIO = 0.35  # of the faults that strike soon after somebody asked for something, while its Job is at work
 AIMED_SECONDS = 4.0
-AGAIN_RATIO = 0.15  # of those that strike when the verdict on an earlier one is due, while its VMs are rescued
+AGAIN_RATIO = 0.25  # of those that strike when the verdict on an earlier one is due, while its VMs are rescued
 AGAIN_SECONDS = 8.0
 
 #: The rows of the table, each with whether it may stop the VMs of whom it hits.
@@ -35,8 +36,12 @@ class Down(msgspec.Struct, frozen=True):
     """From when to when these hosts, or a whole service if there are none, do not work."""
 
     begin: float
-    end: float
+    lasts: float
     hosts: tuple[str, ...]
+
+    @property
+    def end(self) -> float:
+        return self.begin + self.lasts + RECOVERS_SECONDS
 
 
 def faults(
@@ -47,11 +52,16 @@ def faults(
     timing: Timing,
     names: Names,
     asked: list[float],
+    rushes: list[float],
     span: tuple[float, float],
 ) -> list[Timed]:
-    """Within that span, all of them over at its end. ``asked``: when users ask for something."""
+    """Within that span, all of them over at its end. ``asked``: when users ask for something; ``rushes``: for so much that hosts
+    are busy with it, if one of them is kept from its work just then."""
     drawn = _Drawn(source, hosts, masters, timing, asked, bounded=happens(source, BOUNDED_RATIO))
     at, until = span
+    hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
+    for rush in rushes if hindering else ():
+        drawn.strike(rush - 1.0, uniform(source, *RUSH_SECONDS), choice(source, hindering), True, names)
     while rows:
         for _ in range(1 + below(source, MOST_OF_A_BURST)):
             at = drawn.moment(at + exponential(source, BURST_SECONDS))
@@ -95,7 +105,7 @@ class _Drawn:
         if drawn < AIMED_RATIO:
             return next((asked + late * AIMED_SECONDS for asked in self._asked if asked >= at), at)
         if drawn < AIMED_RATIO + AGAIN_RATIO:
-            due = (down.begin + self._verdict for down in self._down if down.hosts)
+            due = (down.begin + self._verdict for down in self._down if down.hosts and down.lasts >= self._verdict)
             return next((verdict + late * AGAIN_SECONDS for verdict in due if verdict >= at), at)
         return at
 
@@ -114,7 +124,7 @@ class _Drawn:
             entry["for"] = seconds(lasts)
         entry |= given(source, kind.parameters, names)
         service = kind.target in ("store", "storage", "none")
-        down = Down(at, at + lasts + RECOVERS_SECONDS, hit)
+        down = Down(at, lasts, hit)
         if harms or service:
             if self._bounded and self._too_much(down):
                 return

@@ -29,6 +29,9 @@ FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
 FULL = 0.5  # at most so much of the memory is taken at time 0
+RUSH_RATIO = 0.35
+RUSH_LASTS_SECONDS = 120.0
+STOPS = ("vm.poweroff", "vm.shutdown")
 ASKED_EVERY_SECONDS = 120.0
 FLEETS = ("web", "db", "ci", "batch")
 
@@ -70,10 +73,11 @@ def draw(seed: int, wish: Wish) -> str:
     names = names_of(cluster.hosts, tuple(zones), tuple(fleet["fleet"] for fleet in fleets), ("vm-net",))
     asked = _actions(stream(seed, "explore/actions"), wish.actions, names, until)
     moments = [at for at, _ in asked]
+    rushes, rushed = _rushes(stream(seed, "explore/rushes"), wish.actions, until)
     span = (QUIET_SECONDS, until)
     source = stream(seed, "explore/faults")
-    struck = faults(source, wish.faults, cluster.hosts, masters, PROFILES[profile], names, moments, span)
-    timeline = [entry for _, entry in sorted([*struck, *asked], key=lambda pair: pair[0])]
+    struck = faults(source, wish.faults, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
+    timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
     spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "topology": topology, "groups": groups}
     metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
     spec |= {"workload": fleets, "timeline": timeline}
@@ -158,6 +162,23 @@ def _actions(
             entry["target"] = choice(source, names["host"]) if happens(source, 0.5) else {"mode": "one"}
         asked.append((at, entry | given(source, kind.parameters, names)))
     return asked
+
+
+def _rushes(
+    source: Source, kinds: tuple[ActionKind, ...], until: float
+) -> tuple[list[float], list[tuple[float, dict[str, Any]]]]:
+    """Now and then more is asked for at once than hosts have hands, and VMs are to be stopped in the midst of it."""
+    known = [kind.name for kind in kinds]
+    if not happens(source, RUSH_RATIO) or not all(name in known for name in ("volume.create", *STOPS)):
+        return [], []
+    at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
+    volumes = {"name": "rush", "count": 100 + below(source, 200), "size": 1}
+    entries: list[tuple[float, dict[str, Any]]] = [(at, {"at": seconds(at), "action": "volume.create", **volumes})]
+    for number in range(1, 6):
+        then = at + 0.4 * number
+        target = {"mode": "fixed", "value": 2 + below(source, 3)}
+        entries.append((then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}))
+    return [at], entries
 
 
 def aimed_at_vms(source: Source, fleets: tuple[str, ...]) -> dict[str, Any]:
