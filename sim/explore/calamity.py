@@ -55,8 +55,8 @@ def faults(
     rushes: list[float],
     span: tuple[float, float],
 ) -> list[Timed]:
-    """Within that span, all of them over at its end. ``asked``: when users ask for something; ``rushes``: for so much that hosts
-    are busy with it, if one of them is kept from its work just then."""
+    """Within that span, all of them over at its end. ``asked``: when users ask for something; ``rushes``: for so much that
+    hosts are busy with it, if one of them is kept from its work just then."""
     drawn = _Drawn(source, hosts, masters, timing, asked, bounded=happens(source, BOUNDED_RATIO))
     at, until = span
     hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
