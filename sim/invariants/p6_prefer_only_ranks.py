@@ -33,7 +33,9 @@ class PreferOnlyRanks:
         self._fit: dict[str, dict[str, dict[str, None]]] = {}  # place task -> VM -> hosts that fitted all the time
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
+        self._sent: dict[str, bool] = {}  # VM -> did its user move it where it is?
         self._lost: dict[str, float] = {}  # host -> when something last befell it
+        self._epochs: dict[str, int] = {}  # VM -> the newest of those in which it ran
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
@@ -115,16 +117,22 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
+        if fact.epoch < self._epochs.get(fact.vm, 0):
+            return  # left over on a host that stood still: S2 judges how long, but the VM is elsewhere
+        self._epochs[fact.vm] = fact.epoch
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:
             self._on.setdefault(fact.vm, (fact.host, now))
             return
         was, until = self._before.get(fact.vm, ("", 0.0))
+        sent, self._sent[fact.vm] = self._sent.get(fact.vm, False), self._asked_for(fact.vm)
         self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
-        if self._asked_for(fact.vm):
+        if self._sent[fact.vm]:
             return
         self.armed += 1
+        if sent and isinstance(fact, Started):
+            return  # it had ended where its user sent it, and is started where that can be done: once is not to and fro
         if was == fact.host and now - until < BACK_SECONDS and self._lost.get(last, -1.0) < since:
             what = f"{fact.vm} went from {was} to {last} and back within {now - until:.0f} s, and nobody asked for it"
             raise Violation(self.id, what, (fact.vm, was, last))

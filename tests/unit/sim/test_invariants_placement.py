@@ -237,9 +237,9 @@ def test_a_host_that_fitted_only_for_a_while_is_not_held_against_a_refusal(histo
     assert history.armed == 1
 
 
-def rescued(history: History, to: str) -> None:
+def rescued(history: History, to: str, epoch: int = 1) -> None:
     history.put(job(f"rescue-{to}", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job=f"rescue-{to}"))
-    history.saw(Started("web", to, 1, 1, 1024, False))
+    history.saw(Started("web", to, 1, epoch, 1024, False))
 
 
 @of(PreferOnlyRanks)
@@ -262,8 +262,32 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
     history.saw(Started("web", "host-1", 2, 2, 1024, True))
     history.saw(Resumed("web", "host-1", 2, 2))
     history.wait(BACK_SECONDS + 1)
-    rescued(history, "host-3")
+    rescued(history, "host-3", epoch=3)
     assert history.armed == 4
+
+
+@of(PreferOnlyRanks)
+@pytest.mark.parametrize("fresh", [True, False], ids=["a start of what had ended", "a migration"])
+def test_what_a_user_moved_may_be_started_elsewhere_but_not_moved_back(history: History, fresh: bool) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.put(job("j", W.WAITING, operation="vm.migrate"), Lock(id="vm/web", job="j"))
+    history.saw(Resumed("web", "host-2", 2, 2))
+    history.put(job("other", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job="other"))
+    if fresh:
+        history.saw(Started("web", "host-1", 3, 3, 1024, False))
+        assert history.armed == 1
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            history.saw(Resumed("web", "host-1", 3, 3))
+
+
+@of(PreferOnlyRanks)
+def test_an_old_domain_that_wakes_on_its_host_is_no_move(history: History) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    rescued(history, "host-2", epoch=2)
+    history.saw(Resumed("web", "host-1", 1, 1))
+    history.saw(Resumed("web", "host-2", 2, 2))
+    assert history.armed == 1
 
 
 # H1, whose promise ends where the rules leave no room
