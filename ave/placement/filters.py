@@ -222,13 +222,14 @@ class Filter(NamedTuple):
     steady: bool = False  # depends on the hosts and on the VM's networks and CPU model alone: its answer is kept
 
 
+MEMORY: Final = Filter("HostAvailableMemoryFilter", _NO_MEMORY, enough_memory, of_memory)
 FILTERS: Final = (
     Filter("PlacementGroupMustFilter", "is ruled out by a placement group", kept, group_account.account),
     Filter("HostAvailableFilter", _OFFLINE, available, of_availability, steady=True),
     Filter("MaintenanceFilter", _MAINTAINED, out_of_maintenance, of_maintenance, steady=True),
     Filter("NetworkFilter", _LACKING, networks_present, of_networks, steady=True),
     Filter("CpuModelFilter", _OTHER_MODEL, cpu_compatible, of_cpu_model, steady=True),
-    Filter("HostAvailableMemoryFilter", _NO_MEMORY, enough_memory, of_memory),
+    MEMORY,
     Filter("CpuPinningFilter", _NO_CPUS, enough_cpus_for_pins, of_pins),
     Filter("NicCapacityFilter", _NO_NICS, enough_nics, of_nics),
     Filter("StorageCapacityFilter", _NO_VOLUMES, enough_attachments, of_attachments),
@@ -279,6 +280,11 @@ def masks(unit: Unit, view: View, purpose: Purpose, plugged: tuple[Filter, ...] 
     ones = np.ones(len(view), np.bool_)
     rules = (*FILTERS, *plugged)
     return {rule.name: ones if mask is None else mask for rule, mask in zip(rules, answers, strict=True)}
+
+
+def steady(unit: Unit, view: View, purpose: Purpose) -> Screened:
+    """What the steady filters alone leave over."""
+    return _keep(unit, view, purpose).screened
 
 
 def everyone(view: View) -> Screened:
