@@ -29,7 +29,7 @@ FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
 FULL = 0.5  # at most so much of the memory is taken at time 0
-RUSH_RATIO = 0.35
+RUSH_RATIO = 0.5
 RUSH_LASTS_SECONDS = 120.0
 STOPS = ("vm.poweroff", "vm.shutdown")
 ASKED_EVERY_SECONDS = 120.0
@@ -172,7 +172,7 @@ def _rushes(
     if not happens(source, RUSH_RATIO) or not all(name in known for name in ("volume.create", *STOPS)):
         return [], []
     at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
-    volumes = {"name": "rush", "count": 100 + below(source, 200), "size": 1}
+    volumes = {"name": "rush", "count": 250 + below(source, 150), "size": 1}
     entries: list[tuple[float, dict[str, Any]]] = [(at, {"at": seconds(at), "action": "volume.create", **volumes})]
     for number in range(1, 6):
         then = at + 0.4 * number
