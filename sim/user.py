@@ -361,6 +361,11 @@ class User:
             groups=(*fleet.groups, *groups),
         )
 
+    def running(self, fleet: str | None) -> tuple[str, ...]:
+        """VMs that a fault can hit now, by what the store says."""
+        vms = self._cluster.store.ledger.find(VM, {}, (), 0, None)
+        return tuple(vm.id for vm in vms if vm.state is VMState.RUNNING and fleet in (None, vm.labels.get("fleet")))
+
     def candidates(self, action: str, fleet: str | None) -> tuple[str, ...]:
         """VMs or hosts at which the action can be aimed now, by what the store says."""
         states, aim = ACTIONS[action].states, ACTIONS[action].kind.target

@@ -114,10 +114,12 @@ class Powered(msgspec.Struct, frozen=True):
 
 
 class Disturbed(msgspec.Struct, frozen=True):
-    """Something was done to the world. ``harms`` names the hosts whose VMs it may stop; nobody else's may be touched."""
+    """Something was done to the world. ``harms`` names the hosts whose VMs it may stop, ``vms`` single ones; nobody
+    else's may be touched."""
 
     what: str
     harms: tuple[str, ...] = ()
+    vms: tuple[str, ...] = ()
     over: bool = False  # this is its end
     lasting: bool = False  # it goes on until it is over
 

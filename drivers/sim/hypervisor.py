@@ -10,7 +10,7 @@ from ave.ports.hypervisor import Domain, DomainState, Stamp
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
-from drivers.sim.machine import Guest, Machine
+from drivers.sim.machine import Guest, Machine, Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 
@@ -22,6 +22,8 @@ class SimHypervisor:
 
     async def list(self) -> tuple[Domain, ...]:
         await self._runtime.sleep(physics.DISK_SECONDS)
+        if not self._machine.listable:
+            raise Unavailable(f"the hypervisor of {self._machine.name} does not say what runs there")
         return tuple(
             Domain(vm=g.vm, state=g.state, epoch=g.epoch, memory_mib=g.memory_mib)
             for g in self._machine.guests.values()
@@ -43,6 +45,7 @@ class SimHypervisor:
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "shutdown")
         guest = self._machine.guests.get(vm)
         if guest is None:
@@ -55,17 +58,20 @@ class SimHypervisor:
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DESTROY_SECONDS)
+        await self._dies(vm)
         self._accept(self._machine, vm, stamp, "destroy")
         if guest := self._machine.guests.get(vm):
             self._machine.remove(guest)
 
     async def pause(self, vm: str) -> None:
         await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._answers(vm)
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
     async def suspend(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "suspend")
         guest = self._of_epoch(vm, stamp.epoch)
         if guest.migrating or guest.state is DomainState.INCOMING:
@@ -74,6 +80,7 @@ class SimHypervisor:
 
     async def resume(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.RESUME_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "resume")
         guest = self._of_epoch(vm, stamp.epoch)
         if guest.migrating:
@@ -84,6 +91,7 @@ class SimHypervisor:
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._answers(vm.id)
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
         self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
@@ -91,6 +99,7 @@ class SimHypervisor:
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._answers(vm.id)
         source, machine = self._here(vm.id), self._peer(target)
         self._accept(self._machine, vm.id, stamp, "migrate")
         if vm.id in machine.guests:
@@ -109,6 +118,7 @@ class SimHypervisor:
             self._machine.migrations -= 1
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        self._reach(Phase.FINISH, target)
         await self._runtime.sleep(physics.HOP_SECONDS)
         machine = self._peer(target)
         copy = machine.guests.get(vm)
@@ -133,8 +143,10 @@ class SimHypervisor:
 
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
-        bandwidth = physics.MIGRATION_MIB_PER_SECOND / self._machine.migrations
-        dirty = physics.DIRTY_MIB_PER_SECOND * (0.5 + self._random())
+        machine = self._machine
+        line = machine.network.mib_per_second(machine.name, target, physics.MIGRATION_MIB_PER_SECOND)
+        bandwidth = line / machine.migrations
+        dirty = physics.DIRTY_MIB_PER_SECOND * machine.dirty_factor * (0.5 + self._random())
         left, seconds = float(source.memory_mib), 0.0
         for _ in range(physics.MIGRATION_ROUNDS):
             seconds += left / bandwidth
@@ -142,14 +154,40 @@ class SimHypervisor:
             if left / bandwidth <= physics.DOWNTIME_SECONDS:
                 break
         else:
+            await self._runtime.sleep(min(seconds, physics.CONVERGENCE_SECONDS))
             raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
-        await self._runtime.sleep(seconds)
+        self._reach(Phase.BEGIN, target)
+        await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
+        self._reach(Phase.COPY, target)
+        await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
         self._peer(target)
+        if seconds > physics.MIGRATION_SECONDS:
+            raise Unavailable(f"migration of {source.vm} is given up after {physics.MIGRATION_SECONDS:g} s")
+        if not machine.initiator.drained:
+            raise Unavailable(f"migration of {source.vm}: what it wrote has not arrived at the storage")
         source.migrating = True
-        self._machine.pause(source)
+        machine.pause(source)
+        self._reach(Phase.SWITCH_OVER, target)
         await self._runtime.sleep(left / bandwidth)
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
+
+    def _reach(self, phase: Phase, target: str) -> None:
+        if self._machine.at_phase is not None:
+            self._machine.at_phase(phase, target)
+
+    async def _answers(self, vm: str) -> None:
+        """Its process, when it is asked for something."""
+        if vm in self._machine.silent:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            raise Unavailable(f"{vm} on {self._machine.name} does not answer")
+
+    async def _dies(self, vm: str) -> None:
+        """One that answers nobody is killed, which may be in vain."""
+        if vm in self._machine.silent:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            if self._machine.silent.get(vm):
+                raise Unavailable(f"{vm} on {self._machine.name} cannot be killed")
 
     def _require_owner(self, vm: str, volumes: Sequence[str], epoch: int) -> None:
         for name in volumes:

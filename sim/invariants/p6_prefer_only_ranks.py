@@ -115,6 +115,9 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
+        vm = self._stage.vm(fact.vm)
+        if vm is not None and fact.epoch < vm.epoch:
+            return  # a copy from before it was moved, on a host that goes on: nobody moved it back
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:
