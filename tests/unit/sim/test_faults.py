@@ -485,6 +485,32 @@ def test_a_hypervisor_that_does_not_say_what_runs_is_never_taken_for_an_empty_on
     assert len(world.ask(world.hypervisor(HOST).list())) == 3
 
 
+def test_a_guest_ends_by_its_process_or_by_itself_or_hangs(world: World) -> None:
+    crashed, shut, hung = world.here(HOST)
+    before = len(world.facts)
+    world.begin("vm-crash", crashed)
+    world.begin("guest-shutdown", shut)
+    world.begin("guest-hang", hung)
+    told = [fact for _, fact in world.facts[before:] if isinstance(fact, Gone)]
+    assert [(fact.vm, fact.itself) for fact in told] == [(crashed, "crashed"), (shut, "shutdown")]
+    assert world.machines[HOST].guests[hung].hung_at is not None
+
+
+def test_networks_of_vms_that_carry_nothing_there(world: World) -> None:
+    end = world.begin("vm-network-loss", HOST)
+    assert world.machines[HOST].networks_down == ("vm",)
+    end()
+    assert world.machines[HOST].networks_down == ()
+
+
+def test_a_host_that_can_write_no_files_starts_nothing_and_takes_no_vm(world: World) -> None:
+    end = world.begin("fs-readonly", HOST)
+    assert world.machines[HOST].read_only
+    assert world.during(10.0, Gone) == []
+    end()
+    assert not world.machines[HOST].read_only
+
+
 # Migration
 
 
