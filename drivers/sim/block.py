@@ -104,8 +104,11 @@ class Storage:
         return self.serving and 2 * seen > len(self.members)
 
     def led_for(self, host: str) -> bool:
+        """Can this host renew its lease? Not of a leader that is reached, but answers too late."""
         leader = self.leader
-        return leader is not None and self._network.reaches(host, leader, Plane.STORAGE)
+        if leader is None or not self._network.reaches(host, leader, Plane.STORAGE):
+            return False
+        return self._network.whole or self._network.trip_seconds(host, leader) <= RENEW_SECONDS
 
     def leader_hears(self, host: str) -> bool:
         return self.leader is not None and self._network.carries(host, self.leader, Plane.STORAGE)
@@ -341,7 +344,8 @@ class SimBlock:
             if not self._connected and 3 * extra > RENEW_SECONDS:  # there and back before anything can be asked
                 raise await self._silence(Unavailable("no connection to the storage's meta leader in time"))
             await self._runtime.sleep(min(extra, RENEW_SECONDS))
-        if not (storage.led_for(self._host) or (self._connected and storage.leader_hears(self._host))):
+        answered = self._connected and storage.leader_hears(self._host)
+        if not (answered or storage.led_for(self._host)):
             raise await self._silence(Unavailable("the storage's meta leader cannot be reached"))
 
     async def _answer(self) -> None:

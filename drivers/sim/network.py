@@ -130,6 +130,12 @@ class Network:
                 timer *= 2.0
         return seconds
 
+    def trip_seconds(self, one: str, other: str) -> float:
+        """How much longer than usual it takes there and back, if nothing is lost."""
+        if not self.lines or one == other:
+            return 0.0
+        return 2.0 * sum(line.delay for host in (one, other) if (line := self.lines.get(host)))
+
     def mib_per_second(self, one: str, other: str, full: float) -> float:
         """What one stream between them carries: a window per round trip, smaller the more is lost."""
         if not self.lines:

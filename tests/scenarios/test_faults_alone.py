@@ -58,3 +58,17 @@ def test_there_are_at_least_forty_faults_and_all_but_two_have_numbers() -> None:
     assert len(FAULTS) >= 40
     assert [name for name, fault in FAULTS.items() if not fault.covers] == ["guest-hang", "vm-network-loss"]
     assert all((fault.end is not None) == fault.kind.lasting for fault in FAULTS.values())
+
+
+def test_a_rescued_vm_is_not_taken_for_paused_because_its_past_stands_still_elsewhere() -> None:
+    faults = (
+        "{at: 60s, fault: storage-loss, target: host-5}\n"
+        "    - {at: 220s, fault: node-stall, target: [host-1, host-2, host-3, host-4, host-6], for: 5s}"
+    )
+    text = SCENARIO.format(fault=faults).replace("duration: 15m", "duration: 240s")
+    text = "\n".join(line for line in text.split("\n") if "at: 10m" not in line and "at: 150s" not in line)
+    with Story(loads(text, CATALOGUE, Path("past.yaml")), seed=1) as story:
+        outcome = story.play()
+    assert outcome.violation is None
+    assert outcome.metrics["ha.rescued"] > 0
+    assert outcome.metrics["ha.waiting"] == 0

@@ -302,6 +302,16 @@ def test_a_delay_below_the_deadline_costs_time_only_and_one_above_it_is_a_loss(w
     assert DomainState.RUNNING not in world.states(HOST)
 
 
+def test_a_meta_leader_that_crawls_renews_nobodys_lease_but_its_own(world: World) -> None:
+    leader = world.storage.leader
+    assert leader is not None
+    end = world.begin("network-crawl", leader, seconds=2.0)
+    assert [host for host in world.machines if world.storage.led_for(host)] == [leader]
+    assert world.storage.leader == leader
+    end()
+    assert all(world.storage.led_for(host) for host in world.machines)
+
+
 @pytest.mark.parametrize(("name", "plane"), [("storage-flap", STORAGE), ("management-flap", MANAGEMENT)])
 def test_a_link_that_flaps_is_cut_half_of_the_time_and_well_at_the_end(world: World, name: str, plane: Plane) -> None:
     end = world.begin(name, HOST, period=10.0)
