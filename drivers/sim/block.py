@@ -250,6 +250,7 @@ class SimBlock:
                 raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
             self._accept(volume, known, stamp, "delete")
             del self._storage.volumes[volume]
+            self._storage.flaws.pop(volume, None)
         await self._done()
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:

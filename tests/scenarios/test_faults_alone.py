@@ -20,7 +20,7 @@ spec:
   topology: {{hosts: 6, cpu: 32, memory: 64GiB, masters: 3, zones: {{a: 2, b: 2, c: 2}}}}
   workload:
     - {{fleet: web, count: 18, vcpu: 2, memory: 2GiB, disk: 1GiB}}
-    - {{fleet: ci, count: 30, vcpu: 1, memory: 1GiB, arrive: {{dist: poisson, rate: 120/h}}, life: {{dist: fixed, value: 3m}}}}
+    - {{fleet: ci, count: 30, vcpu: 1, memory: 1GiB, arrive: {{dist: poisson, rate: 200/h}}, life: {{dist: fixed, value: 3m}}}}
   timeline:
     - {fault}
     - {{at: 61s, action: vm.migrate, target: {{fleet: web, mode: fixed, value: 3}}}}
