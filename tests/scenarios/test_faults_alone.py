@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.faults import FAULTS, Fault
-from sim.scenario import loads
+from sim.scenario.load import loads
 from sim.story import Story
 from sim.tables import CATALOGUE
 

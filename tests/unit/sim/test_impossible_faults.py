@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.scenario import Invalid, loads
+from sim.scenario.load import loads
+from sim.scenario.problem import Invalid
 from sim.tables import CATALOGUE
 
 FILE = """\
