@@ -29,7 +29,9 @@ class Guest:
         "memory_mib",
         "migrating",
         "networks",
+        "records",
         "state",
+        "vcpus",
         "vm",
         "volumes",
     )
@@ -40,6 +42,8 @@ class Guest:
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.vcpus = vm.vcpus
+        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)
 
     def plug(self, vm: VM) -> None:
@@ -176,8 +180,16 @@ class Machine:
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
+
+    def plug(self, guest: Guest, vm: VM) -> None:
+        """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
+        guest.plug(vm)
+        for name in guest.volumes:
+            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
+                guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest) -> None:
         if self.guests.get(guest.vm) is guest:
@@ -211,12 +223,15 @@ class Machine:
     # The initiator
 
     async def _write(self) -> None:
-        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival."""
+        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival.
+
+        Each writes a numbered record to each of its volumes, the same one until it is acknowledged.
+        """
         runtime = self._physical
         await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
         while True:
             batch = tuple(
-                Write(volume, guest.vm, guest.instance, guest.epoch)
+                Write(volume, guest.vm, guest.instance, guest.epoch, guest.records.get(volume, 0) + 1)
                 for guest in self.guests.values()
                 if guest.state is DomainState.RUNNING
                 for volume in guest.volumes
@@ -228,7 +243,7 @@ class Machine:
 
     def _send(self, since: float, batch: tuple[Write, ...]) -> None:
         if self.storage.reached_by(self.name):
-            self.storage.accept(self.name, batch)
+            self._deliver(batch)
         else:
             self._unsent.append((since, batch))
 
@@ -238,7 +253,13 @@ class Machine:
             unsent, self._unsent = self._unsent, []
             for since, batch in unsent:
                 if self.world.now - since <= physics.REPLACEMENT_SECONDS:
-                    self.storage.accept(self.name, batch)
+                    self._deliver(batch)
+
+    def _deliver(self, batch: tuple[Write, ...]) -> None:
+        guests = self.guests
+        for volume, vm, instance, _, record in self.storage.accept(self.name, batch):
+            if (guest := guests.get(vm)) is not None and guest.instance == instance:
+                guest.records[volume] = record
 
 
 class SimMachine:

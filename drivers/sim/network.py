@@ -60,6 +60,11 @@ class Network:
                 self._side[plane].pop(host, None)
         self._changed()
 
+    @property
+    def parted(self) -> bool:
+        """Is anybody cut off, as far as wires go?"""
+        return any(self._side.values())
+
     def _changed(self) -> None:
         self.whole = not self._down and not any(self._side.values())
         for listener in self._listeners:
