@@ -15,8 +15,8 @@ STARTING_SECONDS = 5.0  # a process that was killed is back, and has read what i
 
 
 class PausedNoLonger:
-    """Armed by every pause of a VM whose host has its lease back, and by every domain of a host that was fenced and reaches
-    the storage again.
+    """Armed by every VM that goes on where it stood still, though no Job resumes it, and by every one that stood still on a
+    fenced host and is destroyed there.
 
     A host knows by itself what it has paused; what it did not pause itself, it must ask the store about. So time counts
     while its node runs and reaches both.
@@ -35,13 +35,23 @@ class PausedNoLonger:
         self._since: dict[int, float] = {}  # domain -> since when its host could deal with it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        return {Paused: self.stands, Resumed: self.goes, Gone: self.goes, "tick": self.tick}
+        return {Paused: self.stands, Resumed: self.resumed, Gone: self.gone, "tick": self.tick}
 
     def stands(self, fact: Paused) -> None:
         self._still.setdefault(fact.host, {})[fact.vm] = None
 
-    def goes(self, fact: Resumed | Gone) -> None:
-        self._still.get(fact.host, {}).pop(fact.vm, None)
+    def resumed(self, fact: Resumed) -> None:
+        self.armed += self._left(fact) and not self._locked(fact.vm)
+
+    def gone(self, fact: Gone) -> None:
+        lease = self._stage.storage.leases.get(fact.host)
+        self.armed += (
+            self._left(fact) and lease is not None and lease.revoked and self._stage.machines[fact.host].powered
+        )
+
+    def _left(self, fact: Resumed | Gone) -> bool:
+        """Is it one that stood still here?"""
+        return self._still.get(fact.host, {}).pop(fact.vm, "") is None
 
     def tick(self, now: float) -> None:
         since: dict[int, float] = {}
@@ -50,8 +60,6 @@ class PausedNoLonger:
             if not vms or not self._able(machine):
                 continue
             for guest, what in self._waiting(machine, vms):
-                if guest.instance not in self._since:
-                    self.armed += 1
                 began = since[guest.instance] = self._since.get(guest.instance, now)
                 if (
                     self._stage.calm.lasted(max(began, self._stage.calm.disturbed_at + STARTING_SECONDS))
