@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.model.work import Work
+from ave.operations import OPERATIONS
 from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
@@ -12,7 +14,9 @@ RESTARTS = 2
 
 
 class FlappingHosts:
-    """Armed by every restart of a VM within an hour of an earlier one on account of the same host."""
+    """Armed by every restart of a VM within an hour of an earlier one on account of the same host. A user who brings a VM
+    to that host wants it there, whatever became of it before.
+    """
 
     id = "H7"
     phrase = "a host that dies again and again costs a VM at most two restarts an hour"
@@ -42,6 +46,7 @@ class FlappingHosts:
     def arrived(self, fact: Resumed) -> None:
         if self._on.get(fact.vm, ("", 0.0))[0] != fact.host:
             self._on[fact.vm] = (fact.host, self._stage.now())
+            self._forgive(fact)
 
     def started(self, fact: Started) -> None:
         if fact.incoming:
@@ -49,6 +54,7 @@ class FlappingHosts:
         now = self._stage.now()
         old, since = self._on.get(fact.vm, ("", now))
         self._on[fact.vm] = (fact.host, now)
+        self._forgive(fact)
         if not fact.job.startswith("ha.") or self._lost.get(old, -1.0) < since:
             return
         restarts = self._restarts.setdefault((fact.vm, old), deque())
@@ -59,3 +65,8 @@ class FlappingHosts:
         if len(restarts) > RESTARTS:
             what = f"{fact.vm} was restarted {len(restarts)} times within an hour because of {old}"
             raise Violation(self.id, what, (fact.vm, old))
+
+    def _forgive(self, fact: Started | Resumed) -> None:
+        work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{fact.vm}"))
+        if work is not None and OPERATIONS[work.operation].by_user:
+            self._restarts.pop((fact.vm, fact.host), None)
