@@ -18,6 +18,7 @@ from sim.invariants.h3_storm_brake import StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty
 from sim.invariants.h5_paused_no_longer import PausedNoLonger
 from sim.invariants.h6_never_given_up import NeverGivenUp
+from sim.invariants.h7_flapping_hosts import FlappingHosts
 from sim.invariants.h8_recovers_its_pace import RecoversItsPace
 from sim.invariants.j1_no_lost_job import NoLostJob
 from sim.invariants.j2_job_states import JobStates
@@ -83,5 +84,6 @@ TABLE: tuple[type[Invariant], ...] = (
     RejoinsEmpty,
     PausedNoLonger,
     NeverGivenUp,
+    FlappingHosts,
     RecoversItsPace,
 )
