@@ -12,8 +12,9 @@ from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from drivers.rights import Rights, accepting, outdating
 from drivers.sim import physics
-from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.facts import Acknowledged, Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
 from drivers.sim.network import Network, Plane
+from drivers.sim.records import Records
 from drivers.sim.runtime import SimRuntime, World
 
 RESTART_SECONDS = 5.0  # of the targets and the meta service: guess
@@ -25,6 +26,7 @@ class Write(msgspec.Struct, frozen=True):
     vm: str
     instance: int
     epoch: int
+    record: int = 0  # its number, by the VM that writes it
 
 
 class Flaw(StrEnum):
@@ -35,12 +37,13 @@ class Flaw(StrEnum):
 
 
 class _Volume:
-    __slots__ = ("epoch", "lock", "owner", "rights", "size_gib")
+    __slots__ = ("epoch", "lock", "owner", "records", "rights", "size_gib")
 
     def __init__(self, size_gib: int) -> None:
         self.size_gib, self.owner, self.epoch = size_gib, "", 0
         self.lock = ""  # under which it was attached
         self.rights: Rights = ()
+        self.records = Records()
 
     def attached_for_another(self, stamp: Stamp) -> bool:
         return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
@@ -163,19 +166,21 @@ class Storage:
         for listener in self._listeners:
             listener()
 
-    def accept(self, host: str, writes: Sequence[Write]) -> None:
-        """The targets' check, at the moment the writes arrive."""
+    def accept(self, host: str, writes: Sequence[Write]) -> Sequence[Acknowledged]:
+        """The targets' check, at the moment the writes arrive; what passes it is on the volumes."""
         acknowledged = []
         for write in writes:
             volume = self.volumes.get(write.volume)
             if volume is not None and volume.owner == host and volume.epoch == write.epoch:
                 if self.full or write.volume in self.flaws:
                     continue  # not done: see ``fails`` and ``answers``
-                acknowledged.append((write.volume, write.vm, write.instance, write.epoch))
+                volume.records.put(write.vm, write.epoch, write.record)
+                acknowledged.append((write.volume, write.vm, write.instance, write.epoch, write.record))
             else:
                 self.witness(Refusing(host, write.volume, write.instance, write.epoch))
         if acknowledged:
             self.witness(Wrote(host, tuple(acknowledged)))
+        return acknowledged
 
     def fails(self, volume: str) -> bool:
         """Is a write to it answered with an error?"""

@@ -47,11 +47,14 @@ class Gone(msgspec.Struct, frozen=True):
     itself: str = ""  # "crashed", or "shutdown" from inside the guest: nobody out here had a part in it
 
 
+Acknowledged = tuple[str, str, int, int, int]  # a write: volume, VM, instance, epoch, and the number of its record
+
+
 class Wrote(msgspec.Struct, frozen=True):
-    """The storage acknowledged writes: (volume, VM, instance, epoch) each."""
+    """The storage acknowledged writes."""
 
     host: str
-    writes: tuple[tuple[str, str, int, int], ...]
+    writes: tuple[Acknowledged, ...]
 
 
 class Refusing(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ class SimHypervisor:
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
         self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
-        guest.plug(vm)
+        self._machine.plug(guest, vm)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
@@ -125,6 +125,7 @@ class SimHypervisor:
             raise Refused(f"{vm.id} already has a domain on {target}")
         self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
+        copy.records = source.records  # its memory: no write is under way when it is handed over
         self._machine.migrations += 1
         try:
             await self._copy(source, target)

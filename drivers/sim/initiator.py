@@ -45,14 +45,17 @@ class Initiator:
                 self._send(self._machine.world.now, batch)
 
     async def write_for_ever(self, runtime: SimRuntime) -> None:
-        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival."""
+        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival.
+
+        Each writes a numbered record to each of its volumes, the same one until it is acknowledged.
+        """
         machine, storage = self._machine, self._storage
         await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
         while True:
             if self._stuck:
                 self._retry()
             batch = tuple(
-                Write(volume, guest.vm, guest.instance, guest.epoch)
+                Write(volume, guest.vm, guest.instance, guest.epoch, guest.records.get(volume, 0) + 1)
                 for guest in machine.guests.values()
                 if guest.state is DomainState.RUNNING
                 for volume in guest.volumes
@@ -70,10 +73,15 @@ class Initiator:
         if self._holding or not storage.hears(host):
             self._unsent.append((since, batch))
             return
-        storage.accept(host, batch)
+        acknowledged = storage.accept(host, batch)
         if not storage.whole and not storage.tells(host):
             self._unsent.append((since, batch))  # nobody told us that it was done
-        elif storage.full or storage.flaws:
+            return
+        guests = self._machine.guests
+        for volume, vm, instance, _, record in acknowledged:
+            if (guest := guests.get(vm)) is not None and guest.instance == instance:
+                guest.records[volume] = record
+        if storage.full or storage.flaws:
             self._stop_on_error(batch)
 
     def _resend(self) -> None:

@@ -41,7 +41,9 @@ class Guest:
         "memory_mib",
         "migrating",
         "networks",
+        "records",
         "state",
+        "vcpus",
         "vm",
         "volumes",
     )
@@ -53,6 +55,8 @@ class Guest:
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.vcpus = vm.vcpus
+        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)
 
     def plug(self, vm: VM) -> None:
@@ -220,8 +224,16 @@ class Machine:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         self.ended.pop(vm.id, None)
         guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
+
+    def plug(self, guest: Guest, vm: VM) -> None:
+        """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
+        guest.plug(vm)
+        for name in guest.volumes:
+            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
+                guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:

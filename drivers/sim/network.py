@@ -146,6 +146,11 @@ class Network:
         window = physics.WINDOW_MIB if not loss else min(physics.WINDOW_MIB, physics.SEGMENT_MIB / math.sqrt(loss))
         return min(full, window / trip)
 
+    @property
+    def parted(self) -> bool:
+        """Is anybody cut off, as far as wires go?"""
+        return any(self._side.values()) or any(self._barriers.values())
+
     def _changed(self) -> None:
         barred = any(self._barriers.values())
         self.whole = not (self._down or self.lines or barred or any(self._side.values()))

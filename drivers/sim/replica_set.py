@@ -61,6 +61,11 @@ class ReplicaSet:
         """Is something but its network and its elections wrong with it?"""
         return bool(self.delay or self.full or self.lag is not None or self.lost_answers or self.slow)
 
+    @property
+    def misleading(self) -> bool:
+        """May a client be shown what is not so any more?"""
+        return self.lag is not None or bool(self._alone)
+
     def now(self) -> float:
         return self._world._now + self._clock_offset
 
