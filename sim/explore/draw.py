@@ -76,7 +76,8 @@ def draw(seed: int, wish: Wish) -> str:
     rushes, rushed = _rushes(stream(seed, "explore/rushes"), wish.actions, until)
     span = (QUIET_SECONDS, until)
     source = stream(seed, "explore/faults")
-    struck = faults(source, wish.faults, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
+    possible = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
+    struck = faults(source, possible, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
     timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
     spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "topology": topology, "groups": groups}
     metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
