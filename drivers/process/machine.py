@@ -5,19 +5,32 @@ from __future__ import annotations
 import signal
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.ports.machine import Facts
+from ave.ports.machine import Facts, Health
+from ave.runtime import Runtime
 from drivers.process import life
 from drivers.process.disk import aside
 from drivers.process.domains import Domains
 from drivers.process.home import Home
 
+LOOK_AGAIN_SECONDS = 5.0  # at what may break
+
 
 class ProcessMachine:
-    def __init__(self, home: Home, domains: Domains) -> None:
-        self._home, self._domains = home, domains
+    def __init__(self, home: Home, domains: Domains, runtime: Runtime) -> None:
+        self._home, self._domains, self._runtime = home, domains, runtime
 
     async def facts(self) -> Facts:
         return self._home.facts()
+
+    async def health(self, unlike: Health | None = None) -> Health:
+        while True:
+            health = await aside(f"health of {self._home.host}", self._health)
+            if health != unlike:
+                return health
+            await self._runtime.sleep(LOOK_AGAIN_SECONDS)
+
+    def _health(self) -> Health:
+        return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
 
     def hold_until(self, moment: float) -> None:
         self._home.hold_until(moment)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from itertools import count
 
 import msgspec
 
 from ave.model.vm import VM
-from ave.ports.hypervisor import DomainState
-from ave.ports.machine import Facts
+from ave.ports.hypervisor import DomainState, End, Ended
+from ave.ports.machine import Facts, Health
 from drivers.rights import Rights
 from drivers.sim import physics
-from drivers.sim.block import Storage, Write
+from drivers.sim.block import Storage
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
+from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
 from drivers.sim.runtime import HostClock, SimRuntime, World
+
+
+class Phase(StrEnum):
+    """Of a migration, as its source goes through them."""
+
+    BEGIN = "begin"  # the target has a domain, and no memory
+    COPY = "copy"  # half of the memory is there
+    SWITCH_OVER = "switch-over"  # the source is paused, and the rest is on its way
+    FINISH = "finish"  # all is there, and the target is told to go on
 
 
 class Guest:
@@ -24,12 +35,15 @@ class Guest:
     __slots__ = (
         "epoch",
         "exclusive_cpus",
+        "hung_at",
         "instance",
         "media",
         "memory_mib",
         "migrating",
         "networks",
+        "records",
         "state",
+        "vcpus",
         "vm",
         "volumes",
     )
@@ -37,9 +51,12 @@ class Guest:
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
         self.vm, self.memory_mib = vm.id, vm.memory_mib
         self.instance, self.epoch, self.state = instance, epoch, state
+        self.hung_at: float | None = None  # on its host's clock: since when its guest system says nothing
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.vcpus = vm.vcpus
+        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)
 
     def plug(self, vm: VM) -> None:
@@ -77,6 +94,14 @@ class Machine:
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
         self.held_until = 0.0
         self.disk_factor = 1.0
+        self.dirty_factor = 1.0  # how many times faster its guests rewrite their memory
+        self.mute: dict[str, bool] = {}  # VMs whose process answers nobody -> can it not even be killed?
+        self.listable = True  # does the hypervisor say what is here?
+        self.at_phase: Callable[[Phase, str], None] | None = None  # told of each migration's phases, and its target
+        self.ended: dict[str, Ended] = {}  # VM -> how its domain here ended by itself
+        self.hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that one did
+        self._health = Health()
+        self.health_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it is another
         self.migrations = 0
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
@@ -84,9 +109,10 @@ class Machine:
         self._boots = 0
         self._launches = 0
         self._still: list[Guest] = []  # ran when the host was stalled
-        self._unsent: list[tuple[float, tuple[Write, ...]]] = []
+        self._stands = False  # is the host stalled?
+        self._stalled: dict[str, None] = {}  # processes that are stalled by themselves
         self._physical = SimRuntime(world, f"{self.name}/machine", self.clock)
-        network.on_change(self._resend)
+        self.initiator = Initiator(self)
 
     # Power and processes
 
@@ -97,11 +123,12 @@ class Machine:
         self._boots += 1
         self.powered = True
         self.held_until = self.clock.now()
+        self.ended.clear()
         self.facts = msgspec.structs.replace(self.facts, boot=f"{self.name}/boot-{self._boots}")
         self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
         self.network.set_power(self.name, on=True)
         self.witness(Powered(self.name, True))
-        self._physical.spawn(self._write(), name="guest writes")
+        self._physical.spawn(self.initiator.write_for_ever(self._physical), name="guest writes")
         for process in self._processes:
             self._launch(process)
 
@@ -109,21 +136,22 @@ class Machine:
         """Nothing of it runs any more; what its initiator had queued is gone, what was on its wires may arrive."""
         if not self.powered:
             return
-        self.powered = False
+        self.powered = self._stands = False
         self.witness(Powered(self.name, False))
         for runtime in self.running.values():
             runtime.kill()
         self._physical.kill()
         self.running.clear()
-        self._unsent.clear()
+        self._stalled.clear()
+        self.initiator.lose_power()
         self.migrations = 0
         for guest in list(self.guests.values()):
             self.remove(guest)
         self.network.set_power(self.name, on=False)
 
-    def restart(self, seconds: float) -> None:
-        """Power on again after this long, plus the time a machine takes to boot."""
-        low, high = physics.MACHINE_BOOT_SECONDS
+    def restart(self, seconds: float, *, boots: bool = True) -> None:
+        """Power on again after this long, plus the time a machine takes to boot, unless that is in it."""
+        low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
         async def boot() -> None:
@@ -134,6 +162,7 @@ class Machine:
 
     def kill(self, process: str) -> None:
         """``kill -9``; its supervisor starts it again within seconds."""
+        self._stalled.pop(process, None)
         self.running.pop(process).kill()
         low, high = physics.PROCESS_RESTART_SECONDS
 
@@ -145,6 +174,9 @@ class Machine:
 
     def stall(self) -> None:
         """The whole host stands still: its guests too, and whatever others would ask of it."""
+        if not self.powered or self._stands:
+            return
+        self._stands = True
         self.network.set_power(self.name, on=False)
         self._still = [guest for guest in self.guests.values() if guest.state is DomainState.RUNNING]
         for guest in self._still:
@@ -153,15 +185,30 @@ class Machine:
             runtime.halt()
 
     def unstall(self) -> None:
-        if self.powered:
-            self.network.set_power(self.name, on=True)
+        if not self._stands:
+            return  # it lost power meanwhile, or never stood
+        self._stands = False
+        self.network.set_power(self.name, on=True)
         self.witness(Thawed(self.name))
         for guest in self._still:
             if self.guests.get(guest.vm) is guest:
                 self.witness(Resumed(guest.vm, self.name, guest.instance, guest.epoch))
         self._still = []
-        for runtime in (*self.running.values(), self._physical):
+        going_on = [runtime for process, runtime in self.running.items() if process not in self._stalled]
+        for runtime in (*going_on, self._physical):
             runtime.resume()
+
+    def stall_process(self, process: str) -> None:
+        """It hangs; everything else on the host goes on, and nobody restarts it."""
+        if process in self.running:
+            self._stalled[process] = None
+            self.running[process].halt()
+
+    def unstall_process(self, process: str) -> None:
+        if process in self._stalled:
+            del self._stalled[process]
+            if not self._stands:
+                self.running[process].resume()
 
     def _launch(self, process: str) -> None:
         name = f"{self.name}/{process}"
@@ -175,14 +222,76 @@ class Machine:
 
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
+        self.ended.pop(vm.id, None)
         guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
 
-    def remove(self, guest: Guest) -> None:
+    def plug(self, guest: Guest, vm: VM) -> None:
+        """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
+        guest.plug(vm)
+        for name in guest.volumes:
+            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
+                guest.records[name] = volume.records.last(vm.id)
+
+    def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
             del self.guests[guest.vm]
-            self.witness(Gone(guest.vm, self.name, guest.instance))
+            self.mute.pop(guest.vm, None)
+            self.witness(Gone(guest.vm, self.name, guest.instance, itself or ""))
+
+    def kill_guest(self, vm: str) -> None:
+        """``kill -9`` of its process."""
+        self._end(vm, End.CRASHED)
+
+    def shut_down_guest(self, vm: str) -> None:
+        """Whoever uses it shuts it down from the inside."""
+        if (guest := self.guests.get(vm)) is not None and guest.state is DomainState.RUNNING:
+            self._end(vm, End.SHUTDOWN)
+
+    def hang_guest(self, vm: str) -> None:
+        """Its operating system does nothing any more. It cannot be asked to shut down, and is well after a reset."""
+        if (guest := self.guests.get(vm)) is not None and guest.hung_at is None:
+            guest.hung_at = self.clock.now()
+
+    def _end(self, vm: str, how: End) -> None:
+        if (guest := self.guests.get(vm)) is None:
+            return
+        self.ended[vm] = Ended(vm=vm, epoch=guest.epoch, end=how)
+        self.remove(guest, how)
+        for tell in self.hearers.values():
+            tell()
+
+    # Health
+
+    @property
+    def read_only(self) -> bool:
+        """Does its file system take no writes? What runs runs on; nothing new can be started."""
+        return self._health.read_only
+
+    @read_only.setter
+    def read_only(self, value: bool) -> None:
+        self.health = msgspec.structs.replace(self._health, read_only=value)
+
+    @property
+    def networks_down(self) -> tuple[str, ...]:
+        """Networks of VMs that carry nothing here."""
+        return self._health.down
+
+    @networks_down.setter
+    def networks_down(self, names: Iterable[str]) -> None:
+        self.health = msgspec.structs.replace(self._health, down=tuple(names))
+
+    @property
+    def health(self) -> Health:
+        return self._health
+
+    @health.setter
+    def health(self, health: Health) -> None:
+        self._health = health
+        for tell in self.health_hearers.values():
+            tell()
 
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
@@ -208,48 +317,25 @@ class Machine:
             guest.state = DomainState.RUNNING
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
 
-    # The initiator
-
-    async def _write(self) -> None:
-        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival."""
-        runtime = self._physical
-        await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
-        while True:
-            batch = tuple(
-                Write(volume, guest.vm, guest.instance, guest.epoch)
-                for guest in self.guests.values()
-                if guest.state is DomainState.RUNNING
-                for volume in guest.volumes
-            )
-            if batch:
-                await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * self.disk_factor)
-                self._send(self.world.now, batch)
-            await runtime.sleep(physics.GUEST_WRITE_SECONDS)
-
-    def _send(self, since: float, batch: tuple[Write, ...]) -> None:
-        if self.storage.reached_by(self.name):
-            self.storage.accept(self.name, batch)
-        else:
-            self._unsent.append((since, batch))
-
-    def _resend(self) -> None:
-        """The network changed: what was queued for a lost session is sent again, unless it is too old."""
-        if self._unsent and self.powered and self.storage.reached_by(self.name):
-            unsent, self._unsent = self._unsent, []
-            for since, batch in unsent:
-                if self.world.now - since <= physics.REPLACEMENT_SECONDS:
-                    self.storage.accept(self.name, batch)
-
 
 class SimMachine:
     """The Machine port of one process on that server."""
 
     def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
         self._machine, self._runtime = machine, runtime
+        self._changed = runtime.signal()
+        machine.health_hearers[runtime.name] = self._changed.set
 
     async def facts(self) -> Facts:
         await self._runtime.sleep(physics.DISK_SECONDS)
         return self._machine.facts
+
+    async def health(self, unlike: Health | None = None) -> Health:
+        while self._machine.health == unlike:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        return self._machine.health
 
     def hold_until(self, moment: float) -> None:
         self._machine.held_until = moment

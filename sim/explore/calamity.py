@@ -122,7 +122,12 @@ class _Drawn:
             entry["target"] = {"mode": "one"}
         if lasts:
             entry["for"] = seconds(lasts)
-        entry |= given(source, kind.parameters, names)
+        others = tuple(
+            host for host in names.get("host", ()) if host not in hit
+        )  # nothing is between a host and itself
+        entry |= given(source, kind.parameters, {**names, "host": others})
+        if any(parameter.default is None and parameter.name not in entry for parameter in kind.parameters):
+            return  # it takes something that this cluster does not have
         service = kind.target in ("store", "storage", "none")
         down = Down(at, lasts, hit)
         if harms or service:

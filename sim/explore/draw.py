@@ -29,7 +29,7 @@ FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
 FULL = 0.5  # at most so much of the memory is taken at time 0
-RUSH_RATIO = 0.35
+RUSH_RATIO = 0.5
 RUSH_LASTS_SECONDS = 120.0
 STOPS = ("vm.poweroff", "vm.shutdown")
 ASKED_EVERY_SECONDS = 120.0
@@ -76,7 +76,8 @@ def draw(seed: int, wish: Wish) -> str:
     rushes, rushed = _rushes(stream(seed, "explore/rushes"), wish.actions, until)
     span = (QUIET_SECONDS, until)
     source = stream(seed, "explore/faults")
-    struck = faults(source, wish.faults, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
+    possible = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
+    struck = faults(source, possible, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
     timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
     spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "topology": topology, "groups": groups}
     metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
@@ -172,7 +173,7 @@ def _rushes(
     if not happens(source, RUSH_RATIO) or not all(name in known for name in ("volume.create", *STOPS)):
         return [], []
     at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
-    volumes = {"name": "rush", "count": 100 + below(source, 200), "size": 1}
+    volumes = {"name": "rush", "count": 250 + below(source, 150), "size": 1}
     entries: list[tuple[float, dict[str, Any]]] = [(at, {"at": seconds(at), "action": "volume.create", **volumes})]
     for number in range(1, 6):
         then = at + 0.4 * number

@@ -5,13 +5,12 @@ from typing import Any
 
 from ave.model.group import Aspect, Group
 from ave.model.host import Host
-from ave.model.vm import VM
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.placement.purpose import Purpose
 from ave.scheduler.steps import PLACE
-from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
-from sim.invariants.hard_rules import groups_of, others_on, short, unfit
+from drivers.sim.facts import Disturbed, Gone, Powered, Resumed, Revoked, Started
+from sim.invariants.hard_rules import fits, groups_of
 from sim.invariants.shape import Stage, Violation
 
 BACK_SECONDS = 1800.0  # so long nobody but a user or a loss brings a VM back to where it was
@@ -33,9 +32,8 @@ class PreferOnlyRanks:
         self._fit: dict[str, dict[str, dict[str, None]]] = {}  # place task -> VM -> hosts that fitted all the time
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
-        self._sent: dict[str, bool] = {}  # VM -> did its user move it where it is?
+        self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
         self._lost: dict[str, float] = {}  # host -> when something last befell it
-        self._epochs: dict[str, int] = {}  # VM -> the newest of those in which it ran
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
@@ -46,6 +44,7 @@ class PreferOnlyRanks:
             Disturbed: self.disturbed,
             Started: self.runs,
             Resumed: self.runs,
+            Gone: self.gone,
         }
 
     # Refusals
@@ -94,17 +93,8 @@ class PreferOnlyRanks:
         asked = work.arguments
         for host in self._stage.store.ledger.find(Host, {}, (), 0, None):
             ruled_out = asked.get("host") not in (None, "", host.id) or (asked.get("leave") and vm.host == host.id)
-            if not ruled_out and self._takes(host, vm, rescue=asked["purpose"] == Purpose.RESCUE):
+            if not ruled_out and fits(self._stage, vm, host, rescue=asked["purpose"] == Purpose.RESCUE):
                 yield host.id
-
-    def _takes(self, host: Host, vm: VM, *, rescue: bool) -> bool:
-        others = others_on(self._stage, host.id, vm.id)
-        if sum(one.memory_mib for one in others) + vm.memory_mib > host.memory_mib - host.reserve_mib:
-            return False
-        pins = sum(one.vcpus for one in others if one.pinned)
-        if vm.pinned and not rescue and pins + vm.vcpus > host.exclusive_cpus:
-            return False
-        return not any(unfit(self._stage, vm, host)) and not any(short(self._stage, vm, host))
 
     # Moves
 
@@ -117,25 +107,31 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
-        if fact.epoch < self._epochs.get(fact.vm, 0):
-            return  # left over on a host that stood still: S2 judges how long, but the VM is elsewhere
-        self._epochs[fact.vm] = fact.epoch
+        vm = self._stage.vm(fact.vm)
+        if vm is not None and fact.epoch < vm.epoch:
+            return  # a copy from before it was moved, on a host that goes on: nobody moved it back
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:
+            self._ended.pop(fact.vm, None)
             self._on.setdefault(fact.vm, (fact.host, now))
             return
         was, until = self._before.get(fact.vm, ("", 0.0))
-        sent, self._sent[fact.vm] = self._sent.get(fact.vm, False), self._asked_for(fact.vm)
         self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
-        if self._sent[fact.vm]:
+        ended = fact.vm in self._ended
+        self._ended.pop(fact.vm, None)
+        if self._asked_for(fact.vm):
             return
         self.armed += 1
-        if sent and isinstance(fact, Started):
-            return  # it had ended where its user sent it, and is started where that can be done: once is not to and fro
+        if ended and isinstance(fact, Started):
+            return  # its user's restart got no further than the stop: who ends it does not move it
         if was == fact.host and now - until < BACK_SECONDS and self._lost.get(last, -1.0) < since:
             what = f"{fact.vm} went from {was} to {last} and back within {now - until:.0f} s, and nobody asked for it"
             raise Violation(self.id, what, (fact.vm, was, last))
+
+    def gone(self, fact: Gone) -> None:
+        if self._on.get(fact.vm, ("", 0.0))[0] == fact.host and self._asked_for(fact.vm):
+            self._ended[fact.vm] = None
 
     def _asked_for(self, vm: str) -> bool:
         """By a user, in the Job that holds it."""

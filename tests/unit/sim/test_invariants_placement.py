@@ -11,18 +11,16 @@ import pytest
 from ave.model.cluster import Lock, Role
 from ave.model.group import Group, GroupState, Rule
 from ave.model.host import Host, HostState
-from ave.model.vm import VM, VMState
+from ave.model.vm import VMState
 from ave.model.work import Fact
-from drivers.sim.facts import Powered, Resumed, Started
+from drivers.sim.facts import Gone, Powered, Resumed, Started
 from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
 from sim.invariants.p3_pins_not_shared import PinsNotShared
 from sim.invariants.p4_old_terms_decide_nothing import OldTermsDecideNothing
 from sim.invariants.p6_prefer_only_ranks import BACK_SECONDS, PreferOnlyRanks
-from tests.unit.sim.history import HOSTS, History, W, job, task
-
-ZONES = {"host-1": "east", "host-2": "west", "host-3": "west"}
+from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
 
 
 @pytest.fixture
@@ -34,17 +32,6 @@ def history(request: pytest.FixtureRequest) -> Iterator[History]:
 
 def of(invariant: type) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
-
-
-def host(id: str, **fields: Any) -> Host:
-    made = {"state": HostState.ONLINE, "cpus": 8, "memory_mib": 8192, "zone": ZONES[id], "networks": ("vm",)}
-    return Host(**{"id": id, "exclusive_cpus": 4, **made, **fields})
-
-
-def vm(id: str, on: str = "", reserved: str = "", **fields: Any) -> VM:
-    state = VMState.RUNNING if on else VMState.STOPPED
-    made = {"state": state, "vcpus": 2, "memory_mib": 4096, "networks": ("vm",), "host": on, "reserved": reserved}
-    return VM(**{"id": id, **made, **fields})
 
 
 def group(rule: Rule, *vms: str, enabled: bool = True, **fields: Any) -> Group:
@@ -267,27 +254,18 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
 
 
 @of(PreferOnlyRanks)
-@pytest.mark.parametrize("fresh", [True, False], ids=["a start of what had ended", "a migration"])
-def test_what_a_user_moved_may_be_started_elsewhere_but_not_moved_back(history: History, fresh: bool) -> None:
-    history.saw(Started("web", "host-1", 1, 1, 1024, False))
-    history.put(job("j", W.WAITING, operation="vm.migrate"), Lock(id="vm/web", job="j"))
-    history.saw(Resumed("web", "host-2", 2, 2))
-    history.put(job("other", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job="other"))
-    if fresh:
-        history.saw(Started("web", "host-1", 3, 3, 1024, False))
-        assert history.armed == 1
-    else:
-        with history.broken("web", "host-1", "host-2"):
-            history.saw(Resumed("web", "host-1", 3, 3))
-
-
-@of(PreferOnlyRanks)
-def test_an_old_domain_that_wakes_on_its_host_is_no_move(history: History) -> None:
+@pytest.mark.parametrize("operation", ["vm.restart", "ha.rescue"])
+def test_what_its_user_ended_may_be_started_where_it_was_before(history: History, operation: str) -> None:
     history.saw(Started("web", "host-1", 1, 1, 1024, False))
     rescued(history, "host-2", epoch=2)
-    history.saw(Resumed("web", "host-1", 1, 1))
-    history.saw(Resumed("web", "host-2", 2, 2))
-    assert history.armed == 1
+    history.put(job("j", W.WAITING, operation=operation), Lock(id="vm/web", job="j"))
+    history.saw(Gone("web", "host-2", 2))
+    if operation == "vm.restart":
+        rescued(history, "host-1", epoch=3)
+        assert history.armed == 2
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            rescued(history, "host-1", epoch=3)
 
 
 # H1, whose promise ends where the rules leave no room
