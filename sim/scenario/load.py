@@ -55,7 +55,7 @@ def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Sce
 def _topology(raw: dict[str, Any]) -> dict[str, Any]:
     shapes = shapes_of(raw)
     assert shapes is not None, "the check let it through"
-    masters = 3 if sum(shape["hosts"] for shape in shapes) >= 3 else 1
+    masters = 3 if sum(shape["hosts"] for shape in shapes) + raw["witness"] >= 3 else 1
     return {"masters": masters, **raw, "shapes": shapes}
 
 

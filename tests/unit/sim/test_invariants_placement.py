@@ -224,9 +224,9 @@ def test_a_host_that_fitted_only_for_a_while_is_not_held_against_a_refusal(histo
     assert history.armed == 1
 
 
-def rescued(history: History, to: str) -> None:
+def rescued(history: History, to: str, epoch: int = 1) -> None:
     history.put(job(f"rescue-{to}", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job=f"rescue-{to}"))
-    history.saw(Started("web", to, 1, 1, 1024, False))
+    history.saw(Started("web", to, 1, epoch, 1024, False))
 
 
 @of(PreferOnlyRanks)
@@ -236,6 +236,15 @@ def test_a_vm_that_is_moved_to_and_fro_by_nobodys_wish_breaks_p6(history: Histor
     history.wait(60)
     with history.broken("web", "host-1", "host-2"):
         rescued(history, "host-1")
+
+
+@of(PreferOnlyRanks)
+def test_a_copy_that_wakes_on_a_host_that_stood_still_is_no_vm_that_moved_back(history: History) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.put(job("rescue", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job="rescue"))
+    history.saw(Started("web", "host-2", 2, 2, 1024, False))
+    history.saw(Resumed("web", "host-1", 1, 1))
+    assert history.armed == 1
 
 
 @of(PreferOnlyRanks)
@@ -249,7 +258,7 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
     history.saw(Started("web", "host-1", 2, 2, 1024, True))
     history.saw(Resumed("web", "host-1", 2, 2))
     history.wait(BACK_SECONDS + 1)
-    rescued(history, "host-3")
+    rescued(history, "host-3", epoch=3)
     assert history.armed == 4
 
 
