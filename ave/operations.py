@@ -148,9 +148,9 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the VM Monitor asks for: bring back the VMs of a host that is proved not to run them."""
+    """What the VM Monitor asks for: bring back the VMs of hosts that are proved not to run them, the first one first."""
 
-    host: str
+    hosts: tuple[str, ...]
     vms: tuple[str, ...]
 
 
@@ -212,7 +212,7 @@ OPERATIONS = {
         ),
         Operation("host.exit-maintenance", ExitMaintenance, "let a host take VMs again", type=JobType.ONE_TIME),
         Operation(
-            "ha.rescue", RescueVMs, "start the VMs of a dead host elsewhere", by_user=False, urgency=Urgency.RESCUE
+            "ha.rescue", RescueVMs, "start the VMs of dead hosts elsewhere", by_user=False, urgency=Urgency.RESCUE
         ),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),

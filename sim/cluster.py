@@ -49,10 +49,13 @@ class SimCluster:
         self.recurring: dict[tuple[str, tuple[str, ...]], SimTask] = {}  # faults that come again and again
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
-        masters = [shape.name for shape in shapes if shape.master]
+        preferred = [
+            shape.name for shape in shapes if shape.master and topology.primary and shape.zone == topology.primary
+        ]
+        masters = [*preferred, *(shape.name for shape in shapes if shape.master and shape.name not in preferred)]
         self.network = Network(names)
-        self.storage = Storage(self.world, self.network, masters, self.witness)
-        self.store = ReplicaSet(self.world, self.network, masters, KINDS)
+        self.storage = Storage(self.world, self.network, masters, self.witness, preferred)
+        self.store = ReplicaSet(self.world, self.network, masters, KINDS, preferred)
         instances = Instances()
         processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
         self.machines: dict[str, Machine] = {}

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.ha.flapping import returned
 from ave.ha.timing import RENEW_SECONDS, Timing
 from ave.model.host import Host, HostState, Wish, Zone
 from ave.model.states import move
@@ -110,7 +111,7 @@ class LeaseKeeper:
             known = move(known, HostState.JOINING, "came back with nothing running")
         if known.wish is Wish.MAINTENANCE:
             return [Replace(move(known, HostState.MAINTENANCE, f"its operator wants it empty, epoch {known.epoch}"))]
-        return [Replace(move(known, HostState.ONLINE, f"cleared to run VMs, epoch {known.epoch}"))]
+        return [Replace(returned(msgspec.structs.replace(known, returns=known.returns + 1)))]
 
     # Keeping
 

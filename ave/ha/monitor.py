@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ha.rescue import LOST
+from ave.ha.brake import Brake
+from ave.ha.dispatch import GATHER_SECONDS, Dispatch
+from ave.ha.flapping import Standing
+from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
 from ave.ha.verdict import Silence, Verdict, judge
 from ave.jobs.crew import Crew
-from ave.jobs.submit import submit
 from ave.jobs.worker import BEAT_SECONDS
 from ave.model.cluster import Handler, Lock, Role, lock_name
 from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
-from ave.model.vm import PRIORITIES, VM, VMState
-from ave.model.work import ENDED, OnConflict, Work
-from ave.operations import RescueVMs
 from ave.ports.store import Check, Conflict, Replace
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
@@ -24,9 +23,14 @@ from ave.scheduler.mirror import Mirror
 from ave.scheduler.role import MONITOR, Leadership, still_held
 from ave.sync import together
 
-QUEUE = "ha"
-PAUSES = ((5, 10.0), (10, 60.0))  # after so many attempts wait so many seconds …
-LAST_PAUSE_SECONDS = 100.0  # … and ever after this long, for as long as the VM is wanted
+
+class Office(NamedTuple):
+    """One holding of the role: what is known by its virtue, and ends with it."""
+
+    role: Role
+    mirror: Mirror
+    dispatch: Dispatch
+    holding: Holding
 
 
 class Monitor:
@@ -35,10 +39,9 @@ class Monitor:
         self._leadership = leadership
         self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
-        self._role: Role | None = None
-        self._looked_at = -1  # the mirror's changes at the last search for lost VMs
-        self._job = ""  # the rescue under way
-        self._tries: dict[str, tuple[int, float]] = {}  # VM -> attempts, and when the next is due
+        self._brake = Brake(ports.host, timing)
+        self._standing = Standing()
+        self._office: Office | None = None
 
     async def run(self) -> None:
         """Two loops, because watching must not wait for the store: what is not looked at cannot be counted as silence."""
@@ -63,24 +66,35 @@ class Monitor:
             role, mirror = self._scheduler.roles.get(MONITOR), self._scheduler.mirror
             if role is None or mirror is None:
                 continue
-            if role is not self._role:
-                self._role, self._job, self._tries, self._looked_at = role, "", {}, -1
+            if self._office is None or self._office.role is not role:
+                dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
+                self._office = Office(role, mirror, dispatch, holding)
             try:
-                await self._judge(role, mirror)
-                await self._rescue(mirror)
+                await self._judge(self._office)
+                await self._office.dispatch.go_on(mirror, self._brake.expects(GATHER_SECONDS, self._leases))
+                await self._trust(role, mirror)
                 await self._reopen(role, mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
-    async def _judge(self, role: Role, mirror: Mirror) -> None:
+    async def _judge(self, office: Office) -> None:
+        mirror = office.mirror
         if self._ports.runtime.now() - self._beats_read >= BEAT_SECONDS:
             await self._read_beats()
         verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
         if any(verdict.state is HostState.UNMANAGED for verdict in verdicts):
             await self._read_beats()  # a host that has just come back beats again: look before saying that it is silent
             verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+        held = self._held(mirror, verdicts)
         for verdict in verdicts:
-            await self._carry_out(role, mirror.hosts[verdict.host], verdict)
+            if verdict.host not in held:
+                await self._carry_out(office, mirror.hosts[verdict.host], verdict)
+        await office.holding.tell(mirror.hosts, held)
+
+    def _held(self, mirror: Mirror, verdicts: list[Verdict]) -> list[str]:
+        """Hosts that are not judged now, because too many fell silent together and nothing else speaks against them."""
+        self._brake.look(self._ports.runtime.now(), mirror.hosts, self._leases, self._beats)
+        return [verdict.host for verdict in verdicts if verdict.silence_alone and self._brake.holds(verdict.host)]
 
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
@@ -88,15 +102,22 @@ class Monitor:
         handlers = await self._ports.store.find(Handler)
         self._beats.look(asked, runtime.now(), [(handler.id, handler.beat, False) for handler in handlers])
 
-    async def _carry_out(self, role: Role, host: Host, verdict: Verdict) -> None:
+    async def _carry_out(self, office: Office, host: Host, verdict: Verdict) -> None:
         """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""
         if verdict.state is HostState.FENCED:
             try:
                 await self._ports.block.revoke(host.id, verdict.counter)
             except Refused:
                 return  # it renewed in the last moment
-        await self._ports.store.commit(Replace(move(host, verdict.state, verdict.why)), still_held(role))
+        judged = move(host, verdict.state, verdict.why)
+        office.mirror.learn_host((await self._ports.store.commit(Replace(judged), still_held(office.role)))[0])
         self._ports.runtime.log("host judged", host=host.id, state=str(verdict.state), why=verdict.why)
+
+    async def _trust(self, role: Role, mirror: Mirror) -> None:
+        """Hosts that had come back again and again, and have stood long enough since."""
+        for host in self._standing.look(mirror.hosts, self._ports.runtime.now()):
+            await self._ports.store.commit(Replace(host), still_held(role))
+            self._ports.runtime.log("host trusted", host=host.id, epoch=host.epoch)
 
     async def _reopen(self, role: Role, mirror: Mirror) -> None:
         """A host that is being emptied by nobody (its Job was cancelled between two steps, or could not undo) takes VMs."""
@@ -107,65 +128,3 @@ class Monitor:
                     opened = move(host, HostState.ONLINE, "nobody empties it any more", wish=Wish.SERVE, away=())
                     free = Check(Lock, lock.id, {"version": lock.version})
                     await self._ports.store.commit(Replace(opened), free, still_held(role))
-
-    async def _rescue(self, mirror: Mirror) -> None:
-        """One rescue Job at a time; what it could not save is tried again, ever more patiently."""
-        if self._job:
-            job = await self._ports.store.get(Work, self._job)
-            if job is not None and job.state not in ENDED:
-                return
-            self._job = ""
-        now = self._ports.runtime.now()
-        if self._looked_at == mirror.changes and not any(due <= now for _, due in self._tries.values()):
-            return
-        self._looked_at = mirror.changes
-        for host in doubtful_hosts(mirror):
-            lost = sorted(lost_vms(mirror, host), key=lambda vm: (PRIORITIES.index(vm.priority), vm.id))
-            due = [vm for vm in lost if self._tries.get(vm.id, (0, now))[1] <= now]
-            if due:
-                await self._submit(host, due, now)
-                return
-            if not lost and host.state is HostState.FENCED and self._role is not None:
-                recovered = move(host, HostState.RECOVERED, "nothing of it is left to rescue")
-                await self._ports.store.commit(Replace(recovered), still_held(self._role))
-        self._tries = {id: t for id, t in self._tries.items() if id in mirror.vms}
-
-    async def _submit(self, host: Host, vms: Iterable[VM], now: float) -> None:
-        names = tuple(vm.id for vm in vms)
-        for name in names:
-            attempts = self._tries.get(name, (0, 0.0))[0] + 1
-            self._tries[name] = (attempts, now + _pause(attempts))
-        request = RescueVMs(host=host.id, vms=names)
-        self._job = await submit(
-            self._ports,
-            self._crew,
-            "ha.rescue",
-            request,
-            flag=QUEUE,
-            on_conflict=OnConflict.SKIP,
-            lane=self._ports.host,  # alive, while another may be the next one lost
-        )
-        self._ports.runtime.log("rescue submitted", host=host.id, vms=len(names), job=self._job)
-
-
-def doubtful_hosts(mirror: Mirror) -> list[Host]:
-    """Hosts that may have left VMs behind: those judged dead, and those that are the last ones of stale VMs."""
-    dead = [host for host in mirror.hosts.values() if host.state is HostState.FENCED]
-    names = dict.fromkeys([host.id for host in dead] + [mirror.vms[vm].host for vm in mirror.stale])
-    return [mirror.hosts[name] for name in names]
-
-
-def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
-    """VMs that this host is proved not to run, though they are recorded there, and that need something done."""
-    dead = host.state is HostState.FENCED
-    names = mirror.on.get(host.id, {}) if dead else [vm for vm in mirror.stale if mirror.vms[vm].host == host.id]
-    found = [mirror.vms[name] for name in names]
-    # What nobody wants started is settled when its host returns.
-    settled = [
-        vm.id for vm in found if vm.state is VMState.UNKNOWN and not (vm.ha and vm.on) and vm.id not in mirror.stale
-    ]
-    return [vm for vm in found if vm.state in LOST and vm.id not in settled]
-
-
-def _pause(attempts: int) -> float:
-    return next((seconds for most, seconds in PAUSES if attempts <= most), LAST_PAUSE_SECONDS)

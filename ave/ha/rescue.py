@@ -1,36 +1,41 @@
-"""Rescue: the Job that brings back the VMs of a host proved not to run them: place them together, then start each.
+"""Rescue: the Job that brings back the VMs of hosts proved not to run them: place them together, then start each.
 
-``vm.start`` gives each its next epoch, and attaching its volumes fences whatever still holds an older one.
+``vm.start`` gives each its next epoch, and attaching its volumes fences whatever still holds an older one. Of the hosts
+that are lost with a zone all VMs are in one Job, so that the more urgent ones of each go before the less urgent ones of all;
+they start at a pace that hosts and storage stand.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.host import Host, HostState
 from ave.model.states import move
-from ave.model.vm import VM, VMState
-from ave.model.work import Result, Step
+from ave.model.vm import PRIORITIES, VM, VMState
+from ave.model.work import Pace, Result, Step
 from ave.operations import RescueVMs
 from ave.placement.purpose import Purpose
 from ave.ports.store import Replace, Write
 from ave.scheduler.steps import PLACE, Placing, place_step, start_step
 
 LOST = (VMState.RUNNING, VMState.STARTING, VMState.SUSPENDED, VMState.UNKNOWN)
+PACE = Pace(total=32, each=8)  # starts at once: all guests booting together would starve their hosts and the storage
 
 
 def split(request: RescueVMs, found: Found) -> Split:
-    host = found.get(Host, request.host)
     results: dict[str, Result] = {}
     writes: list[Write] = []
-    rescued: list[str] = []
+    rescued: list[VM] = []
     for name in request.vms:
         vm = found.get(VM, name)
-        if vm is None or host is None or vm.host != host.id or vm.state not in LOST:
+        host = found.get(Host, vm.host) if vm is not None else None
+        if vm is None or host is None or vm.state not in LOST:
             results[name] = Result(True, "nothing to rescue any more")
         elif host.state not in (HostState.FENCED, HostState.RECOVERED) and host.epoch <= vm.host_epoch:
             results[name] = Result(False, f"{name} may still run on {host.id}, which is {host.state}")
         elif vm.ha and vm.on and vm.state is not VMState.SUSPENDED:
-            rescued.append(name)
+            rescued.append(vm)
             if vm.state is not VMState.UNKNOWN:
                 writes.append(Replace(move(vm, VMState.UNKNOWN, f"{host.id} is dead", reserved="")))
         else:
@@ -38,10 +43,14 @@ def split(request: RescueVMs, found: Found) -> Split:
             results[name] = Result(True, "not to be started")
     if not rescued:
         return Split(results=results, writes=tuple(writes))
-    placing = Placing(vms=tuple(rescued), purpose=Purpose.RESCUE, by_priority=True)
+    placing = Placing(vms=tuple(vm.id for vm in rescued), purpose=Purpose.RESCUE, by_priority=True)
     steps: dict[str, Step] = {PLACE: place_step(placing)}
-    steps |= {f"start/{name}": start_step(name) for name in rescued}
-    return Split(steps=steps, results=results, writes=tuple(writes))
+    steps |= {f"start/{vm.id}": _start(vm) for vm in rescued}
+    return Split(steps=steps, results=results, writes=tuple(writes), pace=PACE)
+
+
+def _start(vm: VM) -> Step:
+    return msgspec.structs.replace(start_step(vm.id), order=PRIORITIES.index(vm.priority))
 
 
 def _settle(vm: VM, host: Host) -> list[Write]:
@@ -57,5 +66,5 @@ RESCUE = Verb(
     operation="ha.rescue",
     resources=lambda request: each(VM, request.vms),
     split=split,
-    also=lambda request: ((Host, request.host),),
+    also=lambda request: each(Host, request.hosts),
 )

@@ -64,6 +64,7 @@ class Verdict(msgspec.Struct, frozen=True):
     state: HostState
     why: str
     counter: int = 0  # of the lease to revoke
+    silence_alone: bool = False  # does it rest on nothing but a lease that is not renewed?
 
 
 def judge(hosts: Mapping[str, Host], leases: Silence, beats: Silence, timing: Timing) -> list[Verdict]:
@@ -85,7 +86,7 @@ def _judge(host: Host, leases: Silence, beats: Silence, timing: Timing) -> Verdi
         return None
     if watched.revoked or silent >= timing.verdict:
         why = "its storage lease is revoked" if watched.revoked else f"silent for {silent:.0f} s"
-        return Verdict(host.id, HostState.FENCED, why, watched.counter)
+        return Verdict(host.id, HostState.FENCED, why, watched.counter, not watched.revoked)
     if host.state not in (HostState.ONLINE, HostState.SUSPECT, HostState.UNMANAGED):
         return None
     if silent >= SUSPECT_SECONDS:

@@ -1,4 +1,5 @@
-"""Exit maintenance: the host takes VMs again at once. Those that were moved away for it return if that is wanted and fits."""
+"""Exit maintenance, or quarantine: the host takes VMs again at once. Those that were moved away for maintenance return if
+that is wanted and fits."""
 
 from __future__ import annotations
 
@@ -29,6 +30,9 @@ def split(request: ExitMaintenance, found: Found) -> Split:
         opened = move(host, HostState.ONLINE, "its operator ended maintenance", wish=Wish.SERVE, away=())
         steps = _returning(host) if request.bring_back else {}
         return Split(steps=steps, writes=(Replace(opened),), results={host.id: Result(True)})
+    if host.state is HostState.QUARANTINED:
+        trusted = move(host, HostState.ONLINE, "its operator trusts it", returns=0, wish=Wish.SERVE, away=())
+        return Split(writes=(Replace(trusted),), results={host.id: Result(True)})
     if host.wish is Wish.MAINTENANCE:
         why = f"it is {host.state}: it takes VMs when it returns, and none is brought back"
         serving = msgspec.structs.replace(host, wish=Wish.SERVE, away=())

@@ -8,13 +8,14 @@ cost one commit and not a storm of retries.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 import networkx
 
 from ave.errors import Refused
-from ave.model.work import GROUP, Fact, Plan, Result, Step, Work, WorkState
+from ave.model.work import GROUP, Fact, Pace, Plan, Result, Step, Work, WorkState
 
 STEPS_MAX = 10_000
 UNDO = "undo/"
@@ -30,6 +31,7 @@ def plan(
     tokens: Mapping[str, int],
     groups: Mapping[str, dict[str, Step]] | None = None,
     groups_need: tuple[str, ...] = (),
+    pace: Pace | None = None,
 ) -> Plan:
     """The plan of these steps; Refused if they depend on nothing known, or on themselves."""
     groups = groups or {}
@@ -43,13 +45,34 @@ def plan(
     if groups:
         _require_known("a group", groups_need, steps)
     inner = {f"{GROUP}/{name}": dict(each) for name, each in groups.items()}
-    return Plan(steps=outer, submitted=(), results=dict(results), tokens=dict(tokens), total=total, groups=inner)
+    bare = Plan(steps=outer, submitted=(), results=dict(results), tokens=dict(tokens), total=total, groups=inner)
+    return msgspec.structs.replace(bare, pace=pace)
 
 
 def ready(plan: Plan) -> tuple[str, ...]:
-    """Steps that wait for nothing and have no task yet."""
+    """Steps that wait for nothing and have no task yet; if the plan is paced, as many as may begin now."""
     submitted = dict.fromkeys(plan.submitted)
-    return tuple(name for name, step in plan.steps.items() if not step.needs and name not in submitted)
+    free = [name for name, step in plan.steps.items() if not step.needs and name not in submitted]
+    return tuple(free if plan.pace is None else _paced(plan, plan.pace, free))
+
+
+def _paced(plan: Plan, pace: Pace, free: list[str]) -> list[str]:
+    """What undoes, and what goes nowhere in particular, waits for no turn. Each task that ends lets the next one begin."""
+    placed = {name: step for name, step in plan.steps.items() if step.fact and not name.startswith(UNDO)}
+    hosts = {name: plan.facts.get(step.fact, Fact()).host for name, step in placed.items()}
+    paced = {name: placed[name].order for name in free if name in placed}
+    busy = Counter(hosts[name] for name in plan.submitted if name in hosts)
+    waits: int | None = None  # the lowest order of which one must wait
+    begin = [name for name in free if name not in paced]
+    for name, order in sorted(paced.items(), key=lambda item: item[1]):
+        if waits is not None and order > waits:
+            break
+        if busy.total() < pace.total and busy[hosts[name]] < pace.each:
+            busy[hosts[name]] += 1
+            begin.append(name)
+        elif waits is None:
+            waits = order
+    return begin
 
 
 def group(plan: Plan, name: str) -> Plan:

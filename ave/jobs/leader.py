@@ -127,7 +127,8 @@ class Leader:
         self, job: Work, split: Split, free: Mapping[str, Lock], checks: list[Write], skipped: dict[str, Result]
     ) -> None:
         lock_writes, tokens = locks.take(free, job.id)
-        plan = dag.plan(split.steps, {**split.results, **skipped}, tokens, split.groups, split.groups_need)
+        results = {**split.results, **skipped}
+        plan = dag.plan(split.steps, results, tokens, split.groups, split.groups_need, split.pace)
         plan, tasks = await next_tasks(job, plan, self._crew)
         if not plan.steps:
             passed_on = await locks.pass_on(self._ports.store, free, job.id)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ave.model.work import Fact, Result, Step, Work
+from ave.model.work import Fact, Pace, Result, Step, Work
 from ave.ports.store import Write
 from ave.ports.together import Ports
 
@@ -32,7 +32,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     """A Job's plan: steps by name, what to write when it begins, and the resources that are refused and why.
 
     ``groups`` are steps that get a DAG of their own: each group begins when its ``needs`` among the steps have
-    succeeded, and goes on by itself, whatever becomes of the others.
+    succeeded, and goes on by itself, whatever becomes of the others. ``pace`` bounds how many steps, of those that go
+    where a fact says, are under way at once.
     """
 
     steps: dict[str, Step] = {}
@@ -40,6 +41,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     groups_need: tuple[str, ...] = ()
     writes: tuple[Write, ...] = ()
     results: dict[str, Result] = {}
+    pace: Pace | None = None
 
 
 class Found:

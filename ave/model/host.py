@@ -18,6 +18,7 @@ class HostState(StrEnum):
     RECOVERED = "recovered"
     ENTERING_MAINTENANCE = "entering-maintenance"
     MAINTENANCE = "maintenance"
+    QUARANTINED = "quarantined"
 
 
 class Wish(StrEnum):
@@ -40,9 +41,10 @@ HOST = Table(
         H.RECOVERED: "judged dead, nothing of it is left to rescue; may come back",
         H.ENTERING_MAINTENANCE: "its VMs are being moved away",
         H.MAINTENANCE: "runs no VM until an operator ends maintenance",
+        H.QUARANTINED: "came back too often in a short time; takes no VM until it has stood long enough",
     },
     moves={
-        H.JOINING: (H.ONLINE, H.MAINTENANCE, H.FENCED),
+        H.JOINING: (H.ONLINE, H.MAINTENANCE, H.QUARANTINED, H.FENCED),
         H.ONLINE: (H.UNMANAGED, H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
         H.UNMANAGED: (H.ONLINE, H.SUSPECT, H.FENCED, H.JOINING),
         H.SUSPECT: (H.ONLINE, H.UNMANAGED, H.FENCED, H.JOINING),
@@ -50,6 +52,7 @@ HOST = Table(
         H.RECOVERED: (H.JOINING,),
         H.ENTERING_MAINTENANCE: (H.MAINTENANCE, H.ONLINE, H.FENCED),
         H.MAINTENANCE: (H.ONLINE, H.FENCED),
+        H.QUARANTINED: (H.ONLINE, H.FENCED, H.JOINING),
     },
 )
 
@@ -71,6 +74,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     volumes_max: int = 0  # volumes that may be attached at once; 0: no limit
     boot: str = ""  # the boot id it joined with
     epoch: int = 0  # grows each time it joins; what an older epoch started runs no more
+    returns: int = 0  # joins in a row, none of which lasted
     wish: Wish = Wish.SERVE
     away: tuple[str, ...] = ()  # VMs that maintenance moved away from it, or is moving
 

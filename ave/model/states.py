@@ -1,5 +1,5 @@
 """States as tables, and the only functions that may write one: ``move``, ``born`` for what comes into being, and
-``may_move`` for a claim that changes what it has not read.
+``may_move`` for a claim that changes what it has not read. ``note`` adds to a story alone.
 
 A table names every state in one phrase and lists the legal moves. An illegal move raises ``IllegalMove`` with the
 object's story and changes nothing, because values are frozen.
@@ -61,6 +61,12 @@ def move(thing: D, to: StrEnum, why: str, **changes: Any) -> D:
         raise IllegalMove(thing.table.noun, thing.id, state, to, thing.story)
     story = (*thing.story[1 - STORY_MOVES :], f"{state} -> {to}: {why}")
     return msgspec.structs.replace(thing, state=to, story=story, **changes)  # type: ignore[type-var]
+
+
+def note(thing: D, what: str) -> D:
+    """The thing as it is, with something in its story that is no move."""
+    story = (*thing.story[1 - STORY_MOVES :], f"{thing.state}: {what}")
+    return msgspec.structs.replace(thing, story=story)  # type: ignore[type-var]
 
 
 def born(thing: D, state: StrEnum) -> D:

@@ -135,6 +135,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()  # names of steps
     undo: str = ""  # the function that takes back what it may have done, should it fail or be stopped
     owed: bool = False  # the undo is owed even if it never begins: the commit that began its Job has begun its work
+    order: int = 0  # in a paced plan: while a step of a lower order waits for its turn, this one does
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How many steps that go where a fact says may be under way at once."""
+
+    total: int
+    each: int  # of these, on one host
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -155,6 +163,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0  # steps there were, those of groups too
     ended: int = 0  # of those, how many are over
     groups: dict[str, dict[str, Step]] = {}  # steps of the groups that have not begun
+    pace: Pace | None = None
 
     @property
     def progress(self) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ave.model.group import Group
-from ave.model.host import Host, Zone
+from ave.model.host import Host, HostState, Zone
 from ave.model.vm import VM
 from ave.placement.view import View
 from ave.ports.store import Store, Watch
@@ -23,6 +23,7 @@ class Mirror:
         self.on: dict[str, dict[str, None]] = {}  # host -> its VMs
         self.stale: dict[str, None] = {}  # VMs recorded under an epoch that their host has left behind
         self.changes = 0
+        self.freed = 0  # changes that may have made room for a VM that had found none
         self.groups: dict[str, Group] = {}
         self._apply: dict[str, Callable[[str, Any], None]] = {
             "host": self._host,
@@ -60,6 +61,7 @@ class Mirror:
                 self.view.drop_host(id)
         elif id not in self.hosts or self.hosts[id].version < host.version:
             before, self.hosts[id] = self.hosts.get(id), host
+            self.freed += _offers_more(host, before)
             self.view.put_host(host)
             if before is None or before.epoch != host.epoch:
                 for name in self.on.get(id, ()):
@@ -76,9 +78,11 @@ class Mirror:
         if group is None:
             if self.groups.pop(id, None) is not None:
                 self.view.drop_group(id)
+                self.freed += 1
         elif id not in self.groups or self.groups[id].version < group.version:
             self.groups[id] = group
             self.view.put_group(group)
+            self.freed += 1
         self.changes += 1
 
     def _zone(self, id: str, zone: Zone | None) -> None:
@@ -90,6 +94,7 @@ class Mirror:
         known = self.vms.get(id)
         if vm is not None and known is not None and known.version >= vm.version:
             return
+        self.freed += self._gives_room(known, vm)
         if known is not None and known.host:
             self.on.get(known.host, {}).pop(id, None)
         if vm is None:
@@ -105,9 +110,35 @@ class Mirror:
             self._weigh(vm)
         self.changes += 1
 
+    def _gives_room(self, known: VM | None, vm: VM | None) -> bool:
+        """Does it leave a host that takes VMs, or hold less of it?"""
+        if known is None:
+            return False
+        for host in dict.fromkeys((known.host if known.holds_memory else "", known.reserved)):
+            if host in self.hosts and self.hosts[host].state is HostState.ONLINE:
+                there = vm is not None and (vm.reserved == host or (vm.host == host and vm.holds_memory))
+                if vm is None or not there or _size(vm) != _size(known):
+                    return True
+        return False
+
     def _weigh(self, vm: VM) -> None:
         host = self.hosts.get(vm.host)
         if host is not None and vm.holds_memory and vm.host_epoch < host.epoch:
             self.stale[vm.id] = None
         else:
             self.stale.pop(vm.id, None)
+
+
+def _offers_more(host: Host, before: Host | None) -> bool:
+    if host.state is not HostState.ONLINE:
+        return False
+    return before is None or before.state is not HostState.ONLINE or _offer(host) != _offer(before)
+
+
+def _offer(host: Host) -> tuple[object, ...]:
+    limits = (host.exclusive_cpus, host.nics_max, host.volumes_max)
+    return host.epoch, host.memory_mib - host.reserve_mib, host.networks, host.cpu_model, *limits
+
+
+def _size(vm: VM) -> tuple[object, ...]:
+    return vm.memory_mib, len(vm.networks), len(vm.media), vm.pinned and not vm.unpinned

@@ -60,8 +60,16 @@ class _Lease:
 class Storage:
     """The cluster's storage as one thing: what its meta quorum and its targets durably know."""
 
-    def __init__(self, world: World, network: Network, members: Sequence[str], witness: Witness) -> None:
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        members: Sequence[str],
+        witness: Witness,
+        preferred: Sequence[str] = (),
+    ) -> None:
         self.members = tuple(members)
+        self.preferred = tuple(preferred)  # members that lead rather than others
         self.leader: str | None = members[0]
         self.term = 1
         self.volumes: dict[str, _Volume] = {}
@@ -191,6 +199,8 @@ class Storage:
             self._depose()
         elif self.leader is None and not self._electing:
             self._call_election()
+        elif self._outranked():
+            self._runtime.spawn(self._hand_over(), name="hand over")
 
     def _depose(self) -> None:
         self._world.tell("storage", "meta leader lost", {"host": self.leader})
@@ -204,18 +214,38 @@ class Storage:
         self._electing = True
         self._runtime.spawn(self._elect(), name="election")
 
+    def _able(self) -> list[str]:
+        return [member for member in self.members if self._network.up(member) and self.reached_by(member)]
+
+    def _outranked(self) -> bool:
+        """Is there one that should lead instead?"""
+        if self.leader is None or self.leader in self.preferred:
+            return False
+        return any(member in self.preferred for member in self._able())
+
+    async def _hand_over(self) -> None:
+        await self._runtime.sleep(physics.TAKE_OVER_SECONDS)
+        if self._outranked():
+            self._depose()
+
     async def _elect(self) -> None:
         low, high = physics.META_ELECTION_SECONDS
         seconds = low + (high - low) * self._runtime.random.random()
         given, self._election_seconds = self._election_seconds, 0.0
         await self._runtime.sleep(given or seconds)
         self._electing = False
-        able = [member for member in self.members if self._network.up(member) and self.reached_by(member)]
+        able = self._able()
         if able and self.leader is None and self.quorate:
             self.term += 1
-            self.leader = able[int(self._runtime.random.random() * len(able))]
+            self.leader = drawn(able, self.preferred, self._runtime.random.random())
             self._world.tell("storage", "meta leader elected", {"host": self.leader, "term": self.term})
             self.witness(Elected(self.leader, self.term))
+
+
+def drawn(able: Sequence[str], preferred: Sequence[str], draw: float) -> str:
+    """Whom an election makes leader: one of those that are preferred, if there are any."""
+    best = [member for member in able if member in preferred] or able
+    return best[int(draw * len(best))]
 
 
 class SimBlock:

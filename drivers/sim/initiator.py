@@ -32,6 +32,10 @@ class Initiator:
         """Is nothing of its guests under way? Only then is the end of a migration safe."""
         return not self._holding
 
+    def stuck(self, guest: Guest) -> bool:
+        """Does it stand still because a write failed?"""
+        return self._stuck.get(guest.vm) is guest
+
     def hold(self) -> None:
         """Send nothing, however well the storage is reached."""
         self._holding = True

@@ -20,6 +20,7 @@ CHANGES_KEPT = 50_000  # commits that a watch can resume over: an oplog's size
 # Block storage
 META_ELECTION_SECONDS = (3.0, 10.0)  # guess: the storage's meta service elects as fast as a replica set
 STORAGE_SECONDS = 30.0  # how long a client of the storage waits for an answer: our setting
+TAKE_OVER_SECONDS = 10.0  # after which a member of higher priority is made leader: the order of MongoDB's and etcd's
 WRITE_SECONDS = 0.0008  # one replicated 4 KiB write on SSDs: spec
 GUEST_WRITE_SECONDS = 5.0  # each host's guests write at least this often: a journal's commit interval (ext4: 5 s)
 REPLACEMENT_SECONDS = 30.0  # how long an initiator keeps writes of a lost session: our setting, below a host's lease

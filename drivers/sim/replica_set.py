@@ -13,6 +13,7 @@ from typing import Any
 
 from ave.ports.store import Kind
 from drivers.sim import physics
+from drivers.sim.block import drawn
 from drivers.sim.laggards import Laggards
 from drivers.sim.ledger import Ledger
 from drivers.sim.network import Network, Plane
@@ -26,9 +27,17 @@ STEP_DOWN_SECONDS = 10.0  # how long a primary without a majority believes in it
 class ReplicaSet:
     """The members, who of them is primary, and the ledger of what is committed. Faults set what is wrong with it."""
 
-    def __init__(self, world: World, network: Network, members: Sequence[str], kinds: Sequence[Kind]) -> None:
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        members: Sequence[str],
+        kinds: Sequence[Kind],
+        preferred: Sequence[str] = (),
+    ) -> None:
         self.ledger = Ledger(kinds)
         self.members = tuple(members)
+        self.preferred = tuple(preferred)  # members that are primary rather than others: their priority is higher
         self.streams = Streams()
         self.reign: Reign | None = None  # of the primary that has a majority
         self.term = 0  # grows with every election
@@ -218,6 +227,8 @@ class ReplicaSet:
                     self._end(reign)  # it hears of a newer one, and rolls back
         if self.reign is None and not self._electing:
             self._call_election()
+        if self._outranked():
+            self._runtime.spawn(self._hand_over(), name="hand over")
         if self.reign is not None:
             self._break_off(self.reign, self.streams.watches)
         for reign in self._alone:
@@ -309,6 +320,17 @@ class ReplicaSet:
         self._electing = True
         self._runtime.spawn(self._elect(), name="election")
 
+    def _outranked(self) -> bool:
+        """Is there a member that should be primary instead?"""
+        if self.reign is None or self.reign.host in self.preferred:
+            return False
+        return any(self._majority(member) for member in self.preferred)
+
+    async def _hand_over(self) -> None:
+        await self._runtime.sleep(physics.TAKE_OVER_SECONDS)
+        if self._outranked():
+            self.step_down()
+
     async def _elect(self) -> None:
         low, high = physics.ELECTION_SECONDS
         seconds = low + (high - low) * self._runtime.random.random()
@@ -317,6 +339,6 @@ class ReplicaSet:
         self._electing = False
         able = [member for member in self.members if self._majority(member)]
         if able and self.reign is None:
-            host = able[int(self._runtime.random.random() * len(able))]
+            host = drawn(able, self.preferred, self._runtime.random.random())
             self._begin(host)
             self._world.tell("store", "primary elected", {"host": host, "term": self.term})

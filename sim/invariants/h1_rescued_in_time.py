@@ -9,7 +9,7 @@ from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
 BASE_SECONDS = 15.0  # beyond the profile's verdict
-EMPTIED = ("entering-maintenance", "maintenance")  # its operator wants nothing to run there
+EMPTIED = ("entering-maintenance", "maintenance", "quarantined")  # nothing shall run there now
 RETRY_SECONDS = 100.0  # the longest pause between two tries of who found no room
 LOOK_SECONDS = 1.0  # between two looks at how much room there is
 BATCH = 50  # VMs for which that is promised; one second more for each further one
@@ -25,7 +25,8 @@ class RescuedInTime:
         self.armed = 0
         self._stage = stage
         self._lost: dict[str, str] = {}  # VM -> host
-        self._since = 0.0  # the last disturbance
+        self._since = 0.0  # the last disturbance …
+        self._many = 0  # … and how many VMs were lost then: of many, the last ones may take longer than the first
         self._scarce_at = 0.0  # when there last was too little room for all that is lost
         self._looked_at = 0.0
         self._meddling = 0  # lasting faults under way that harm no host: while there are, nothing is promised
@@ -43,14 +44,12 @@ class RescuedInTime:
         }
 
     def powered(self, fact: Powered) -> None:
-        self._check()
-        self._since = self._stage.now()
+        self._begin_anew()
         if not fact.on:
             self._lose(fact.host)
 
     def disturbed(self, fact: Disturbed) -> None:
-        self._check()
-        self._since = self._stage.now()
+        self._begin_anew()
         if fact.lasting and not fact.harms:
             self._meddling += -1 if fact.over else 1
         if not fact.over:
@@ -58,8 +57,11 @@ class RescuedInTime:
                 self._lose(host)
 
     def again(self, _: object) -> None:
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._check()
-        self._since = self._stage.now()
+        self._since, self._many = self._stage.now(), len(self._lost)
 
     def up(self, fact: Started | Resumed) -> None:
         host = self._lost.get(fact.vm)
@@ -88,10 +90,11 @@ class RescuedInTime:
             vm = self._stage.vm(name)
             if vm is not None and vm.ha and vm.on and vm.host == host and name not in self._lost:
                 self._lost[name] = host
+                self._many = max(self._many, len(self._lost))
                 self.armed += 1
 
     def _check(self) -> None:
-        limit = self._stage.timing.verdict + BASE_SECONDS + max(0, len(self._lost) - BATCH)
+        limit = self._stage.timing.verdict + BASE_SECONDS + max(0, self._many - BATCH)
         since = self._since if self._scarce_at <= self._since else self._scarce_at + RETRY_SECONDS
         if self._meddling or self._stage.now() - since <= limit:
             return

@@ -85,7 +85,7 @@ class PausedNoLonger:
                 continue
             if lease.revoked:
                 yield guest, "was not destroyed after its host was fenced"
-            elif has_it and self._should_run(machine, guest):
+            elif has_it and not machine.initiator.stuck(guest) and self._should_run(machine, guest):
                 yield guest, "stands still though the lease is back"
 
     def _should_run(self, machine: Machine, guest: Guest) -> bool:

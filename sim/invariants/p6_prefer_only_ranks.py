@@ -33,6 +33,7 @@ class PreferOnlyRanks:
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
         self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
+        self._epochs: dict[str, int] = {}  # VM -> the newest in which it ran
         self._lost: dict[str, float] = {}  # host -> when something last befell it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -107,9 +108,9 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
-        vm = self._stage.vm(fact.vm)
-        if vm is not None and fact.epoch < vm.epoch:
-            return  # a copy from before it was moved, on a host that goes on: nobody moved it back
+        if fact.epoch < self._epochs.get(fact.vm, 0):
+            return  # a copy that has no right any more: the VM has not moved with it
+        self._epochs[fact.vm] = fact.epoch
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:

@@ -86,7 +86,7 @@ def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, A
         elif "shapes" not in topology and name not in topology:
             reader.report(f"{path}.{key}", "is missing")
     report_twice(reader, f"{path}.networks", topology["networks"])
-    masters = topology.get("masters", 1)
+    masters = topology.get("masters", 3 if topology["witness"] is True else 1)
     if masters is not WRONG and masters % 2 == 0:
         reader.report(f"{path}.masters", f"must be 1, 3 or 5, not {masters}")
     if shapes is None:
@@ -99,7 +99,9 @@ def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, A
     hosts = sum(shape["hosts"] for shape in shapes)
     if hosts > schema.MOST_HOSTS:
         reader.report(f"{path}.shapes", f"{hosts} hosts in all, more than {schema.MOST_HOSTS}")
-    if masters is not WRONG and masters > hosts:
+    if topology["witness"] is True:
+        _witness(reader, path, topology, masters)
+    elif masters is not WRONG and masters > hosts:
         reader.report(f"{path}.masters", f"{masters} masters need as many hosts, but there are {hosts}")
     zones = topology["zones"]
     primary = topology.get("primary", WRONG)
@@ -107,6 +109,21 @@ def _topology(reader: Reader, topology: dict[str, Any], shapes: list[dict[str, A
         reader.unknown(f"{path}.primary", "zone", primary, tuple(zones))
     if zones is not WRONG and zones and clear(zones.values()) and sum(zones.values()) != hosts:
         reader.report(f"{path}.zones", f"the zones have {sum(zones.values())} hosts, the topology has {hosts}")
+
+
+def _witness(reader: Reader, path: str, topology: dict[str, Any], masters: Any) -> None:
+    """It breaks a tie between zones that are alike, so each has as many masters as the others."""
+    zones = topology["zones"]
+    if zones is WRONG or masters is WRONG:
+        return
+    if len(zones) < 2:
+        reader.report(f"{path}.witness", "is for a cluster of two zones or more")
+    elif masters == 1 or (masters - 1) % len(zones):
+        reader.report(f"{path}.masters", f"must be one for the witness and as many for each of {len(zones)} zones")
+    elif clear(zones.values()) and min(zones.values()) < (masters - 1) // len(zones):
+        reader.report(
+            f"{path}.masters", f"each zone must have {(masters - 1) // len(zones)} masters, and so many hosts"
+        )
 
 
 def _workload(reader: Reader, workload: list[Any], shapes: list[dict[str, Any]] | None, folder: Path) -> None:
@@ -151,7 +168,7 @@ def _group_names(groups: Any) -> tuple[str, ...] | None:
 def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
     topology = {"zones": WRONG, "networks": WRONG} if spec["topology"] is WRONG else spec["topology"]
     zones, networks, workload = topology["zones"], topology["networks"], spec["workload"]
-    hosts = sum(shape["hosts"] for shape in shapes) if shapes else None
+    hosts = sum(shape["hosts"] for shape in shapes) + (topology["witness"] is True) if shapes else None
     masters = topology.get("masters", WRONG)
     if masters is WRONG and hosts is not None and "masters" not in topology:
         masters = 3 if hosts >= 3 else 1

@@ -66,7 +66,7 @@ def _read(reader: Reader, root: nodes.Node, path: Path, catalogue: Catalogue) ->
 def _topology(raw: dict[str, Any]) -> dict[str, Any]:
     shapes = shapes_of(raw)
     assert shapes is not None, "the check let it through"
-    masters = 3 if sum(shape["hosts"] for shape in shapes) >= 3 else 1
+    masters = 3 if sum(shape["hosts"] for shape in shapes) + raw["witness"] >= 3 else 1
     return {"masters": masters, **raw, "shapes": shapes}
 
 

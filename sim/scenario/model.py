@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -17,6 +18,9 @@ class Metadata(msgspec.Struct, frozen=True):
     name: str
     description: str = ""
     tags: tuple[str, ...] = ()
+
+
+WITNESS = (2, 4096, 4096)  # its CPUs, its memory, and what of that it keeps for itself
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -49,27 +53,39 @@ class Host(msgspec.Struct, frozen=True):
 
 class Topology(msgspec.Struct, frozen=True):
     """``zones``: hosts by zone, in the order of the file; empty for a cluster without zones. With a ``primary`` one it is an
-    active-active cluster, and without they are only places."""
+    active-active cluster, and without they are only places. The ``witness`` is one host more, the last one, in no zone: a
+    master that keeps all its memory for itself, so that no VM runs there."""
 
     shapes: tuple[Shape, ...]
     masters: int
     zones: dict[str, int]
     networks: tuple[str, ...]
     primary: str = ""
+    witness: bool = False
 
     @property
     def size(self) -> int:
-        return sum(shape.hosts for shape in self.shapes)
+        return sum(shape.hosts for shape in self.shapes) + self.witness
 
     def hosts(self) -> tuple[Host, ...]:
-        """Shape by shape and zone by zone in the order of the file; the first hosts are the masters."""
+        """Shape by shape and zone by zone in the order of the file; the first hosts are the masters, or with a witness that
+        and the first ones of each zone."""
         shapes = [shape for shape in self.shapes for _ in range(shape.hosts)]
         zones: list[str | None] = [zone for zone, count in self.zones.items() for _ in range(count)]
         zones = zones or [None] * len(shapes)
-        return tuple(
-            self._host(shape, host_name(n, len(shapes)), zone, n <= self.masters)
-            for n, (shape, zone) in enumerate(zip(shapes, zones, strict=True), 1)
-        )
+        seen = Counter[str | None]()
+        hosts = []
+        for number, (shape, zone) in enumerate(zip(shapes, zones, strict=True), 1):
+            seen[zone] += 1
+            master = number <= self.masters if not self.witness else seen[zone] <= self.masters_of_a_zone
+            hosts.append(self._host(shape, host_name(number, self.size), zone, master))
+        witness = Host(host_name(self.size, self.size), None, *WITNESS, True, networks=self.networks)
+        return (*hosts, witness) if self.witness else tuple(hosts)
+
+    @property
+    def masters_of_a_zone(self) -> int:
+        """Beside a witness."""
+        return (self.masters - 1) // len(self.zones)
 
     def _host(self, shape: Shape, name: str, zone: str | None, master: bool) -> Host:
         return Host(

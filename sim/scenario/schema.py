@@ -108,6 +108,7 @@ TOPOLOGY = Record(
         "masters": Field(Whole(1, 5)),
         "zones": Field(Counts(NAME, HOSTS), default={}),
         "primary": Field(NAME),
+        "witness": Field(Flag(), default=False),
         "networks": Field(Many(NAME, least=1), default=["vm-net"]),
         **_OF_A_HOST,
     }

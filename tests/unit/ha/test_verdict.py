@@ -183,7 +183,7 @@ def test_every_verdict_is_a_legal_move_to_another_state(state, seconds, mute):
 
 
 def test_a_verdict_carries_the_counter_that_was_watched_and_says_why():
-    assert verdicts(H.ONLINE, silent(91.0), ALIVE) == [Verdict("h", H.FENCED, "silent for 91 s", 7)]
+    assert verdicts(H.ONLINE, silent(91.0), ALIVE) == [Verdict("h", H.FENCED, "silent for 91 s", 7, silence_alone=True)]
     assert verdicts(H.ONLINE, silent(16.0), ALIVE) == [Verdict("h", H.SUSPECT, "silent for 16 s")]
     assert verdicts(H.ONLINE, ALIVE, MUTE) == [Verdict("h", H.UNMANAGED, "its worker is silent for 20 s")]
 

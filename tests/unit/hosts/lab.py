@@ -1,6 +1,6 @@
 """A simulated cluster of three hosts with every invariant on, and a user who asks and waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ave.errors import Refused
@@ -17,7 +17,7 @@ from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import GIB, SimCluster
 from sim.oracle import Oracle
-from sim.scenario.model import Fleet, Forever, Shape, Topology
+from sim.scenario.model import Fleet, Forever, Group, Shape, Topology
 
 GIB_IN_MIB = 1024
 BEGIN = 20.0
@@ -28,9 +28,19 @@ class Lab(SimCluster):
     """``fleets``: name -> (VMs, GiB of memory each, HA?). Close it, or use it as a context manager."""
 
     def __init__(
-        self, *, hosts: int = 3, gib: int = 32, fleets: dict[str, tuple[int, int, bool]] | None = None, seed: int = 1
+        self,
+        *,
+        hosts: int = 3,
+        gib: int = 32,
+        fleets: dict[str, tuple[int, int, bool]] | None = None,
+        seed: int = 1,
+        topology: Topology | None = None,
+        more: Sequence[Fleet] = (),
+        groups: Sequence[Group] = (),
     ) -> None:
-        topology = Topology(shapes=(Shape(hosts, 16, gib * GIB_IN_MIB, 0),), masters=3, zones={}, networks=("vm",))
+        topology = topology or Topology(
+            shapes=(Shape(hosts, 16, gib * GIB_IN_MIB, 0),), masters=3, zones={}, networks=("vm",)
+        )
         super().__init__(topology, seed=seed)
         self.oracle = Oracle(self)
         self.log: list[tuple[float, str, dict[str, Any]]] = []
@@ -41,6 +51,8 @@ class Lab(SimCluster):
                 Fleet(name, count, 1, each * GIB_IN_MIB, GIB, ha, "medium", Forever())
                 for name, (count, each, ha) in (fleets or {}).items()
             ]
+            + list(more),
+            groups,
         )
         self.advance(BEGIN)
 

@@ -61,6 +61,11 @@ def test_a_host_leaves_from_maintenance_or_gives_up_the_wish_for_it(host, bring_
         assert split.results["h"].ok
         returning = host.away if bring_back else ()
         assert [step.resource for step in split.steps.values() if step.resource] == list(returning)
+    elif host.state is HostState.QUARANTINED:
+        (write,) = split.writes
+        assert isinstance(write, Replace)
+        assert (write.doc.state, write.doc.wish, write.doc.away) == (HostState.ONLINE, Wish.SERVE, ())
+        assert (write.doc.returns, split.results["h"].ok, split.steps) == (0, True, {})
     elif host.wish is Wish.MAINTENANCE:
         (write,) = split.writes
         assert isinstance(write, Replace)

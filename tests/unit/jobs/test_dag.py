@@ -1,6 +1,7 @@
 """The DAG of a Job as pure folds: the whitepaper's nine tasks exactly, and what holds for any DAG in any order."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from ave.errors import Refused
 from ave.jobs import dag
-from ave.model.work import Fact, Plan, Result, Step, Work, WorkState
+from ave.model.work import Fact, Pace, Plan, Result, Step, Work, WorkState
 
 # Task -> the tasks that must have succeeded before it. Task 3 stands alone.
 NINE: dict[str, tuple[str, ...]] = {
@@ -342,3 +343,81 @@ def test_one_by_one_and_all_at_once_end_alike(case):
     assert sorted(ran_alone) == sorted(ran_together)
     assert {n: r.ok for n, r in alone.results.items()} == {n: r.ok for n, r in together.results.items()}
     assert alone.facts == together.facts
+
+
+# Paced plans
+
+
+def paced(orders: Mapping[str, int], hosts: Mapping[str, str], pace: Pace) -> tuple[Plan, tuple[str, ...]]:
+    """One step finds a host for each of the others, which then begin."""
+    steps = {"place": Step(function="place")}
+    for name, order in orders.items():
+        steps[name] = Step(function="do", resource=name, fact=name, needs=("place",), order=order, undo="take back")
+    current, _ = submit(dag.plan(steps, {}, {}, pace=pace))
+    return fold(current, ended("place", facts={name: Fact(host=host) for name, host in hosts.items()}))
+
+
+def test_a_paced_plan_has_so_many_steps_under_way_in_all_and_each_end_lets_the_next_begin():
+    names = [f"vm-{number}" for number in range(6)]
+    current, begun = paced(dict.fromkeys(names, 0), {name: f"host-{name}" for name in names}, Pace(total=2, each=2))
+    order = [*begun]
+    assert begun == ("vm-0", "vm-1")
+    while current.steps:
+        assert len(current.submitted) <= 2
+        current, begun = fold(current, ended(current.submitted[-1]))
+        order += begun
+    assert order == names
+
+
+def test_a_paced_plan_has_so_many_steps_under_way_on_one_host():
+    hosts = {"a": "one", "b": "one", "c": "one", "d": "two"}
+    current, begun = paced(dict.fromkeys(hosts, 0), hosts, Pace(total=9, each=2))
+    assert begun == ("a", "b", "d")
+    assert fold(current, ended("d"))[1] == ()
+    assert fold(current, ended("a"))[1] == ("c",)
+
+
+def test_of_a_paced_plan_nothing_begins_before_what_has_a_lower_order_and_still_waits():
+    hosts = {"low": "two", "high-1": "one", "high-2": "one"}
+    orders = {"low": 2, "high-1": 0, "high-2": 0}
+    current, begun = paced(orders, hosts, Pace(total=9, each=1))
+    assert begun == ("high-1",)
+    assert fold(current, ended("high-1"))[1] == ("high-2", "low")
+
+
+def test_what_undoes_waits_for_no_turn_and_a_failure_gives_its_turn_to_the_next():
+    hosts = {"a": "one", "b": "one", "c": "one"}
+    current, begun = paced(dict.fromkeys(hosts, 0), hosts, Pace(total=1, each=1))
+    assert begun == ("a",)
+    failed = msgspec.structs.replace(ended("a", FAILED, "no"), attempt=1)
+    current, begun = fold(current, failed)
+    assert begun == ("undo/a", "b")
+    assert fold(current, ended("undo/a"))[1] == ()
+    assert fold(current, ended("b"))[1] == ("c",)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["one", "two", "three", ""])), min_size=1, max_size=20),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.randoms(use_true_random=False),
+)
+def test_every_paced_plan_keeps_its_pace_and_comes_to_its_end(what, total, each, random):
+    orders = {f"s{number}": order for number, (order, _) in enumerate(what)}
+    hosts = {f"s{number}": host for number, (_, host) in enumerate(what)}
+    steps = {"place": Step(function="place")}
+    steps |= {
+        name: Step(function="do", resource=name, fact=name, needs=("place",), order=orders[name]) for name in orders
+    }
+    facts = {name: Fact(host=host) if host else Fact(refusal="no room") for name, host in hosts.items()}
+    current, _ = submit(dag.plan(steps, {}, {}, pace=Pace(total=total, each=each)))
+    current, begun = fold(current, ended("place", facts=facts))
+    order = [*begun]
+    while current.steps:
+        busy = Counter(hosts[name] for name in current.submitted)
+        assert 0 < busy.total() <= total
+        assert max(busy.values()) <= each
+        current, begun = fold(current, ended(random.choice(current.submitted), random.choice([DONE, FAILED]), "why"))
+        order += begun
+    assert [orders[name] for name in order] == sorted(orders[name] for name in order)
+    assert sorted(order) == sorted(name for name in hosts if hosts[name])

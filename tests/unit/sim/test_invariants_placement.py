@@ -239,6 +239,15 @@ def test_a_vm_that_is_moved_to_and_fro_by_nobodys_wish_breaks_p6(history: Histor
 
 
 @of(PreferOnlyRanks)
+def test_a_copy_that_wakes_on_a_host_that_stood_still_is_no_vm_that_moved_back(history: History) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.put(job("rescue", W.WAITING, operation="ha.rescue"), Lock(id="vm/web", job="rescue"))
+    history.saw(Started("web", "host-2", 2, 2, 1024, False))
+    history.saw(Resumed("web", "host-1", 1, 1))
+    assert history.armed == 1
+
+
+@of(PreferOnlyRanks)
 def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> None:
     history.saw(Started("web", "host-1", 1, 1, 1024, False))
     rescued(history, "host-2")
