@@ -27,7 +27,7 @@ explore: .venv/ready  ## 1000 drawn scenarios of 2 hours each; goes on where it 
 	@$(RUN)/ave sim explore --seeds 1000 --out runs/explore --resume $(ARGS)
 
 budget: .venv/ready  ## what high availability costs, by profile: docs/ha-budget.md; some 10 min on two cores
-	@$(RUN)/ave sim budget --profile all --seeds 50 --page docs/ha-budget.md $(ARGS)
+	@$(RUN)/ave sim budget --profile all --seeds 40 --page docs/ha-budget.md $(ARGS)
 
 check: .venv/ready  ## format, lint, types and architecture, in under 30 s
 	$(RUN)/ruff format --check .

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ave.ha.timing import Timing
-from sim.budget.causes import BLIPS, FAILURES, Blip, Failure
+from sim.budget.causes import BLIPS, FAILURES, HOSTS, LEADER_LOSS, POWER_LOSS, Blip, Failure
 from sim.budget.downtime import Sample
 from sim.budget.trial import BLIP, Blipped, Trial
 from sim.metrics import percentile
@@ -47,7 +47,6 @@ class OfFailure(msgspec.Struct, frozen=True):
     name: str
     what: str
     per_host_year: float
-    promised: bool
     runs: int
     downtime: Downtime
     curve: tuple[float, ...]  # the percentiles from 1 to 100
@@ -66,8 +65,8 @@ class OfBlip(msgspec.Struct, frozen=True):
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """Of one profile. ``start_p99``: from the loss of one host until a VM's start, in the worst kind of loss; ``innocents``:
-    hosts that were fenced though nothing had befallen them; ``broken``: what broke an invariant, which voids the rest."""
+    """Of one profile. ``start_p99``: from the moment when any host loses power until a VM's start; ``innocents``: hosts that
+    were fenced though nothing had befallen them; ``broken``: what broke an invariant, which voids the rest."""
 
     profile: str
     give_up: float
@@ -100,7 +99,7 @@ def budget_of(timing: Timing, trials: Iterable[Trial]) -> Budget:
         profile=timing.name,
         give_up=timing.give_up,
         verdict=timing.verdict,
-        start_p99=max((each.downtime.back_p99 for each in failures if each.promised), default=0.0),
+        start_p99=_start_p99(by_cause),
         start_promised=timing.verdict + PROMISE_SECONDS,
         false_fences_per_host_year=round(math.fsum(each.fences_per_host_year for each in blips), 6),
         failure_minutes_per_vm_year=_minutes(failures),
@@ -112,6 +111,15 @@ def budget_of(timing: Timing, trials: Iterable[Trial]) -> Budget:
     )
 
 
+def _start_p99(by_cause: dict[str, list[Trial]]) -> float:
+    """Both kinds have as many runs, and one host of all leads."""
+    others, leader = (
+        [sample.back for trial in by_cause.get(name, []) for sample in trial.samples]
+        for name in (POWER_LOSS, LEADER_LOSS)
+    )
+    return _percentile(others * (HOSTS - 1) + leader, 0.99)
+
+
 def _of_failure(failure: Failure, trials: list[Trial]) -> OfFailure:
     samples = [sample for trial in trials for sample in trial.samples]
     down = [sample.down for sample in samples]
@@ -120,7 +128,6 @@ def _of_failure(failure: Failure, trials: list[Trial]) -> OfFailure:
         name=failure.name,
         what=failure.what,
         per_host_year=failure.per_host_year,
-        promised=failure.promised,
         runs=len(trials),
         downtime=Downtime.of(samples),
         curve=curve,

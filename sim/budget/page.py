@@ -30,8 +30,8 @@ profile is safe, however it chooses, is told in `docs/ha.md`. `ave sim budget --
 own, as long as they are safe."""
 
 READING = f"""\
-- **start p99**: one host is lost, with {VMS_OF_A_HOST} VMs. 99 of 100 VMs were started no later after the loss, in the
-  worst kind of loss. Promised: verdict + {PROMISE_SECONDS:g} s.
+- **start p99**: any host loses power with {VMS_OF_A_HOST} VMs. In one of {HOSTS} cases it is the one that leads, whose
+  successor begins to watch anew. 99 of 100 VMs were started no later after the loss. Promised: verdict + {PROMISE_SECONDS:g} s.
 - **false fences**: hosts fenced, per host and year, by something that would have passed by itself. A blip that ends before the
   verdict stops VMs for a while at most; a longer one costs a rescue.
 - **down**: minutes that a VM must expect per year, the sum over all causes of how often × the mean. A year has 525,600.
@@ -116,9 +116,9 @@ def _assumptions(report: Report) -> Sequence[str]:
         f"{HOSTS} equal hosts with {shape.cpu} CPUs and {shape.memory_mib // 1024} GiB, of which {TOPOLOGY.masters} carry "
         f"the store and the storage's meta service; {VMS_OF_A_HOST} VMs on each host, {VMS_OF_A_BLIP} in the runs of blips, "
         "all with high availability. One failure happens in a run, or one blip of each kind, each on another host and long "
-        "after the last. All but the failures of services befall one host at a time: a switch that takes many along is not in "
-        "here. Every profile sees the same moments, hosts and lengths. How long the parts of the cluster take is in "
-        "`drivers/sim/physics.py`, with sources.",
+        "after the last. A failure befalls a host that does not lead, if it does not say so. Nothing befalls many hosts at "
+        "once: a switch that takes its rack along is not in here. Every profile sees the same moments, hosts and lengths. How "
+        "long the parts of the cluster take is in `drivers/sim/physics.py`, with sources.",
         "**How often things happen is mostly guessed.** The rates weigh the sums in the first table, and change nothing else. "
         "Put your own into `sim/budget/causes.py`.",
         table(
