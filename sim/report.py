@@ -68,20 +68,20 @@ def markdown(outcome: Outcome) -> str:
         outcome.description,
         f"**{verdict(outcome)}** · seed {outcome.seed} · {clock(outcome.simulated_seconds)} simulated",
         "## Figures",
-        _table(("metric", "value"), rows(outcome)),
+        table(("metric", "value"), rows(outcome)),
     ]
     if outcome.thresholds:
         judged = [
             (f"`{j.expr}`", f"{j.value:g}", "kept" if j.passed else f"missed ({j.severity})")
             for j in outcome.thresholds
         ]
-        parts += ["## Thresholds", _table(("threshold", "value", ""), judged)]
+        parts += ["## Thresholds", table(("threshold", "value", ""), judged)]
     if outcome.expected:
         met = [(m.what, "kept" if m.passed else f"missed: {m.found}") for m in outcome.expected]
-        parts += ["## Expected hosts", _table(("expectation", ""), met)]
+        parts += ["## Expected hosts", table(("expectation", ""), met)]
     if outcome.armed:
         armed = [(id, CATALOGUE.invariants[id], f"{count:,}") for id, count in outcome.armed.items()]
-        parts += ["## Invariants", "How often each was at stake:", _table(("", "promise", "armed"), armed)]
+        parts += ["## Invariants", "How often each was at stake:", table(("", "promise", "armed"), armed)]
     if outcome.violation is not None:
         lines = [f"{event.at:12.3f}  {event.text}" for event in outcome.violation.slice]
         parts += ["## What led to the violation", "```", *lines, "```"]
@@ -98,7 +98,7 @@ def capacity_lines(outcome: Outcome) -> list[str]:
         (name, f"{count:,}", f"{result.turned_away.get(name, 0):,}") for name, count in result.refused_by.items()
     ]
     series = result.series
-    lines = [_table(("refused by", "VMs", "hosts it turned away"), refused)] if refused else ["No VM was refused."]
+    lines = [table(("refused by", "VMs", "hosts it turned away"), refused)] if refused else ["No VM was refused."]
     cpu = [used / max(1, result.cpus) for used in series.vcpus]
     memory = [used / max(1, result.memory_mib) for used in series.memory_mib]
     empty = [hosts / max(1, result.hosts) for hosts in series.empty_hosts]
@@ -126,6 +126,6 @@ def sparkline(values: list[float], width: int = 60) -> str:
     return "".join(BARS[min(len(BARS) - 1, max(0, round(value * (len(BARS) - 1))))] for value in columns)
 
 
-def _table(head: tuple[str, ...], body: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], body: Iterable[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in body)])

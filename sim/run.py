@@ -1,9 +1,9 @@
-"""Run a scenario file, in either mode, and write its run directory."""
+"""Run a scenario file once, in either mode, and write its run directory."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sim.outcome import Outcome, judge, kept
 from sim.recording import Recorder
 from sim.report import markdown
 from sim.scenario.load import load
+from sim.scenario.matrix import variants
 from sim.scenario.model import Fleet, Generator, Scenario, TraceFile
 from sim.story import Story, Tell
 from sim.tables import CAPACITY_METRICS, CATALOGUE
@@ -34,14 +35,45 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     out: Path | None = None
     trace: Path | None = None
     skip_bad_rows: bool = False
+    given: tuple[tuple[str, str], ...] = ()  # values in other places of its spec than the file has
+    repeat: int | None = None
+    vary: tuple[str, ...] = ()  # ranges, of a sweep
+
+    def into(self, out: Path) -> Asked:
+        return msgspec.structs.replace(self, out=out)
 
     @property
     def command(self) -> str:
-        words = ["ave", "sim", "run", str(self.file)]
+        words = ["ave", "sim", "sweep" if self.vary else "run", str(self.file)]
+        for varied in self.vary:
+            words += ["--vary", varied]
         words += ["--seed", str(self.seed)] if self.seed is not None else []
         words += ["--trace", str(self.trace)] if self.trace is not None else []
         words += ["--skip-bad-rows"] if self.skip_bad_rows else []
+        words += ["--repeat", str(self.repeat)] if self.repeat is not None else []
+        for place, value in self.given:
+            words += ["--set", f"{place}={value}"]
         return shlex.join(words)
+
+
+def plan(asked: Asked, matrix: dict[str, Sequence[str]] | None = None) -> tuple[Scenario, list[Asked]]:
+    """The scenario, and every run it asks for. Raises Invalid before anything was run.
+
+    ``matrix`` takes the place of the file's. What is set by hand is varied no more.
+    """
+    scenario = load(asked.file, CATALOGUE)
+    varied = scenario.matrix if matrix is None else matrix
+    varied = {place: values for place, values in varied.items() if place not in dict(asked.given)}
+    first = scenario.seed if asked.seed is None else asked.seed
+    repeat = scenario.repeat if asked.repeat is None else asked.repeat
+    once = 1 if repeat > 1 or varied or asked.repeat is not None else None
+    runs = []
+    for given in variants(varied):
+        one = msgspec.structs.replace(asked, given=(*asked.given, *given), repeat=once, out=None)
+        if given:
+            load(one.file, CATALOGUE, one.given)
+        runs += [msgspec.structs.replace(one, seed=seed) for seed in range(first, first + repeat)]
+    return scenario, runs
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -59,7 +91,7 @@ def run(
     tell: Tell | None = None,
 ) -> tuple[Outcome, Bad]:
     """Play the scenario. Raises Invalid, BadTrace or Refused before anything was run or written."""
-    scenario = load(asked.file, CATALOGUE)
+    scenario = load(asked.file, CATALOGUE, asked.given)
     seed = scenario.seed if asked.seed is None else asked.seed
     workloads, bad = _workloads(scenario, asked, seed, progress)
     recorder: Recorder | None = None
@@ -163,3 +195,4 @@ def _write(asked: Asked, outcome: Outcome) -> None:
     (asked.out / "report.md").write_text(markdown(outcome), encoding="utf-8")
     seeded = msgspec.structs.replace(asked, seed=outcome.seed, out=None)
     (asked.out / "repro.txt").write_text(f"{seeded.command}\n# ave {__version__}\n", encoding="utf-8")
+    (asked.out / "scenario.yaml").write_bytes(asked.file.read_bytes())

@@ -228,6 +228,12 @@ class Story:
         )
 
 
+def once(scenario: Scenario, seed: int, *, stop: Callable[[], bool] = lambda: False) -> Outcome:
+    """One run to its end, with nobody watching."""
+    with Story(scenario, seed=seed) as story:
+        return story.play(stop=stop)
+
+
 def _lifetime(fleet: Fleet, source: Any) -> float | None:
     match fleet.life:
         case Fixed(seconds):

@@ -1,14 +1,19 @@
-"""``ave sim``: run, validate, faults."""
+"""``ave sim``: run, sweep, validate, faults."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ave.cli.screen import Interrupt, complain
+
+if TYPE_CHECKING:
+    from sim.run import Asked
+    from sim.scenario.model import Scenario
 
 
 def run(
@@ -16,6 +21,9 @@ def run(
     /,
     *,
     seed: int | None = None,
+    repeat: int | None = None,
+    given: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    jobs: int | None = None,
     out: Path | None = None,
     trace: Path | None = None,
     skip_bad_rows: bool = False,
@@ -29,8 +37,14 @@ def run(
         The scenario.
     seed
         Instead of the scenario's own.
+    repeat
+        So many seeds from there on, instead of the scenario's own number.
+    given
+        PLACE=VALUE: another value in a place of its spec, such as timeline[0].for=90s. May be given several times.
+    jobs
+        Processes for a scenario that is several runs; as many as there are CPUs if absent.
     out
-        Write summary.json, report.md, repro.txt and the recording into this directory.
+        Write summary.json, report.md, repro.txt and, of a single run, the recording into this directory.
     trace
         Replay this trace in place of the scenario's generator.
     skip_bad_rows
@@ -38,34 +52,137 @@ def run(
     output
         What to print.
     """
-    from ave.cli.meter import Meter
     from ave.errors import Refused
-    from sim.run import Asked
-    from sim.run import run as play
+    from sim.run import Asked, plan
     from sim.scenario.problem import Invalid
+
+    try:
+        asked = Asked(
+            file=file,
+            seed=seed,
+            out=out,
+            trace=trace,
+            skip_bad_rows=skip_bad_rows,
+            given=_given(given or []),
+            repeat=_at_least_one(repeat, "--repeat"),
+        )
+        scenario, runs = plan(asked)
+        if len(runs) > 1:
+            return _series(asked, scenario, runs, _at_least_one(jobs, "--jobs"), output)
+        return _single(runs[0] if out is None else runs[0].into(out), output)
+    except (Invalid, Refused, OSError) as problem:
+        return complain(problem)
+
+
+def sweep(
+    file: Path,
+    /,
+    *,
+    vary: list[str],
+    seed: int | None = None,
+    repeat: int | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+    output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
+) -> int:
+    """Play a scenario once for each step of a range, and compare. Exit codes as those of ave sim run.
+
+    Parameters
+    ----------
+    file
+        The scenario.
+    vary
+        PLACE=FROM..TO/STEP, such as timeline[0].for=75s..105s/1s, or PLACE=VALUE,VALUE. Several are combined.
+    seed
+        Instead of the scenario's own.
+    repeat
+        So many seeds for each step.
+    jobs
+        Processes; as many as there are CPUs if absent.
+    out
+        Write summary.json, report.md and repro.txt into this directory.
+    output
+        What to print.
+    """
+    from ave.errors import Refused
+    from sim.run import Asked, plan
+    from sim.scenario.problem import Invalid
+    from sim.series import steps
+
+    try:
+        asked = Asked(file=file, seed=seed, out=out, repeat=_at_least_one(repeat, "--repeat"), vary=tuple(vary))
+        scenario, runs = plan(asked, dict(steps(text) for text in vary))
+        return _series(asked, scenario, runs, _at_least_one(jobs, "--jobs"), output)
+    except (Invalid, Refused, OSError) as problem:
+        return complain(problem)
+
+
+def _single(asked: Asked, output: str) -> int:
+    from ave.cli.meter import Meter
+    from sim.run import run as play
 
     meter = Meter()
     try:
         with Interrupt().listening() as interrupt:
-            asked = Asked(file=file, seed=seed, out=out, trace=trace, skip_bad_rows=skip_bad_rows)
             outcome, bad = play(asked, progress=meter, stop=interrupt)
-    except (Invalid, Refused, OSError) as problem:
+    finally:
         meter.close()
-        return complain(problem)
-    meter.close()
     if bad.count:
         print(f"{bad.count} bad rows of the trace were skipped:", *bad.first, sep="\n  ", file=sys.stderr)
     if output == "json":
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(outcome), indent=1).decode())
+        _print_json(outcome)
     else:
         from ave.cli.table import show
 
         show(outcome)
-        if out is not None:
-            print(f"written to {out}/ (report.md reads best)", file=sys.stderr)
+        if asked.out is not None:
+            print(f"written to {asked.out}/ (report.md reads best)", file=sys.stderr)
     return outcome.exit_code
+
+
+def _series(asked: Asked, scenario: Scenario, runs: list[Asked], jobs: int | None, output: str) -> int:
+    from ave.cli.meter import Meter
+    from sim.series import play
+
+    meter = Meter()
+    try:
+        with Interrupt().listening() as interrupt:
+            series = play(asked, scenario, runs, jobs=jobs or os.cpu_count() or 1, progress=meter, stop=interrupt)
+    finally:
+        meter.close()
+    if output == "json":
+        _print_json(series)
+    else:
+        from ave.cli.table import show_series
+
+        show_series(series)
+        if asked.out is not None:
+            print(f"written to {asked.out}/ (report.md reads best)", file=sys.stderr)
+    return series.exit_code
+
+
+def _print_json(found: object) -> None:
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+
+
+def _given(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    from ave.errors import Refused
+
+    pairs = [text.partition("=") for text in texts]
+    for place, sign, _ in pairs:
+        if not sign or not place:
+            raise Refused(f"--set {place}: PLACE=VALUE, such as timeline[0].for=90s")
+    return tuple((place, value) for place, _, value in pairs)
+
+
+def _at_least_one(number: int | None, option: str) -> int | None:
+    from ave.errors import Refused
+
+    if number is not None and number < 1:
+        raise Refused(f"{option} must be at least 1")
+    return number
 
 
 def validate(*files: Path) -> int:

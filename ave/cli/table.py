@@ -10,6 +10,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from sim.outcome import Outcome
+    from sim.series import Series
 
 
 def show(outcome: Outcome) -> None:
@@ -48,3 +49,23 @@ def show(outcome: Outcome) -> None:
         for event in outcome.violation.slice:
             console.print(f"  {event.at:12.3f}  {event.text}", soft_wrap=True, markup=False)
     console.print(f"[bold {style}]{verdict(outcome)}[/bold {style}]", soft_wrap=True)
+
+
+def show_series(series: Series) -> None:
+    from sim.series import cells
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(f"[bold]{series.name}[/bold]  {series.description}")
+    head, body = cells(series)
+    table = Table(*head, box=None, pad_edge=False)
+    for row, texts in zip(series.rows, body, strict=True):
+        table.add_row(*texts, style=None if row.passed == row.runs else "red")
+    console.print(table)
+    for run in series.runs:
+        if run.exit_code:
+            given = " ".join(f"{place}={value}" for place, value in run.given.items())
+            console.print(f"seed {run.seed} {given}: {run.verdict}", soft_wrap=True, markup=False)
+    passed = sum(row.passed for row in series.rows)
+    style = "green" if series.exit_code == 0 else "red"
+    said = f"{passed} of {len(series.runs)} runs passed" + (" before it was interrupted" if series.partial else "")
+    console.print(f"[bold {style}]{said}[/bold {style}]")

@@ -9,7 +9,7 @@ from ave.model.work import ENDED, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.placement.purpose import Purpose
 from ave.scheduler.steps import PLACE
-from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
+from drivers.sim.facts import Disturbed, Gone, Powered, Resumed, Revoked, Started
 from sim.invariants.hard_rules import fits, groups_of
 from sim.invariants.shape import Stage, Violation
 
@@ -33,6 +33,7 @@ class PreferOnlyRanks:
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
         self._epochs: dict[str, int] = {}  # VM -> the newest in which it ran
+        self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
         self._lost: dict[str, float] = {}  # host -> when something last befell it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -44,6 +45,7 @@ class PreferOnlyRanks:
             Disturbed: self.disturbed,
             Started: self.runs,
             Resumed: self.runs,
+            Gone: self.gone,
         }
 
     # Refusals
@@ -112,16 +114,25 @@ class PreferOnlyRanks:
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:
+            self._ended.pop(fact.vm, None)
             self._on.setdefault(fact.vm, (fact.host, now))
             return
         was, until = self._before.get(fact.vm, ("", 0.0))
         self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
+        ended = fact.vm in self._ended
+        self._ended.pop(fact.vm, None)
         if self._asked_for(fact.vm):
             return
         self.armed += 1
+        if ended and isinstance(fact, Started):
+            return  # its user's restart got no further than the stop: who ends it does not move it
         if was == fact.host and now - until < BACK_SECONDS and self._lost.get(last, -1.0) < since:
             what = f"{fact.vm} went from {was} to {last} and back within {now - until:.0f} s, and nobody asked for it"
             raise Violation(self.id, what, (fact.vm, was, last))
+
+    def gone(self, fact: Gone) -> None:
+        if self._on.get(fact.vm, ("", 0.0))[0] == fact.host and self._asked_for(fact.vm):
+            self._ended[fact.vm] = None
 
     def _asked_for(self, vm: str) -> bool:
         """By a user, in the Job that holds it."""

@@ -8,6 +8,7 @@ import msgspec
 
 from sim.scenario import nodes, schema
 from sim.scenario.check import check, shapes_of
+from sim.scenario.matrix import Given, check_matrix, put
 from sim.scenario.model import Event, Scenario, Target, Threshold, Topology, host_name
 from sim.scenario.problem import Invalid
 from sim.scenario.reader import WRONG, Reader
@@ -21,21 +22,24 @@ if TYPE_CHECKING:
     from sim.scenario.catalogue import Catalogue, Parameter, Value
 
 
-def load(path: Path, catalogue: Catalogue) -> Scenario:
-    """Raises Invalid, with all problems at once."""
-    return _scenario(nodes.read(path), path, catalogue)
+def load(path: Path, catalogue: Catalogue, given: Given = ()) -> Scenario:
+    """Raises Invalid, with all problems at once. ``given``: values that stand in other places of its spec than the file has."""
+    return _scenario(nodes.read(path), path, catalogue, given)
 
 
-def loads(text: str, catalogue: Catalogue, path: Path) -> Scenario:
+def loads(text: str, catalogue: Catalogue, path: Path, given: Given = ()) -> Scenario:
     """A scenario that is in no file yet; ``path`` names it in messages, and relative paths begin in its folder."""
-    return _scenario(nodes.parse(text.encode(errors="surrogatepass"), str(path)), path, catalogue)
+    return _scenario(nodes.parse(text.encode(errors="surrogatepass"), str(path)), path, catalogue, given)
 
 
-def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Scenario:
+def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue, given: Given) -> Scenario:
     reader = Reader(str(path), document.repeated)
-    raw = reader.read(schema.document(catalogue), document.root)
-    if raw is not WRONG and raw["spec"] is not WRONG:
-        check(reader, raw["spec"], catalogue, path.parent)
+    root = document.root
+    for place, text in given:
+        root = put(reader, root, place, nodes.scalar(text))
+    raw = _read(reader, root, path, catalogue)
+    if not reader.problems and not given:
+        check_matrix(reader, root, raw["spec"], lambda other, varied: _read(other, varied, path, catalogue))
     if reader.problems:
         raise Invalid(reader.problems)
     spec = raw["spec"]
@@ -50,6 +54,13 @@ def _scenario(document: nodes.Document, path: Path, catalogue: Catalogue) -> Sce
         "thresholds": [_threshold(entry, catalogue.metrics[spec["mode"]]) for entry in spec["thresholds"]],
     }
     return msgspec.convert(spec | built, Scenario)
+
+
+def _read(reader: Reader, root: nodes.Node, path: Path, catalogue: Catalogue) -> Any:
+    raw = reader.read(schema.document(catalogue), root)
+    if raw is not WRONG and raw["spec"] is not WRONG:
+        check(reader, raw["spec"], catalogue, path.parent)
+    return raw
 
 
 def _topology(raw: dict[str, Any]) -> dict[str, Any]:

@@ -264,3 +264,7 @@ class Scenario(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...] = ()
     expect: tuple[Expectation, ...] = ()
     profile: str = "seed"  # of high availability: how soon a host gives up and is judged
+    repeat: int = 1  # how many seeds, from its own on
+    matrix: dict[
+        str, tuple[str, ...]
+    ] = {}  # place in the file's spec -> what stands there, as text, one after the other

@@ -204,6 +204,11 @@ def _resolve(text: str) -> bool | int | float | str | None:
     return text
 
 
+def scalar(text: str, line: int = 1, col: int = 1) -> Scalar:
+    """What this text would be if it stood there."""
+    return Scalar(line, col, text, _resolve(text))
+
+
 def plain(node: Node) -> Any:
     """As plain data."""
     if isinstance(node, Scalar):

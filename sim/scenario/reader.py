@@ -33,6 +33,10 @@ class Reader:
         self._file = file
         self._places: dict[str, Place] = {"": (1, 1)}
 
+    def another(self) -> Reader:
+        """For the same file, with no problem yet."""
+        return Reader(self._file)
+
     def report(self, path: str, what: str, place: Place | None = None) -> Wrong:
         """At that place, or where the longest part of the path stands that the file has."""
         known = path

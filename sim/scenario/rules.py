@@ -49,6 +49,10 @@ class Amount(msgspec.Struct, frozen=True):
     show: Callable[[Any], str]
 
 
+class Plain(msgspec.Struct, frozen=True):
+    """Any single value, as it is written: what it may be is said elsewhere."""
+
+
 class Many(msgspec.Struct, frozen=True):
     of: Rule
     least: int = 0
@@ -71,10 +75,11 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """``never``: keys with a reason why they are not for this one."""
+    """``never``: keys with a reason why they are not for this one. ``phrase``: what it is, if a table says so."""
 
     fields: dict[str, Field]
     never: dict[str, str] = {}
+    phrase: str = ""
 
 
 class OneOf(msgspec.Struct, frozen=True):
@@ -100,7 +105,7 @@ class Aimed(msgspec.Struct, frozen=True):
     choice: OneOf
 
 
-Single: TypeAlias = Text | Word | Whole | Real | Flag | Amount
+Single: TypeAlias = Text | Word | Whole | Real | Flag | Amount | Plain
 Keyed: TypeAlias = Record | OneOf | ByKey | Counts
 Rule: TypeAlias = Single | Keyed | Many | Aimed
 
@@ -132,6 +137,8 @@ def value_of(rule: Single, node: Scalar) -> Any:
             if isinstance(found, bool) or not isinstance(found, int | float):
                 raise ValueError("must be a number")
             return _bounded(float(found), rule.low, rule.high, "{:g}".format)
+        case Plain():
+            return node.text
         case Amount():
             # The text, not the value: 0.10 of a GiB must not pass through a float.
             return _bounded(rule.read(node.text), rule.low, rule.high, rule.show)

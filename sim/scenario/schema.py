@@ -20,6 +20,7 @@ from sim.scenario.rules import (
     Flag,
     Many,
     OneOf,
+    Plain,
     Real,
     Record,
     Text,
@@ -52,6 +53,7 @@ MOST_MEMORY_MIB = 64 << 20  # 64 TiB, of a host or a VM
 MOST_DISK_BYTES = 1 << 50  # 1 PiB
 LONGEST = 10 * YEAR
 MOST_PLUGGED = 1_000_000  # virtual NICs or volumes of one host
+MOST_RUNS = 10_000  # of one file, over its seeds and its matrix
 MOST_SEED = (1 << 63) - 1
 MOST_COUNT = 1_000_000_000  # of a parameter that declares no bound of its own
 
@@ -66,7 +68,10 @@ def _memory(low: int) -> Amount:
 
 NAME = Text(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "a name of a–z, 0–9 and - (at most 63 characters)")
 LINE = Text(r"[^\x00-\x1f\x7f]{1,1000}", "one line of text (at most 1000 characters)")
-PROSE = Text(r"(?s:.{0,4000})", "text (at most 4000 characters)")
+PROSE = Text(r"[\s\S]{0,4000}", "text (at most 4000 characters)")
+PATH = Text(
+    r"[A-Za-z][A-Za-z0-9-]*(?:\[[0-9]{1,5}\]|\.[A-Za-z][A-Za-z0-9-]*){0,16}", "a place in spec, such as timeline[0].for"
+)
 SOME_TIME = _lasting(0.001)
 HOSTS = Whole(1, MOST_HOSTS)
 
@@ -217,6 +222,8 @@ def document(catalogue: Catalogue) -> Record:
     spec = {
         "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
         "seed": Field(Whole(0, MOST_SEED), default=0),
+        "repeat": Field(Whole(1, MOST_RUNS), default=1),
+        "matrix": Field(Counts(PATH, Many(Plain(), least=1)), default={}),
         "profile": Field(Word("profile", catalogue.profiles), default="seed"),
         "batch": Field(Word("batch plan", ("spread", "compact")), default="spread"),
         "duration": Field(_lasting(1.0), required=True),
@@ -260,7 +267,7 @@ def _happening(kind: FaultKind | ActionKind) -> Record:
         never["target"] = f'"{kind.name}" takes no target'
     for parameter in kind.parameters:
         fields[parameter.name] = Field(_parameter(parameter), required=parameter.default is None)
-    return Record(fields, never)
+    return Record(fields, never, kind.phrase)
 
 
 def _aimed(group: str) -> Aimed:

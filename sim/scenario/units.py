@@ -7,7 +7,9 @@ become a byte more or less on the way. A sign is read, so that whoever knows the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 MIB = 1 << 20
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -92,6 +94,25 @@ def percent(text: str) -> float:
     if _NUMBER.fullmatch(text):
         return float(text)
     raise ValueError("must be a percentage, such as 50%")
+
+
+class Shape(NamedTuple):
+    """How a quantity is written: its pattern, whether a bare zero or any plain number will do."""
+
+    pattern: str
+    zero: bool = False
+    plain: bool = False
+
+
+#: By reader, for whoever describes the format.
+SHAPES: Mapping[Callable[[str], Any], Shape] = {
+    seconds: Shape(_DURATION.pattern, zero=True),
+    size: Shape(_SIZE.pattern, zero=True),
+    mebibytes: Shape(_SIZE.pattern, zero=True),
+    per_second: Shape(_RATE.pattern),
+    ratio: Shape(_PERCENT.pattern, plain=True),
+    percent: Shape(_PERCENT.pattern, plain=True),
+}
 
 
 def show_seconds(amount: float) -> str:

@@ -92,6 +92,7 @@ def test_the_run_directory_holds_summary_report_command_and_recording(tmp_path: 
         "events.jsonl.gz",
         "report.md",
         "repro.txt",
+        "scenario.yaml",
         "summary.json",
     ]
     assert (out / "repro.txt").read_text().startswith(f"ave sim run {HOST_LOSS} --seed 5\n")

@@ -13,7 +13,7 @@ from ave.model.group import Group, GroupState, Rule
 from ave.model.host import Host, HostState
 from ave.model.vm import VMState
 from ave.model.work import Fact
-from drivers.sim.facts import Powered, Resumed, Started
+from drivers.sim.facts import Gone, Powered, Resumed, Started
 from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
@@ -260,6 +260,21 @@ def test_a_user_or_the_loss_of_a_host_may_bring_a_vm_back(history: History) -> N
     history.wait(BACK_SECONDS + 1)
     rescued(history, "host-3", epoch=3)
     assert history.armed == 4
+
+
+@of(PreferOnlyRanks)
+@pytest.mark.parametrize("operation", ["vm.restart", "ha.rescue"])
+def test_what_its_user_ended_may_be_started_where_it_was_before(history: History, operation: str) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    rescued(history, "host-2", epoch=2)
+    history.put(job("j", W.WAITING, operation=operation), Lock(id="vm/web", job="j"))
+    history.saw(Gone("web", "host-2", 2))
+    if operation == "vm.restart":
+        rescued(history, "host-1", epoch=3)
+        assert history.armed == 2
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            rescued(history, "host-1", epoch=3)
 
 
 # H1, whose promise ends where the rules leave no room

@@ -1,0 +1,191 @@
+"""One scenario by seed: a cluster, what runs on it, what its users ask for, and what befalls it. Pure: a seed and tables in,
+text out.
+
+First the *safety phase*, with faults that overlap and users who go on; then the *liveness phase*: every fault has ended, and
+what is promised must come true before the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ave.ha.timing import PROFILES
+from sim.chance import Source, below, choice, exponential, happens, stream, uniform
+from sim.explore.calamity import Rows, faults
+from sim.explore.values import Names, given, names_of, seconds
+from sim.scenario.catalogue import ActionKind
+from sim.scenario.model import host_name
+from sim.scenario.schema import API_VERSION
+from sim.scenario.write import write
+
+BOOT_SECONDS = 100.0  # a host that was off is up again
+SETTLE_SECONDS = 300.0
+LIVENESS_SECONDS = BOOT_SECONDS + SETTLE_SECONDS
+LEAST_HOURS = 0.25
+QUIET_SECONDS = 20.0  # at the begin, until everybody has a role
+FEWEST_HOSTS, MOST_HOSTS = 3, 12
+HOST_GIB = (32, 64, 128)
+VM_GIB = (1, 2, 4)
+FULL = 0.5  # at most so much of the memory is taken at time 0
+RUSH_RATIO = 0.5
+RUSH_LASTS_SECONDS = 120.0
+STOPS = ("vm.poweroff", "vm.shutdown")
+ASKED_EVERY_SECONDS = 120.0
+FLEETS = ("web", "db", "ci", "batch")
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What to draw from. ``faults`` are the rows of the table that may strike."""
+
+    faults: Rows
+    actions: tuple[ActionKind, ...]
+    hours: float = 2.0
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    hosts: tuple[str, ...]
+    masters: int
+    gib: int
+    zones: dict[str, int]
+
+
+def draw(seed: int, wish: Wish) -> str:
+    """The text of a scenario file."""
+    source = stream(seed, "explore/cluster")
+    size = FEWEST_HOSTS + int((MOST_HOSTS + 1 - FEWEST_HOSTS) * source.random() ** 2)  # few large ones: they cost more
+    zones = _zones(source, size)
+    gib, pinning = choice(source, HOST_GIB), happens(source, 0.3)
+    masters = 5 if size >= 5 and happens(source, 0.4) else 3
+    cluster = Cluster(tuple(host_name(n, size) for n in range(1, size + 1)), masters, gib, zones)
+    profile = choice(source, tuple(PROFILES)) if happens(source, 0.3) else "seed"
+    groups, fleets = _workload(stream(seed, "explore/workload"), cluster, pinning)
+    topology: dict[str, Any] = {"hosts": size, "cpu": 32, "memory": f"{gib}GiB", "masters": masters}
+    if pinning:
+        topology["exclusiveCpus"] = 8
+    if zones:
+        topology["zones"] = zones
+        if happens(source, 0.5):
+            topology["primary"] = next(iter(zones))
+    duration = wish.hours * 3600.0
+    until = duration - LIVENESS_SECONDS
+    names = names_of(cluster.hosts, tuple(zones), tuple(fleet["fleet"] for fleet in fleets), ("vm-net",))
+    asked = _actions(stream(seed, "explore/actions"), wish.actions, names, until)
+    moments = [at for at, _ in asked]
+    rushes, rushed = _rushes(stream(seed, "explore/rushes"), wish.actions, until)
+    span = (QUIET_SECONDS, until)
+    source = stream(seed, "explore/faults")
+    possible = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
+    struck = faults(source, possible, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
+    timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
+    spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "topology": topology, "groups": groups}
+    metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
+    spec |= {"workload": fleets, "timeline": timeline}
+    return write({"apiVersion": API_VERSION, "kind": "Scenario", "metadata": metadata, "spec": spec})
+
+
+def _zones(source: Source, size: int) -> dict[str, int]:
+    if size < 4 or not happens(source, 0.35):
+        return {}
+    first = 1 + below(source, size - 1)
+    return {"a": first, "b": size - first}
+
+
+def _workload(source: Source, cluster: Cluster, pinning: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Placement groups and fleets. Those of time 0 fit, whatever is drawn: else nothing would be played."""
+    groups: list[dict[str, Any]] = []
+    fleets: list[dict[str, Any]] = []
+    size = len(cluster.hosts)
+    left = int(FULL * size * (cluster.gib - 8))
+    for name in FLEETS[: 1 + below(source, len(FLEETS))]:
+        gib = choice(source, VM_GIB)
+        fleet: dict[str, Any] = {"fleet": name, "count": 1, "vcpu": 1 + below(source, 3), "memory": f"{gib}GiB"}
+        fleet["ha"] = happens(source, 0.8)
+        fleet["priority"] = choice(source, ("high", "medium", "low"))
+        comes = name == "ci" or happens(source, 0.15)
+        most = max(1, min(left // gib, size * 3))
+        if not comes and happens(source, 0.5):
+            most = min(most, max(2, size // 2))
+            groups.append(_group(source, cluster, name))
+            fleet["groups"] = [groups[-1]["name"]]
+        if pinning and not comes and happens(source, 0.5):
+            most = min(most, size)
+            fleet["pinned"] = True
+        fleet["count"] = 1 + below(source, most)
+        if comes:
+            rate = 5 + below(source, 40)
+            fleet["arrive"] = {"dist": "poisson", "rate": f"{rate}/h", "batch": 1 + below(source, 4)}
+            fleet["life"] = _life(source)
+        else:
+            left -= fleet["count"] * gib
+        fleets.append(fleet)
+    return groups, fleets
+
+
+def _group(source: Source, cluster: Cluster, fleet: str) -> dict[str, Any]:
+    """Must rules only where every VM of a fleet of half as many as hosts can keep them."""
+    rules = ["prefer-different-hosts", "prefer-same-host", "prefer-hosts", "must-different-hosts", "must-not-hosts"]
+    rule = choice(source, [*rules, "prefer-zone"] if cluster.zones else rules)
+    group: dict[str, Any] = {"name": f"{fleet}-rule", "rule": rule}
+    if rule.endswith("zone"):
+        group["zone"] = choice(source, tuple(cluster.zones))
+    elif rule in ("prefer-hosts", "must-not-hosts"):
+        group["hosts"] = [choice(source, cluster.hosts)]
+    return group
+
+
+def _life(source: Source) -> dict[str, Any]:
+    median = uniform(source, 60.0, 1800.0)
+    drawn = below(source, 3)
+    if drawn == 0:
+        return {"dist": "fixed", "value": seconds(median)}
+    if drawn == 1:
+        return {"dist": "exponential", "mean": seconds(median)}
+    return {"dist": "lognormal", "median": seconds(median), "sigma": 0.8}
+
+
+def _actions(
+    source: Source, kinds: tuple[ActionKind, ...], names: Names, until: float
+) -> list[tuple[float, dict[str, Any]]]:
+    """What users ask for, at independent moments; now and then several at once."""
+    asked = []
+    at = QUIET_SECONDS
+    while kinds:
+        at += 0.1 if happens(source, 0.2) else exponential(source, ASKED_EVERY_SECONDS)
+        if at >= until:
+            break
+        kind = choice(source, kinds)
+        entry: dict[str, Any] = {"at": seconds(at), "action": kind.name}
+        if kind.target == "vm":
+            entry["target"] = aimed_at_vms(source, names["fleet"])
+        elif kind.target in ("host", "hosts"):
+            entry["target"] = choice(source, names["host"]) if happens(source, 0.5) else {"mode": "one"}
+        asked.append((at, entry | given(source, kind.parameters, names)))
+    return asked
+
+
+def _rushes(
+    source: Source, kinds: tuple[ActionKind, ...], until: float
+) -> tuple[list[float], list[tuple[float, dict[str, Any]]]]:
+    """Now and then more is asked for at once than hosts have hands, and VMs are to be stopped in the midst of it."""
+    known = [kind.name for kind in kinds]
+    if not happens(source, RUSH_RATIO) or not all(name in known for name in ("volume.create", *STOPS)):
+        return [], []
+    at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
+    volumes = {"name": "rush", "count": 250 + below(source, 150), "size": 1}
+    entries: list[tuple[float, dict[str, Any]]] = [(at, {"at": seconds(at), "action": "volume.create", **volumes})]
+    for number in range(1, 6):
+        then = at + 0.4 * number
+        target = {"mode": "fixed", "value": 2 + below(source, 3)}
+        entries.append((then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}))
+    return [at], entries
+
+
+def aimed_at_vms(source: Source, fleets: tuple[str, ...]) -> dict[str, Any]:
+    """A few: who deletes half of them at once leaves nothing to watch."""
+    drawn = source.random()
+    target: dict[str, Any] = {"mode": "one"} if drawn < 0.6 else {"mode": "fixed", "value": 2 + below(source, 3)}
+    if happens(source, 0.3):
+        target = {"mode": "one", "fleet": choice(source, fleets)}
+    return target
