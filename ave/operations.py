@@ -152,6 +152,7 @@ class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     vms: tuple[str, ...]
+    here: bool = False  # on that very host, which is well
 
 
 class JobType(StrEnum):

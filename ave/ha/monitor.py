@@ -130,19 +130,20 @@ class Monitor:
             lost = sorted(lost_vms(mirror, host), key=lambda vm: (PRIORITIES.index(vm.priority), vm.id))
             due = [vm for vm in lost if self._tries.get(vm.id, (0, now))[1] <= now]
             if due:
-                await self._submit(host, due, now)
+                crashed = [vm for vm in due if _crashed(vm, host) and vm.id not in self._tries]
+                await self._submit(host, crashed or due, now, here=bool(crashed))
                 return
             if not lost and host.state is HostState.FENCED and self._role is not None:
                 recovered = move(host, HostState.RECOVERED, "nothing of it is left to rescue")
                 await self._ports.store.commit(Replace(recovered), still_held(self._role))
         self._tries = {id: t for id, t in self._tries.items() if id in mirror.vms}
 
-    async def _submit(self, host: Host, vms: Iterable[VM], now: float) -> None:
+    async def _submit(self, host: Host, vms: Iterable[VM], now: float, *, here: bool) -> None:
         names = tuple(vm.id for vm in vms)
         for name in names:
             attempts = self._tries.get(name, (0, 0.0))[0] + 1
             self._tries[name] = (attempts, now + _pause(attempts))
-        request = RescueVMs(host=host.id, vms=names)
+        request = RescueVMs(host=host.id, vms=names, here=here)
         self._job = await submit(
             self._ports,
             self._crew,
@@ -172,6 +173,11 @@ def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
         vm.id for vm in found if vm.state is VMState.UNKNOWN and not (vm.ha and vm.on) and vm.id not in mirror.stale
     ]
     return [vm for vm in found if vm.state in LOST and vm.id not in settled]
+
+
+def _crashed(vm: VM, host: Host) -> bool:
+    """Did it end where all else goes on? Then it is first tried there."""
+    return host.state is HostState.ONLINE and vm.state is VMState.UNKNOWN and not vm.host_epoch
 
 
 def _pause(attempts: int) -> float:
