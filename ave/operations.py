@@ -215,6 +215,20 @@ OPERATIONS = {
         Operation(
             "ha.rescue", RescueVMs, "start the VMs of a dead host elsewhere", by_user=False, urgency=Urgency.RESCUE
         ),
+        Operation(
+            "ha.evacuate",
+            NameHosts,
+            "let VMs leave hosts that should not run them for long",
+            by_user=False,
+            type=JobType.ONE_TIME,
+        ),
+        Operation(
+            "ha.displace",
+            NameVMs,
+            "force VMs off where they are; they are rescued elsewhere",
+            by_user=False,
+            urgency=Urgency.STOP,
+        ),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),
         _scheduled("jobs.recover", Nothing, "the net below the continuous sweeps: nothing in the Job Center is stuck"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ave.groups import describe as group_describe
 from ave.groups import switch as group_switch
 from ave.groups.repair import REPAIR
+from ave.ha.evacuate import DISPLACE_VERB, EVACUATE_VERB
 from ave.ha.rescue import RESCUE
 from ave.hosts.enter import ENTER
 from ave.hosts.leave import EXIT
@@ -44,6 +45,8 @@ VERBS: Mapping[str, Verb] = {
         MIGRATE,
         DELETE,
         RESCUE,
+        EVACUATE_VERB,
+        DISPLACE_VERB,
         volume_create.CREATE,
         volume_grow.GROW,
         volume_delete.DELETE,
