@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ha.evacuate import EVACUATE
 from ave.ha.rescue import LOST
 from ave.ha.timing import TICK_SECONDS, Timing
 from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
@@ -135,7 +134,7 @@ class Monitor:
             known = await self._ports.store.get(Work, job) if job else None
             if known is None or known.state in ENDED:
                 asked = NameHosts(hosts=(host.id,))
-                job = await submit(self._ports, self._crew, EVACUATE, asked, flag=f"leave {host.id}")
+                job = await submit(self._ports, self._crew, "ha.evacuate", asked, flag=f"leave {host.id}")
             self._leaving[host.id] = (job, now + EVACUATE_SECONDS)
 
     async def _rescue(self, mirror: Mirror) -> None:

@@ -15,9 +15,8 @@ from ave.model.vm import VM, VMState
 from ave.model.work import OnConflict, Result, Step, Work
 from ave.operations import NameHosts, NameVMs
 from ave.ports.together import Ports
-from ave.vms.steps import read, require_here, sort_by_state, stamp, stopped
 
-EVACUATE, DISPLACE = "ha.evacuate", "ha.displace"
+EVACUATE, DISPLACE = "ha.evacuate", "ha.displace"  # the latter: ave.vms.displace
 LOOK_SECONDS = 2.0
 TRIES = 2  # per VM: the target may be lost once
 LIMIT_SECONDS = 4 * 3600.0
@@ -68,32 +67,10 @@ async def _go_on(ports: Ports, task: Work, moves: Moves) -> bool:
     return bool(left)
 
 
-def split_displace(request: NameVMs, found: Found) -> Split:
-    able, refused = sort_by_state(found.of(VM), request.vms, "displace", VMState.RUNNING)
-    steps = {f"displace/{vm.id}": Step(function=DISPLACE, resource=vm.id, host=vm.host) for vm in able}
-    return Split(steps=steps, results=refused)
-
-
-async def displace(ports: Ports, task: Work) -> None:
-    """Force it off here, for certain; that it is wanted on stays so, and the VM Monitor finds it another host."""
-    vm = await read(ports, task)
-    if vm.state is not VMState.RUNNING:
-        return  # an earlier attempt has recorded it
-    require_here(ports, vm)
-    await ports.hypervisor.destroy(vm.id, stamp(task, vm.epoch))
-    await stopped(ports, task, vm, f"stopped: {ports.host} has to be left, and no host takes it alive")
-
-
-EVACUATE_VERB = Verb(
+EVACUATE_HOSTS = Verb(
     operation=EVACUATE,
     resources=lambda request: (),
     split=split,
     tasks={EVACUATE: TaskKind(function=evacuate, seconds=LIMIT_SECONDS)},
     also=lambda request: each(Host, request.hosts),
-)
-DISPLACE_VERB = Verb(
-    operation=DISPLACE,
-    resources=lambda request: each(VM, request.vms),
-    split=split_displace,
-    tasks={DISPLACE: TaskKind(function=displace, seconds=60.0, tries=12)},
 )
