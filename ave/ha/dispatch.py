@@ -53,7 +53,11 @@ class Dispatch:
                 await self._ports.store.commit(Replace(recovered), still_held(self._role))
         self._attempts.keep(vm.id for vm in lost)
         due = [vm for vm in lost if self._attempts.due(vm.id, now, mirror.freed)]
-        if due and more and self._may_gather(now):
+        crashed = [vm for vm in due if _crashed(vm, mirror) and self._attempts.none(vm.id)]
+        if crashed:
+            self._looked_at = -1
+            await self._submit([vm for vm in crashed if vm.host == crashed[0].host], now, mirror.freed, here=True)
+        elif due and more and self._may_gather(now):
             self._looked_at = -1
         elif due:
             self._gathers = None
@@ -72,7 +76,7 @@ class Dispatch:
             self._attempts.placeless((vm for vm, fact in job.plan.facts.items() if fact.refusal), self._freed)
         return True
 
-    async def _submit(self, vms: Sequence[VM], now: float, freed: int) -> None:
+    async def _submit(self, vms: Sequence[VM], now: float, freed: int, *, here: bool = False) -> None:
         names = tuple(vm.id for vm in vms)
         self._attempts.begin(names, now)
         hosts = tuple(dict.fromkeys(vm.host for vm in vms))
@@ -81,7 +85,7 @@ class Dispatch:
             self._ports,
             self._crew,
             "ha.rescue",
-            RescueVMs(hosts=hosts, vms=names),
+            RescueVMs(hosts=hosts, vms=names, here=here),
             flag=QUEUE,
             on_conflict=OnConflict.SKIP,
             lane=self._ports.host,  # alive, while another may be the next one lost
@@ -106,6 +110,11 @@ def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
         vm.id for vm in found if vm.state is VMState.UNKNOWN and not (vm.ha and vm.on) and vm.id not in mirror.stale
     ]
     return [vm for vm in found if vm.state in LOST and vm.id not in settled]
+
+
+def _crashed(vm: VM, mirror: Mirror) -> bool:
+    """Did it end where all else goes on? Then it is first tried there."""
+    return mirror.hosts[vm.host].state is HostState.ONLINE and vm.state is VMState.UNKNOWN and not vm.host_epoch
 
 
 def _most_urgent_first(vm: VM) -> tuple[int, str]:

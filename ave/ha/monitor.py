@@ -7,15 +7,17 @@ from typing import NamedTuple
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ha.brake import Brake
 from ave.ha.dispatch import GATHER_SECONDS, Dispatch
+from ave.ha.evacuation import Evacuation
 from ave.ha.flapping import Standing
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
-from ave.ha.verdict import Silence, Verdict, judge
+from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.worker import BEAT_SECONDS
 from ave.model.cluster import Handler, Lock, Role, lock_name
 from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
+from ave.ports.block import Lease
 from ave.ports.store import Check, Conflict, Replace
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
@@ -31,6 +33,7 @@ class Office(NamedTuple):
     mirror: Mirror
     dispatch: Dispatch
     holding: Holding
+    evacuation: Evacuation
 
 
 class Monitor:
@@ -39,6 +42,7 @@ class Monitor:
         self._leadership = leadership
         self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
+        self._signs = Signs(gap=3 * BEAT_SECONDS)
         self._brake = Brake(ports.host, timing)
         self._standing = Standing()
         self._office: Office | None = None
@@ -55,7 +59,7 @@ class Monitor:
                 continue  # only the meta leader's host is told; whoever begins to lead begins to count
             try:
                 asked = runtime.now()
-                leases = [(lease.host, lease.counter, lease.revoked) for lease in await self._ports.block.leases()]
+                leases = await self._ports.block.leases()
                 self._leases.look(asked, runtime.now(), leases)
             except Unavailable:
                 pass  # not watching: the gap will be seen
@@ -67,24 +71,29 @@ class Monitor:
             if role is None or mirror is None:
                 continue
             if self._office is None or self._office.role is not role:
-                dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
-                self._office = Office(role, mirror, dispatch, holding)
+                self._office = self._take_office(role, mirror)
             try:
                 await self._judge(self._office)
                 await self._office.dispatch.go_on(mirror, self._brake.expects(GATHER_SECONDS, self._leases))
                 await self._trust(role, mirror)
                 await self._reopen(role, mirror)
+                await self._office.evacuation.go_on(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
+
+    def _take_office(self, role: Role, mirror: Mirror) -> Office:
+        dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
+        return Office(role, mirror, dispatch, holding, Evacuation(self._ports, self._crew))
 
     async def _judge(self, office: Office) -> None:
         mirror = office.mirror
         if self._ports.runtime.now() - self._beats_read >= BEAT_SECONDS:
             await self._read_beats()
-        verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+        self._signs.look(self._ports.runtime.now(), mirror.reports.values())
+        verdicts = self._verdicts(mirror)
         if any(verdict.state is HostState.UNMANAGED for verdict in verdicts):
             await self._read_beats()  # a host that has just come back beats again: look before saying that it is silent
-            verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+            verdicts = self._verdicts(mirror)
         held = self._held(mirror, verdicts)
         for verdict in verdicts:
             if verdict.host not in held:
@@ -96,11 +105,15 @@ class Monitor:
         self._brake.look(self._ports.runtime.now(), mirror.hosts, self._leases, self._beats)
         return [verdict.host for verdict in verdicts if verdict.silence_alone and self._brake.holds(verdict.host)]
 
+    def _verdicts(self, mirror: Mirror) -> list[Verdict]:
+        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs)
+        return judge(mirror.hosts, evidence, self._timing)
+
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
         asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
-        self._beats.look(asked, runtime.now(), [(handler.id, handler.beat, False) for handler in handlers])
+        self._beats.look(asked, runtime.now(), [Lease(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, office: Office, host: Host, verdict: Verdict) -> None:
         """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""

@@ -43,7 +43,8 @@ def split(request: RescueVMs, found: Found) -> Split:
             results[name] = Result(True, "not to be started")
     if not rescued:
         return Split(results=results, writes=tuple(writes))
-    placing = Placing(vms=tuple(vm.id for vm in rescued), purpose=Purpose.RESCUE, by_priority=True)
+    only = request.hosts[0] if request.here else ""
+    placing = Placing(vms=tuple(vm.id for vm in rescued), purpose=Purpose.RESCUE, by_priority=True, host=only)
     steps: dict[str, Step] = {PLACE: place_step(placing)}
     steps |= {f"start/{vm.id}": _start(vm) for vm in rescued}
     return Split(steps=steps, results=results, writes=tuple(writes), pace=PACE)

@@ -36,6 +36,10 @@ class Attempts:
             if (last := self._last.get(vm)) is not None:
                 self._last[vm] = msgspec.structs.replace(last, room=room)
 
+    def none(self, vm: str) -> bool:
+        """Has it not been tried yet?"""
+        return vm not in self._last
+
     def due(self, vm: str, now: float, room: int) -> bool:
         last = self._last.get(vm)
         if last is None:

@@ -50,11 +50,11 @@ class _Volume:
 
 
 class _Lease:
-    __slots__ = ("boot", "counter", "renewed_at", "revoked")
+    __slots__ = ("boot", "counter", "renewed_at", "revoked", "sent_at", "turn")
 
     def __init__(self, boot: str, now: float) -> None:
-        self.boot, self.counter, self.revoked = boot, 0, False
-        self.renewed_at = now  # true time, for the oracle alone
+        self.boot, self.counter, self.turn, self.revoked = boot, 0, 1, False
+        self.renewed_at = self.sent_at = now  # true time, for the oracle alone; the latter of what was answered
 
 
 class Storage:
@@ -319,30 +319,36 @@ class SimBlock:
         await self._meta()
         lease = self._storage.leases.get(host)
         if lease is None or lease.boot != boot or lease.revoked:
-            counter = lease.counter + 1 if lease else 0
-            lease = self._storage.leases[host] = _Lease(boot, self._runtime.world.now)
-            lease.counter = counter  # never goes back, or a watcher would take a new lease for an old silence
+            old, lease = lease, _Lease(boot, self._runtime.world.now)
+            if old is not None:  # neither goes back, or a watcher would take a new lease for an old silence
+                lease.counter, lease.turn = old.counter + 1, old.turn + 1
+            self._storage.leases[host] = lease
             self._storage.witness(Joined(host, boot))
         await self._answer()
 
-    async def renew(self, host: str, boot: str) -> Grant:
+    async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
+        sent = self._runtime.world.now
         await self._meta()
         lease = self._storage.leases.get(host)
         held = lease is not None and lease.boot == boot and not lease.revoked
         grant = Grant(self._storage.leader or "", self._storage.term)
         if held and lease is not None:
             lease.counter += 1
+            lease.turn += anew
             lease.renewed_at = self._runtime.world.now
+            grant = Grant(grant.leader, grant.term, lease.turn)
         await self._answer()
-        if not held:
+        if not held or lease is None:
             raise Refused(f"the storage lease of {host} was revoked")
+        lease.sent_at = sent
         return grant
 
     async def leases(self) -> tuple[Lease, ...]:
         await self._meta()
         if self._storage.leader != self._host:
             raise Unavailable("this host does not lead the storage's meta service")
-        return tuple(Lease(host, lease.counter, lease.revoked) for host, lease in self._storage.leases.items())
+        leases = self._storage.leases.items()
+        return tuple(Lease(host, lease.counter, lease.revoked, lease.turn) for host, lease in leases)
 
     async def revoke(self, host: str, counter: int) -> None:
         await self._meta()

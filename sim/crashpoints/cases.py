@@ -10,6 +10,7 @@ import msgspec
 from ave.model.alarm import Alarm
 from ave.model.cluster import Key
 from ave.model.group import Rule
+from ave.model.host import Host, HostState
 from ave.model.states import born, move
 from ave.model.work import LEAD, Work, WorkState
 from ave.operations import (
@@ -34,7 +35,7 @@ from ave.operations import (
     ShutdownVMs,
     StartVMs,
 )
-from ave.ports.store import Insert
+from ave.ports.store import Insert, Replace
 from sim.cluster import SimCluster
 
 LONG_AGO = -40 * 86400.0  # store time: longer ago than anything is kept
@@ -108,6 +109,14 @@ def _other_memory(cluster: SimCluster) -> None:
 
 def _last_host_is_lost(cluster: SimCluster) -> None:
     list(cluster.machines.values())[-1].power_off()
+
+
+def _last_host_is_read_only(cluster: SimCluster) -> None:
+    """And has been for so long that it is judged so."""
+    machine = list(cluster.machines.values())[-1]
+    machine.read_only = True
+    judged = move(cluster.store.ledger.get(Host, machine.name), HostState.READ_ONLY, "its file system takes no writes")
+    cluster.store.ledger.commit([Replace(judged)], cluster.world.now)
 
 
 def _long_ago(cluster: SimCluster) -> None:
@@ -291,6 +300,12 @@ CASES: tuple[Case, ...] = (
         vms=8,
         arrange=_last_host_is_lost,
         outcomes=(WorkState.DONE, WorkState.FAILED),  # and tried again
+    ),
+    Case(operation="ha.evacuate", phrase="of a VM", hosts=4, vms=4, arrange=_last_host_is_read_only),
+    Case(
+        operation="ha.displace",
+        phrase="two VMs, which are rescued",
+        about=(Ask(operation="ha.displace", request=NameVMs(vms=TWO)),),
     ),
     Case(operation="vm.synchronise", phrase="a cycle", due=30.0),
     Case(operation="host.report", phrase="a cycle; its hosts have more memory", due=300.0, arrange=_other_memory),

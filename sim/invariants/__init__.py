@@ -45,6 +45,7 @@ from sim.invariants.s5_acknowledged_stays import AcknowledgedStays
 from sim.invariants.s10_nothing_in_use_deleted import NothingInUseDeleted
 from sim.invariants.s12_attached_where_it_runs import AttachedWhereItRuns
 from sim.invariants.shape import Invariant, Stage
+from sim.invariants.t1_stopped_in_time import StoppedInTime
 
 __all__ = ["TABLE", "Invariant", "Stage"]
 
@@ -53,6 +54,7 @@ TABLE: tuple[type[Invariant], ...] = (
     OneRunner,
     EpochsGrow,
     FencedFirst,
+    StoppedInTime,
     AcknowledgedStays,
     NothingInUseDeleted,
     AttachedWhereItRuns,

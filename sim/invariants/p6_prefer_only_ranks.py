@@ -32,8 +32,8 @@ class PreferOnlyRanks:
         self._fit: dict[str, dict[str, dict[str, None]]] = {}  # place task -> VM -> hosts that fitted all the time
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it runs, and since when
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
-        self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
         self._epochs: dict[str, int] = {}  # VM -> the newest in which it ran
+        self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
         self._lost: dict[str, float] = {}  # host -> when something last befell it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:

@@ -74,8 +74,8 @@ class SimLab:
     def close(self) -> None:
         self.world.close()
 
-    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
-        call = getattr(self._ports[host][port], verb)(*given)
+    def call(self, host: str, port: int, verb: str, *given: Any, **named: Any) -> Any:
+        call = getattr(self._ports[host][port], verb)(*given, **named)
         return self.finish(self.world, self.runtimes[host].spawn(call, name=verb))
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
@@ -136,9 +136,9 @@ class ProcessLab:
             power_off(self.root, host)
         assert self.guests() == [], "a VM has outlived its host"
 
-    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
+    def call(self, host: str, port: int, verb: str, *given: Any, **named: Any) -> Any:
         there = self._ports[host]
-        return self.run(getattr((there.hypervisor, there.block)[port], verb)(*given))
+        return self.run(getattr((there.hypervisor, there.block)[port], verb)(*given, **named))
 
     def run(self, call: Any, limit: float = 30.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))

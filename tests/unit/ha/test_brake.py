@@ -6,6 +6,7 @@ from ave.ha.brake import WINDOW_SECONDS, Brake, many
 from ave.ha.timing import PROFILES, SUSPECT_SECONDS
 from ave.ha.verdict import Silence
 from ave.model.host import Host, HostState
+from ave.ports.block import Lease
 
 SEED = PROFILES["seed"]
 
@@ -35,7 +36,7 @@ class Looks:
     def advance(self, seconds: int) -> None:
         for _ in range(seconds):
             self.now += 1.0
-            seen = [(name, self.silent.get(name, int(self.now)), name in self.revoked) for name in self._names]
+            seen = [Lease(name, self.silent.get(name, int(self.now)), name in self.revoked) for name in self._names]
             self.silence.look(self.now, self.now, seen)
 
 

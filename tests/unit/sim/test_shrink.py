@@ -97,8 +97,8 @@ def test_a_scenario_in_which_nothing_breaks_is_refused() -> None:
 def test_a_planted_bug_is_cut_down_to_five_faults_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """The leader revokes a lease after 20 s, while its host may run VMs for 60."""
 
-    def hasty(hosts: Any, leases: Any, beats: Any, times: timing.Timing) -> Any:
-        return judge(hosts, leases, beats, msgspec.structs.replace(times, verdict=20.0))
+    def hasty(hosts: Any, evidence: Any, times: timing.Timing) -> Any:
+        return judge(hosts, evidence, msgspec.structs.replace(times, verdict=20.0))
 
     monkeypatch.setattr(monitor, "judge", hasty)
     left = shrink(drawn(2), once, most_tries=120)
