@@ -16,15 +16,17 @@ OTHERS = tuple(host_name(number, HOSTS) for number in range(2, HOSTS + 1))
 WORKERS = OTHERS[MASTERS - 1 :]  # beside a lost master, one of them can be lost and the quorum remains
 FIRST_SECONDS = (60.0, 90.0)  # when the first thing happens: anywhere between two looks, renewals and commits
 
+VMS = 10  # whose processes die in one run
+
 Strike = Callable[[Source, Timing], tuple[Event, ...]]
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A host, or a service, that does not come back by itself, or not as it was."""
+    """What does not pass by itself. ``per_year``: how often it befalls a host; or a service, or a VM, if it says so."""
 
     name: str
     what: str
-    per_host_year: float
+    per_year: float
     source: str
     strike: Strike
 
@@ -56,6 +58,11 @@ def _host(fault: str, lasts: float | None = None, hosts: tuple[str, ...] = OTHER
 
 def _service(fault: str) -> Strike:
     return lambda source, timing: (event(fault, uniform(source, *FIRST_SECONDS)),)
+
+
+def _vms(source: Source, timing: Timing) -> tuple[Event, ...]:
+    at = uniform(source, *FIRST_SECONDS)
+    return (Event(at=at, kind="fault", name="vm-crash", target=Target(mode="fixed", value=VMS)),)
 
 
 def _leader(source: Source, timing: Timing) -> tuple[Event, ...]:
@@ -116,6 +123,7 @@ FAILURES = (
         "guess",
         _with_leader,
     ),
+    Failure("VM process dies", "kill -9 of a VM's process, on a host that is well", 0.05, "guess: per VM", _vms),
     Failure("store failover", "the store's primary steps down; all VMs", 1.0, "guess", _service("store-failover")),
     Failure("storage failover", "the storage's meta leader dies; all VMs", 1.0, "guess", _service("storage-failover")),
     Failure(

@@ -20,11 +20,12 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct):
-    """A fault that may stop VMs of this host, and the VMs that ran there; of no host: one that may stop nobody's."""
+    """A fault, and the VMs that it may stop: those that ran on this host, or single ones. If it harms nobody: all there are."""
 
     what: str
     host: str
     at: float
+    harms: bool
     gaps: dict[str, list[tuple[float, float]]]  # by VM: from when to when nothing of it ran
     fenced: bool = False  # its storage lease was revoked because of it
 
@@ -70,13 +71,17 @@ class Watch:
     def _disturbed(self, fact: Disturbed) -> None:
         if fact.over:
             return
-        for host in fact.harms or ("",):
-            vms = [vm for vm, domains in self._running.items() if not host or host in domains.values()]
-            hit = Hit(fact.what, host, self._now(), {vm: [] for vm in vms})
-            for vm in vms:
-                if host or not self._met.get(vm, hit).host:  # what may stop nobody takes no standstill from what may
-                    self._met[vm] = hit
-            self.hits.append(hit)
+        for host in fact.harms:
+            on = [vm for vm, domains in self._running.items() if host in domains.values()]
+            self._hit(Hit(fact.what, host, self._now(), True, {vm: [] for vm in on}))
+        if not fact.harms:
+            self._hit(Hit(fact.what, "", self._now(), bool(fact.vms), {vm: [] for vm in fact.vms or self._running}))
+
+    def _hit(self, hit: Hit) -> None:
+        self.hits.append(hit)
+        for vm in hit.gaps:
+            if hit.harms or vm not in self._met:  # what harms nobody takes no standstill from what does
+                self._met[vm] = hit
 
     def _started(self, fact: Started) -> None:
         if not fact.incoming:

@@ -46,7 +46,7 @@ class Downtime(msgspec.Struct, frozen=True):
 class OfFailure(msgspec.Struct, frozen=True):
     name: str
     what: str
-    per_host_year: float
+    per_year: float
     runs: int
     downtime: Downtime
     curve: tuple[float, ...]  # the percentiles from 1 to 100
@@ -102,8 +102,8 @@ def budget_of(timing: Timing, trials: Iterable[Trial]) -> Budget:
         start_p99=_start_p99(by_cause),
         start_promised=timing.verdict + PROMISE_SECONDS,
         false_fences_per_host_year=round(math.fsum(each.fences_per_host_year for each in blips), 6),
-        failure_minutes_per_vm_year=_minutes(failures),
-        blip_minutes_per_vm_year=_minutes(blips),
+        failure_minutes_per_vm_year=_minutes((each.per_year, each.downtime) for each in failures),
+        blip_minutes_per_vm_year=_minutes((each.per_host_year, each.downtime) for each in blips),
         innocents=sum(trial.innocents for trial in every),
         broken=tuple(f"{each.task.cause}, seed {each.task.seed}: {each.broken}" for each in every if each.broken),
         failures=tuple(failures),
@@ -127,7 +127,7 @@ def _of_failure(failure: Failure, trials: list[Trial]) -> OfFailure:
     return OfFailure(
         name=failure.name,
         what=failure.what,
-        per_host_year=failure.per_host_year,
+        per_year=failure.per_year,
         runs=len(trials),
         downtime=Downtime.of(samples),
         curve=curve,
@@ -141,9 +141,9 @@ def _of_blip(blip: Blip, found: list[Blipped]) -> OfBlip:
     return OfBlip(blip.name, blip.fault, blip.per_host_year, len(found), fenced, rate, Downtime.of(samples))
 
 
-def _minutes(costs: Sequence[OfFailure | OfBlip]) -> float:
+def _minutes(costs: Iterable[tuple[float, Downtime]]) -> float:
     """What a VM must expect in a year: it shares what befalls its host."""
-    return round(math.fsum(each.per_host_year * each.downtime.mean for each in costs) / 60, 4)
+    return round(math.fsum(per_year * downtime.mean for per_year, downtime in costs) / 60, 4)
 
 
 def _percentile(sample: Sequence[float], share: float) -> float:

@@ -33,7 +33,8 @@ READING = f"""\
 - **start p99**: any host loses power with {VMS_OF_A_HOST} VMs. In one of {HOSTS} cases it is the one that leads, whose
   successor begins to watch anew. 99 of 100 VMs were started no later after the loss. Promised: verdict + {PROMISE_SECONDS:g} s.
 - **false fences**: hosts fenced, per host and year, by something that would have passed by itself. A blip that ends before the
-  verdict stops VMs for a while at most; a longer one costs a rescue.
+  verdict stops VMs for a while at most; a longer one costs a rescue. The verdict comes sooner on a host that has lost only its
+  storage: it says itself that its VMs stand still.
 - **down**: minutes that a VM must expect per year, the sum over all causes of how often × the mean. A year has 525,600.
 - **Downtime**: from the moment when a VM's vCPUs stop until its next domain runs, looked up in the simulated world. QEMU's own
   start ({physics.BOOT_SECONDS[0]:g} to {physics.BOOT_SECONDS[1]:g} s) and what the guest needs to boot come on top.
@@ -119,16 +120,16 @@ def _assumptions(report: Report) -> Sequence[str]:
         "after the last. A failure befalls a host that does not lead, if it does not say so. Nothing befalls many hosts at "
         "once: a switch that takes its rack along is not in here. Every profile sees the same moments, hosts and lengths. How "
         "long the parts of the cluster take is in `drivers/sim/physics.py`, with sources.",
-        "**How often things happen is mostly guessed.** The rates weigh the sums in the first table, and change nothing else. "
-        "Put your own into `sim/budget/causes.py`.",
+        "**How often things happen is mostly guessed**: times a year, to one host. The rates weigh the sums in the first "
+        "table, and change nothing else. Put your own into `sim/budget/causes.py`.",
         table(
-            ("failure", "what", "per host and year", "source"),
-            [(each.name, each.what, f"{each.per_host_year:g}", each.source) for each in FAILURES],
+            ("failure", "what", "a year", "source"),
+            [(each.name, each.what, f"{each.per_year:g}", each.source) for each in FAILURES],
         ),
         "The lengths of blips are given by points of their distribution, with straight lines between them. Of each kind as "
         "many are played as there are seeds, their lengths spread evenly over the distribution.",
         table(
-            ("blip", "fault", "per host and year", "lengths", "source"),
+            ("blip", "fault", "a year", "lengths", "source"),
             [(each.name, f"`{each.fault}`", f"{each.per_host_year:g}", _lengths(each), each.source) for each in BLIPS],
         ),
     )

@@ -73,7 +73,7 @@ def play(task: Task, stop: Callable[[], bool] = interrupted) -> Trial:
     if task.cause == BLIP:
         blips = _blipped(timeline, watch.hits, missing)
         return Trial(task, blips=blips, innocents=len(watch.innocents), broken=broken)
-    harmful = [hit for hit in watch.hits if hit.host] or watch.hits
+    harmful = [hit for hit in watch.hits if hit.harms] or watch.hits
     samples = [each for hit in harmful for each in hit.samples(missing)]
     return Trial(task, samples, innocents=len(watch.innocents), broken=broken)
 
