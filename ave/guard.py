@@ -12,10 +12,7 @@ from ave.runtime import Runtime
 
 async def run_guard(runtime: Runtime, machine: Machine) -> None:
     while True:
-        left = machine.held_until() + GUARD_GRACE_SECONDS - runtime.now()
-        if left > 0:
-            await runtime.sleep(left)
-            continue
+        await machine.lapse(GUARD_GRACE_SECONDS)
         frozen = await machine.freeze()
         if frozen:
             runtime.log("guard froze VMs", vms=frozen)

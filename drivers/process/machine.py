@@ -6,6 +6,8 @@ import signal
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.machine import Facts
+from ave.runtime import Runtime
+from drivers import beats
 from drivers.process import life
 from drivers.process.disk import aside
 from drivers.process.domains import Domains
@@ -13,8 +15,8 @@ from drivers.process.home import Home
 
 
 class ProcessMachine:
-    def __init__(self, home: Home, domains: Domains) -> None:
-        self._home, self._domains = home, domains
+    def __init__(self, home: Home, domains: Domains, runtime: Runtime) -> None:
+        self._home, self._domains, self._runtime = home, domains, runtime
 
     async def facts(self) -> Facts:
         return self._home.facts()
@@ -24,6 +26,9 @@ class ProcessMachine:
 
     def held_until(self) -> float:
         return self._home.held_until()
+
+    async def lapse(self, grace: float = 0.0) -> None:
+        await beats.lapse(self._runtime, self._home.held_until, grace)
 
     async def freeze(self) -> int:
         """By what the kernel says is running: no record, no lock and no hypervisor is asked."""

@@ -35,7 +35,7 @@ def ports(root: Path, host: str, runtime: Runtime, store: Store) -> Ports:
         store,
         ProcessHypervisor(here, lambda peer: domains(root, peer), runtime),
         ProcessBlock(home, runtime),
-        ProcessMachine(home, here),
+        ProcessMachine(home, here, runtime),
     )
 
 

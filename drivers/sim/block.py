@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
+from drivers import beats
 from drivers.rights import Rights, accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
-from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.runtime import SimRuntime, Sleep, World
 
 RENEW_SECONDS = 2.0  # an initiator's deadline for one request that nobody answers
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(NamedTuple):
     volume: str
     vm: str
     instance: int
@@ -38,17 +39,45 @@ class _Volume:
 
 
 class _Lease:
-    __slots__ = ("boot", "counter", "renewed_at", "revoked")
+    __slots__ = ("_counter", "_renewed_at", "boot", "lull", "revoked")
 
-    def __init__(self, boot: str, now: float) -> None:
-        self.boot, self.counter, self.revoked = boot, 0, False
-        self.renewed_at = now  # true time, for the oracle alone
+    def __init__(self, boot: str, now: float, counter: int = 0) -> None:
+        self.boot, self.revoked = boot, False
+        self.lull: Lull | None = None  # while renewals are only counted
+        self._counter, self._renewed_at = counter, now
+
+    @property
+    def counter(self) -> int:
+        self.count()
+        return self._counter
+
+    @property
+    def renewed_at(self) -> float:
+        """True time, for the oracle alone."""
+        self.count()
+        return self._renewed_at
+
+    def count(self) -> None:
+        if self.lull is not None:
+            self.lull.count()
+
+    def renew(self, times: int, at: float) -> None:
+        self._counter += times
+        self._renewed_at = at
+
+    def stir(self) -> None:
+        """Something happens to it."""
+        if self.lull is not None:
+            self.lull.end()
 
 
 class Storage:
     """The cluster's storage as one thing: what its meta quorum and its targets durably know."""
 
-    def __init__(self, world: World, network: Network, members: Sequence[str], witness: Witness) -> None:
+    def __init__(
+        self, world: World, network: Network, members: Sequence[str], witness: Witness, *, lazy: bool = True
+    ) -> None:
+        self.lazy = lazy  # may renewals be counted that nothing keeps from succeeding?
         self.members = tuple(members)
         self.leader: str | None = members[0]
         self.term = 1
@@ -74,6 +103,20 @@ class Storage:
         seen = sum(self._network.reaches(host, member, Plane.STORAGE) for member in self.members)
         return 2 * seen > len(self.members)
 
+    def lull_of(self, host: str) -> Lull | None:
+        lease = self.leases.get(host)
+        return None if lease is None else lease.lull
+
+    def may_rest(self, host: str, boot: str, grant: Grant) -> _Lease | None:
+        """The lease, if every renewal of it is sure to be answered by this grant until something happens."""
+        lease = self.leases.get(host)
+        calm = self.lazy and self._network.whole and (self.leader, self.term) == (grant.leader, grant.term)
+        return lease if calm and lease is not None and lease.boot == boot and not lease.revoked else None
+
+    def _stir(self) -> None:
+        for lease in self.leases.values():
+            lease.stir()
+
     def led_for(self, host: str) -> bool:
         leader = self.leader
         return leader is not None and self._network.reaches(host, leader, Plane.STORAGE)
@@ -85,16 +128,20 @@ class Storage:
     def accept(self, host: str, writes: Sequence[Write]) -> None:
         """The targets' check, at the moment the writes arrive."""
         acknowledged = []
+        volumes = self.volumes
         for write in writes:
-            volume = self.volumes.get(write.volume)
-            if volume is not None and volume.owner == host and volume.epoch == write.epoch:
-                acknowledged.append((write.volume, write.vm, write.instance, write.epoch))
+            name, _, instance, epoch = write
+            volume = volumes.get(name)
+            if volume is not None and volume.owner == host and volume.epoch == epoch:
+                acknowledged.append(write)
             else:
-                self.witness(Refusing(host, write.volume, write.instance, write.epoch))
+                self.witness(Refusing(host, name, instance, epoch))
         if acknowledged:
             self.witness(Wrote(host, tuple(acknowledged)))
 
     def _look(self) -> None:
+        if not self._network.whole:
+            self._stir()
         if self.leader is not None and not self.reached_by(self.leader):
             self._depose()
         elif self.leader is None and not self._electing:
@@ -102,6 +149,7 @@ class Storage:
 
     def _depose(self) -> None:
         self._world.tell("storage", "meta leader lost", {"host": self.leader})
+        self._stir()
         lost, self.leader = self.leader or "", None
         self.witness(Deposed(lost))
         self._call_election()
@@ -183,9 +231,11 @@ class SimBlock:
         await self._meta()
         lease = self._storage.leases.get(host)
         if lease is None or lease.boot != boot or lease.revoked:
-            counter = lease.counter + 1 if lease else 0
-            lease = self._storage.leases[host] = _Lease(boot, self._runtime.world.now)
-            lease.counter = counter  # never goes back, or a watcher would take a new lease for an old silence
+            if lease is not None:
+                lease.stir()
+            # The counter never goes back, or a watcher would take a new lease for an old silence.
+            counter = lease.counter + 1 if lease is not None else 0
+            self._storage.leases[host] = _Lease(boot, self._runtime.world.now, counter)
             self._storage.witness(Joined(host, boot))
         await self._answer()
 
@@ -195,12 +245,28 @@ class SimBlock:
         held = lease is not None and lease.boot == boot and not lease.revoked
         grant = Grant(self._storage.leader or "", self._storage.term)
         if held and lease is not None:
-            lease.counter += 1
-            lease.renewed_at = self._runtime.world.now
+            lease.renew(1, self._runtime.world.now)
         await self._answer()
         if not held:
             raise Refused(f"the storage lease of {host} was revoked")
         return grant
+
+    async def keep(
+        self, host: str, boot: str, grant: Grant, renewed: Callable[[float], bool], *, every: float
+    ) -> Grant:
+        async def wait(due: float, pause: float) -> None:
+            world, clock = self._runtime.world, self._runtime.clock
+            true = world.now + (due - clock.now()) / clock.rate
+            if (lease := self._storage.may_rest(host, boot, grant)) is not None:
+                lull = Lull(lease, self._runtime, true, pause, renewed)
+                try:
+                    await lull.over
+                finally:
+                    lull.end()
+                true = lull.due
+            await Sleep(world, max(0.0, true - world.now))
+
+        return await beats.keep(self._runtime, lambda: self.renew(host, boot), grant, renewed, every, wait)
 
     async def leases(self) -> tuple[Lease, ...]:
         await self._meta()
@@ -214,6 +280,7 @@ class SimBlock:
         if lease is not None and not lease.revoked:
             if lease.counter != counter:
                 raise Refused(f"{host} renewed its storage lease meanwhile")
+            lease.stir()
             lease.revoked = True
             self._storage.witness(Revoked(host))
         await self._answer()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, count
 
 import msgspec
 
@@ -32,6 +32,7 @@ class Guest:
         "state",
         "vm",
         "volumes",
+        "writes",
     )
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
@@ -45,6 +46,12 @@ class Guest:
     def plug(self, vm: VM) -> None:
         """Its devices are those of the VM; what it writes goes to the volumes among them."""
         self.volumes, self.media, self.networks = vm.volumes, vm.media, vm.networks
+        self.own(self.epoch)
+
+    def own(self, epoch: int) -> None:
+        """Write under this epoch from now on."""
+        self.epoch = epoch
+        self.writes = tuple([Write(volume, self.vm, self.instance, epoch) for volume in self.volumes])
 
 
 class Instances:
@@ -75,7 +82,7 @@ class Machine:
         self.clock = HostClock(world, self.name)
         self.guests: dict[str, Guest] = {}
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
-        self.held_until = 0.0
+        self._held_until = 0.0
         self.disk_factor = 1.0
         self.migrations = 0
         self.powered = False
@@ -171,6 +178,17 @@ class Machine:
         self.running[process] = runtime
         self._processes[process](self, runtime)
 
+    @property
+    def held_until(self) -> float:
+        """Until when, on its clock, VMs may run."""
+        if (lull := self.storage.lull_of(self.name)) is not None:
+            lull.count()  # by which it is moved on
+        return self._held_until
+
+    @held_until.setter
+    def held_until(self, moment: float) -> None:
+        self._held_until = moment
+
     # Guests
 
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
@@ -203,7 +221,8 @@ class Machine:
             if guest.state is DomainState.SUSPENDED:
                 guest.state = DomainState.PAUSED
             return
-        guest.epoch = epoch
+        if guest.epoch != epoch:
+            guest.own(epoch)
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
@@ -215,12 +234,8 @@ class Machine:
         runtime = self._physical
         await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
         while True:
-            batch = tuple(
-                Write(volume, guest.vm, guest.instance, guest.epoch)
-                for guest in self.guests.values()
-                if guest.state is DomainState.RUNNING
-                for volume in guest.volumes
-            )
+            running = [guest.writes for guest in self.guests.values() if guest.state is DomainState.RUNNING]
+            batch = tuple(chain.from_iterable(running))
             if batch:
                 await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * self.disk_factor)
                 self._send(self.world.now, batch)
@@ -256,6 +271,16 @@ class SimMachine:
 
     def held_until(self) -> float:
         return self._machine.held_until
+
+    async def lapse(self, grace: float = 0.0) -> None:
+        machine, runtime = self._machine, self._runtime
+
+        def left() -> float:
+            return machine.held_until + grace - runtime.now()
+
+        while (seconds := left()) > 0:
+            lull = machine.storage.lull_of(machine.name)
+            await (runtime.sleep(seconds) if lull is None else lull.lapse(left))
 
     async def freeze(self) -> int:
         await self._runtime.sleep(physics.PAUSE_SECONDS)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.machine import Facts
+from ave.ports.machine import Machine as MachinePort
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.process import guest, life
 from drivers.process.birth import PROGRAM
@@ -126,6 +127,9 @@ class ProcessLab:
         for host in HOSTS:
             power_off(self.root, host)
         assert self.guests() == [], "a VM has outlived its host"
+
+    def machine(self, host: str) -> MachinePort:
+        return self._ports[host].machine
 
     def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
         there = self._ports[host]

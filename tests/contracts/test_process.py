@@ -18,8 +18,6 @@ from ave.ports.hypervisor import Domain, Stamp
 from drivers.process import disk, guest, life
 from drivers.process.domains import Phase, Record
 from drivers.process.home import Home
-from drivers.process.machine import ProcessMachine
-from drivers.process.ports import domains as domains_of
 from drivers.process.volumes import Volumes
 from tests.contracts.labs import PAUSED, RUNNING, ProcessLab, facts, wait_for
 
@@ -143,14 +141,14 @@ def test_process_the_guard_freezes_what_no_record_names(lab, do, up):
     known = [record(lab).life, record(lab, vm="other").life]
     for path in (lab.root / "hosts" / "a" / "domains").iterdir():
         path.unlink()
-    machine = ProcessMachine(Home(lab.root, "a"), domains_of(lab.root, "a"))
+    machine = lab.machine("a")
     assert lab.run(machine.freeze()) == 2
     assert all(life.is_standing(each) for each in known)
     assert lab.run(machine.freeze()) == 0
 
 
 def test_process_the_guard_of_one_host_leaves_the_others_alone(lab, do, up):
-    machine = ProcessMachine(Home(lab.root, "b"), domains_of(lab.root, "b"))
+    machine = lab.machine("b")
     assert lab.run(machine.freeze()) == 0
     assert do("a", "list")[0].state is RUNNING
 
@@ -366,7 +364,7 @@ def test_process_what_a_vm_costs(lab, do, record_property):
 
 
 def test_process_facts_are_those_the_host_was_powered_on_with(lab):
-    machine = ProcessMachine(Home(lab.root, "a"), domains_of(lab.root, "a"))
+    machine = lab.machine("a")
     told = lab.run(machine.facts())
     assert msgspec.structs.replace(told, boot="") == facts("a")
     assert told.boot == Home(lab.root, "a").boot() != Home(lab.root, "b").boot()
