@@ -84,6 +84,7 @@ class Machine:
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
         self._held_until = 0.0
         self.disk_factor = 1.0
+        self.probed = True  # does anybody judge what its guests write?
         self.migrations = 0
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
@@ -108,7 +109,8 @@ class Machine:
         self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
         self.network.set_power(self.name, on=True)
         self.witness(Powered(self.name, True))
-        self._physical.spawn(self._write(), name="guest writes")
+        if self.probed:
+            self._physical.spawn(self._write(), name="guest writes")
         for process in self._processes:
             self._launch(process)
 
