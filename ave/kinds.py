@@ -8,7 +8,7 @@ from __future__ import annotations
 from ave.model.alarm import Alarm
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
-from ave.model.host import Host, Zone
+from ave.model.host import Host, Report, Zone
 from ave.model.network import Network
 from ave.model.vm import VM
 from ave.model.volume import Volume
@@ -19,6 +19,7 @@ SCHEMA = 1  # grows with every change that an older node would misread; a store 
 
 KINDS = (
     Kind("host", Host, (Index(), Index(("state",)))),
+    Kind("report", Report, (Index(),)),
     Kind("zone", Zone, (Index(),)),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
     Kind("volume", Volume, (Index(),)),

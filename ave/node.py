@@ -7,6 +7,7 @@ from typing import Any
 
 from ave.ha.lease import LeaseKeeper
 from ave.ha.monitor import Monitor
+from ave.ha.said import Said
 from ave.ha.timing import PROFILES, Timing
 from ave.jobs.crew import Crew
 from ave.jobs.recovery import Recovery
@@ -43,6 +44,7 @@ async def run_node(
     timing.require_safe()
     runtime = ports.runtime
     leadership = Leadership(ports)
+    said = Said(ports)
     crew = Crew(ports)
     kinds: dict[str, TaskKind] = {name: kind for verb in verbs.values() for name, kind in verb.tasks.items()}
     worker: Worker | None = None
@@ -55,7 +57,11 @@ async def run_node(
     kinds |= scheduler.tasks
     worker = Worker(ports, crew, verbs, kinds, lambda: tuple(scheduler.roles), ROLES if master else ())
     running: dict[str, dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
-        "lease": {"lease": LeaseKeeper(ports, timing, leadership).run, "reconcile": lambda: reconcile_at_start(ports)},
+        "lease": {
+            "lease": LeaseKeeper(ports, timing, leadership, said).run,
+            "said": said.run,
+            "reconcile": lambda: reconcile_at_start(ports),
+        },
         "jobs": {"worker": worker.run},
         "scheduler": {},
         "monitor": {},

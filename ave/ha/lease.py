@@ -2,6 +2,9 @@
 
 Losing the store touches no VM. Losing the lease pauses them, in milliseconds. If the lease comes back unrevoked, they go on;
 if it was revoked, they may have been started elsewhere, so every copy here is destroyed before this host joins anew.
+
+When it is certain that nothing runs any more this host gives up the turn of its lease, and says so in the store: then its
+VMs need not wait for a silence to be long enough (``docs/ha.md``). It never acts on what it is granted in that turn.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.ha.said import Said
 from ave.ha.timing import RENEW_SECONDS, Timing
 from ave.model.host import Host, HostState, Wish, Zone
 from ave.model.states import move
@@ -29,10 +33,14 @@ NOT_CLEARED = (HostState.JOINING, HostState.FENCED, HostState.RECOVERED)
 
 
 class LeaseKeeper:
-    def __init__(self, ports: Ports, timing: Timing, leadership: Leadership) -> None:
-        self._ports, self._timing, self._leadership = ports, timing, leadership
+    def __init__(self, ports: Ports, timing: Timing, leadership: Leadership, said: Said) -> None:
+        self._ports, self._timing, self._leadership, self._said = ports, timing, leadership, said
         self._boot = ""
         self._grant = NOBODY  # the last one
+        self._granted = 0  # the newest turn of the lease in which something may have run here
+        self._given_up: int | None = (
+            None  # up to this turn no grant counts; None: an earlier process may have given up any
+        )
         self._paused: dict[str, int] = {}  # VM -> epoch: those that this keeper paused
         self._turn = Slots(ports.runtime, 1)  # pausing and resuming take turns, or a late pause would be forgotten
         self._stopped = True  # may something here be paused that should run? At first nobody knows
@@ -120,14 +128,23 @@ class LeaseKeeper:
     # Keeping
 
     async def _renew(self) -> None:
-        """One round trip. The lease counts from when it was sent."""
+        """One round trip. The lease counts from when it was sent. A turn that was given up needs another one: asked for
+        only now that the storage answers, so a host that is not answered stays in the turn that it has given up."""
         sent = self._ports.runtime.now()
         grant = await self._ports.block.renew(self._ports.host, self._boot)
+        if self._given_up is None:
+            self._given_up = grant.turn
+        if grant.turn <= self._given_up:
+            sent = self._ports.runtime.now()
+            grant = await self._ports.block.renew(self._ports.host, self._boot, anew=True)
+        self._granted = grant.turn
         self._renewed(sent)
         self._learn(grant)
 
     def _renewed(self, sent: float) -> bool:
-        """Is there nothing else to do than to renew again?"""
+        """Is there nothing else to do than to renew again? What is granted in a turn that was given up does not count."""
+        if self._given_up is None or self._granted <= self._given_up:
+            return False
         self._ports.machine.hold_until(sent + self._timing.give_up)
         return not self._stopped
 
@@ -165,7 +182,11 @@ class LeaseKeeper:
     async def _keep(self) -> None:
         """Until there is something to learn, or to do."""
         block = self._ports.block
-        self._learn(await block.keep(self._ports.host, self._boot, self._grant, self._renewed, every=RENEW_SECONDS))
+        grant = await block.keep(self._ports.host, self._boot, self._grant, self._renewed, every=RENEW_SECONDS)
+        if grant.turn == self._granted != self._given_up:
+            self._learn(grant)
+        else:
+            await self._renew()
 
     def _learn(self, grant: Grant | None) -> None:
         self._grant = grant or NOBODY
@@ -185,22 +206,33 @@ class LeaseKeeper:
             if not told:
                 told = True
                 runtime.log("lease ended: pausing VMs", seconds=self._timing.give_up)
-            await self._pause()
+            if not await self._pause() and self._ends <= runtime.now():
+                self._give_up()
             await runtime.sleep(RETRY_SECONDS)
 
-    async def _pause(self, *, revoked: bool = False) -> None:
-        """No vCPU runs when this returns; if one cannot be listed or paused, the guard's freeze is the net."""
+    def _give_up(self) -> None:
+        """A look has found all that is here, and nothing running, after the lease's end. From here on that stays so in
+        this turn, whatever is granted or said; and only then it is said."""
+        if self._given_up is not None and self._given_up < self._granted:
+            self._given_up = self._granted
+            self._said.giving_up(self._given_up)
+            self._ports.runtime.log("nothing runs", turn=self._given_up)
+
+    async def _pause(self, *, revoked: bool = False) -> bool:
+        """No vCPU runs when this returns; if one cannot be listed or paused, the guard's freeze is the net. Answers
+        whether any may have run until now."""
         await self._turn.acquire()
         with self._turn.returned():
             if not revoked and self._ends > self._ports.runtime.now():
-                return  # the lease is back, and who renews it has seen no reason to let anything go on
+                return True  # the lease is back, and who renews it has seen no reason to let anything go on
             self._stopped = True
             try:
                 running = [d for d in await self._ports.hypervisor.list() if d.state is DomainState.RUNNING]
             except Unavailable:
-                return
+                return True
             self._paused.update({domain.vm: domain.epoch for domain in running})
             await gather(self._ports.runtime, *(self._stand_still(domain) for domain in running), name="pause")
+            return bool(running)
 
     async def _stand_still(self, domain: Domain) -> None:
         """One that cannot be paused keeps none of the others running; the next look tries again."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ha.rescue import LOST
 from ave.ha.timing import TICK_SECONDS, Timing
-from ave.ha.verdict import Silence, Verdict, judge
+from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.submit import submit
 from ave.jobs.worker import BEAT_SECONDS
@@ -17,6 +17,7 @@ from ave.model.states import move
 from ave.model.vm import PRIORITIES, VM, VMState
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import RescueVMs
+from ave.ports.block import Lease
 from ave.ports.store import Check, Conflict, Replace
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
@@ -35,6 +36,7 @@ class Monitor:
         self._leadership = leadership
         self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
+        self._signs = Signs(gap=3 * BEAT_SECONDS)
         self._role: Role | None = None
         self._looked_at = -1  # the mirror's changes at the last search for lost VMs
         self._job = ""  # the rescue under way
@@ -52,7 +54,7 @@ class Monitor:
                 continue  # only the meta leader's host is told; whoever begins to lead begins to count
             try:
                 asked = runtime.now()
-                leases = [(lease.host, lease.counter, lease.revoked) for lease in await self._ports.block.leases()]
+                leases = await self._ports.block.leases()
                 self._leases.look(asked, runtime.now(), leases)
             except Unavailable:
                 pass  # not watching: the gap will be seen
@@ -75,18 +77,23 @@ class Monitor:
     async def _judge(self, role: Role, mirror: Mirror) -> None:
         if self._ports.runtime.now() - self._beats_read >= BEAT_SECONDS:
             await self._read_beats()
-        verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+        self._signs.look(self._ports.runtime.now(), mirror.reports.values())
+        verdicts = self._verdicts(mirror)
         if any(verdict.state is HostState.UNMANAGED for verdict in verdicts):
             await self._read_beats()  # a host that has just come back beats again: look before saying that it is silent
-            verdicts = judge(mirror.hosts, self._leases, self._beats, self._timing)
+            verdicts = self._verdicts(mirror)
         for verdict in verdicts:
             await self._carry_out(role, mirror.hosts[verdict.host], verdict)
+
+    def _verdicts(self, mirror: Mirror) -> list[Verdict]:
+        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs)
+        return judge(mirror.hosts, evidence, self._timing)
 
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
         asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
-        self._beats.look(asked, runtime.now(), [(handler.id, handler.beat, False) for handler in handlers])
+        self._beats.look(asked, runtime.now(), [Lease(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, role: Role, host: Host, verdict: Verdict) -> None:
         """Revoke first: from then on the host cannot renew, whatever becomes of us. Then say so in the store."""

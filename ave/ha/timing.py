@@ -18,6 +18,8 @@ GUARD_SECONDS = 2.0  # worst time of the guard's freeze
 RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0  # the leader's look at the leases
 SUSPECT_SECONDS = 15.0  # silence after which nothing new is placed there
+READ_ONLY_SECONDS = 85.0  # without a writable file system after which a host's VMs are moved away
+IDLE_SECONDS = 5.0  # how long a host's word that nothing runs there must stand: its lease may be back within a moment
 UNMANAGED_SECONDS = 20.0  # silence of a host's worker in the store after which nothing new is placed there
 
 

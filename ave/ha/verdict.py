@@ -1,7 +1,8 @@
 """Is this host alive? A pure judgement of what the leader has itself watched, on its own clock, without a gap.
 
-``Silence`` remembers since when each lease's counter has stood still. A leader that was not looking (it was paused, or has
-just been elected) knows nothing of the time before: its count starts again.
+``Silence`` remembers since when each lease's counter has stood still, ``Signs`` since when each host says something of
+itself. A leader that was not looking (it was paused, or has just been elected) knows nothing of the time before: its count
+starts again.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ave.ha.timing import SUSPECT_SECONDS, TICK_SECONDS, UNMANAGED_SECONDS, Timing
-from ave.model.host import Host, HostState
+from ave.ha.timing import IDLE_SECONDS, READ_ONLY_SECONDS, SUSPECT_SECONDS, TICK_SECONDS, UNMANAGED_SECONDS, Timing
+from ave.model.host import Host, HostState, Report
+from ave.ports.block import Lease
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -21,6 +23,8 @@ class Watched(msgspec.Struct, frozen=True):
     since: float
     revoked: bool = False
     moved: bool = False  # was it seen to move, and not just found so?
+    turn: int = 1
+    turned: float = 0.0  # since when its lease has been in this turn
 
 
 class Silence:
@@ -31,8 +35,8 @@ class Silence:
         self._watched: dict[str, Watched] = {}
         self._looked = float("-inf")
 
-    def look(self, asked: float, answered: float, counters: Iterable[tuple[str, int, bool]]) -> None:
-        """Take in (host, counter, revoked) of each, read at some moment between the question and the answer.
+    def look(self, asked: float, answered: float, leases: Iterable[Lease]) -> None:
+        """Take in every lease, read at some moment between the question and the answer.
 
         A counter that moved did so before the answer, one that did not stood still until the question: either way silence
         is never counted too long.
@@ -40,10 +44,13 @@ class Silence:
         if asked - self._looked > self._gap:
             self._watched.clear()
         self._looked = asked
-        for host, counter, revoked in counters:
-            known = self._watched.get(host)
-            if known is None or (known.counter, known.revoked) != (counter, revoked):
-                self._watched[host] = Watched(counter, answered, revoked, known is not None)
+        for lease in leases:
+            known = self._watched.get(lease.host)
+            if known is None or (known.counter, known.revoked) != (lease.counter, lease.revoked):
+                turned = known.turned if known is not None and known.turn == lease.turn else answered
+                self._watched[lease.host] = Watched(
+                    lease.counter, answered, lease.revoked, known is not None, lease.turn, turned
+                )
 
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
@@ -53,10 +60,82 @@ class Silence:
         watched = self._watched.get(host)
         return max(0.0, self._looked - watched.since) if watched else 0.0
 
+    def seconds_of_turn(self, host: str) -> float:
+        """For how long its lease has been watched in this turn."""
+        watched = self._watched.get(host)
+        return max(0.0, self._looked - watched.turned) if watched else 0.0
+
     def lively(self, host: str) -> bool:
         """Has it been seen to move by this watcher? Only that clears a host of suspicion."""
         watched = self._watched.get(host)
         return watched is not None and watched.moved
+
+
+class Signs:
+    """Since when each host says what it says of itself."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
+        self._since: dict[tuple[str, str], float] = {}
+        self._looked = float("-inf")
+
+    def look(self, now: float, reports: Iterable[Report]) -> None:
+        known = self._since if now - self._looked <= self._gap else {}
+        said = [(report.id, sign) for report in reports for sign in signs_of(report)]
+        self._looked, self._since = now, {sign: known.get(sign, now) for sign in said}
+
+    def seconds(self, host: str, sign: str) -> float | None:
+        """None: it does not say so."""
+        since = self._since.get((host, sign))
+        return None if since is None else self._looked - since
+
+
+def signs_of(report: Report) -> list[str]:
+    signs = [given_up(report.given_up)] if report.given_up else []
+    return [*signs, READ_ONLY] if report.read_only else signs
+
+
+READ_ONLY = "read-only"
+
+
+def given_up(turn: int) -> str:
+    return f"turn {turn} given up"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the leader knows of one host."""
+
+    lease: Watched | None = None
+    silent: float = 0.0  # for so long its lease was not renewed
+    lively: bool = False  # it was seen to be renewed
+    mute: float = 0.0  # for so long its worker has not beaten in the store
+    beats: bool = False  # it was seen to beat
+    idle: float | None = None  # for so long its own word has stood that nothing runs there, in this turn of its lease
+    read_only: float | None = None  # for so long it has said that its file system takes no writes
+
+
+def weigh(
+    hosts: Iterable[str], leases: Silence, beats: Silence, reports: Mapping[str, Report], signs: Signs
+) -> dict[str, Evidence]:
+    return {host: _weigh(host, leases, beats, reports.get(host), signs) for host in hosts}
+
+
+def _weigh(host: str, leases: Silence, beats: Silence, report: Report | None, signs: Signs) -> Evidence:
+    lease = leases.of(host)
+    idle = None
+    # A word about an older turn is no word about this one: the host has taken its lease up again since.
+    if lease is not None and report is not None and report.given_up >= lease.turn:
+        said = signs.seconds(host, given_up(report.given_up))
+        idle = min(leases.seconds_of_turn(host), said) if said is not None else None
+    return Evidence(
+        lease=lease,
+        silent=leases.seconds(host),
+        lively=leases.lively(host),
+        mute=beats.seconds(host),
+        beats=beats.lively(host),
+        idle=idle,
+        read_only=signs.seconds(host, READ_ONLY),
+    )
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -66,33 +145,56 @@ class Verdict(msgspec.Struct, frozen=True):
     counter: int = 0  # of the lease to revoke
 
 
-def judge(hosts: Mapping[str, Host], leases: Silence, beats: Silence, timing: Timing) -> list[Verdict]:
+def judge(hosts: Mapping[str, Host], evidence: Mapping[str, Evidence], timing: Timing) -> list[Verdict]:
     """What must change about the hosts' states, in the order of their names.
 
-    The storage lease alone decides over life and death; the worker's beat in the store only over whether to send work.
+    The storage lease alone decides over life and death: its silence, or the host's own word about its turn. The worker's
+    beat and what else the host says of itself decide only over whether to send work there, and whether to leave it.
     """
     verdicts = []
     for name in sorted(hosts):
-        verdict = _judge(hosts[name], leases, beats, timing)
+        verdict = _judge(hosts[name], evidence[name], timing)
         if verdict is not None and verdict.state is not hosts[name].state:
             verdicts.append(verdict)
     return verdicts
 
 
-def _judge(host: Host, leases: Silence, beats: Silence, timing: Timing) -> Verdict | None:
-    watched, silent = leases.of(host.id), leases.seconds(host.id)
-    if watched is None or HostState.FENCED not in host.table.moves[host.state]:
+JUDGED = (HostState.ONLINE, HostState.SUSPECT, HostState.UNMANAGED, HostState.READ_ONLY)  # others are in other hands
+
+
+def _judge(host: Host, seen: Evidence, timing: Timing) -> Verdict | None:
+    if seen.lease is None or HostState.FENCED not in host.table.moves[host.state]:
         return None
-    if watched.revoked or silent >= timing.verdict:
-        why = "its storage lease is revoked" if watched.revoked else f"silent for {silent:.0f} s"
-        return Verdict(host.id, HostState.FENCED, why, watched.counter)
-    if host.state not in (HostState.ONLINE, HostState.SUSPECT, HostState.UNMANAGED):
+    if dead := _dead(seen, timing):
+        return Verdict(host.id, HostState.FENCED, dead, seen.lease.counter)
+    if host.state not in JUDGED:
         return None
-    if silent >= SUSPECT_SECONDS:
-        return Verdict(host.id, HostState.SUSPECT, f"silent for {silent:.0f} s")
-    if (mute := beats.seconds(host.id)) >= UNMANAGED_SECONDS:
-        return Verdict(host.id, HostState.UNMANAGED, f"its worker is silent for {mute:.0f} s")
-    recent = silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED
-    if recent and leases.lively(host.id) and beats.lively(host.id):
+    if host.state is HostState.READ_ONLY:
+        healed = seen.read_only is None and seen.silent < SUSPECT_SECONDS and seen.lively and seen.beats
+        return Verdict(host.id, HostState.ONLINE, "its file system takes writes again") if healed else None
+    if seen.silent >= SUSPECT_SECONDS:
+        return Verdict(host.id, HostState.SUSPECT, _silent(seen))
+    if seen.mute >= UNMANAGED_SECONDS:
+        return Verdict(host.id, HostState.UNMANAGED, f"its worker is silent for {seen.mute:.0f} s")
+    if seen.read_only is not None and seen.read_only >= READ_ONLY_SECONDS:
+        return Verdict(host.id, HostState.READ_ONLY, f"its file system takes no writes for {seen.read_only:.0f} s")
+    recent = seen.silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED
+    if recent and seen.lively and seen.beats:
         return Verdict(host.id, HostState.ONLINE, "renews its lease and its worker beats")
     return None
+
+
+def _dead(seen: Evidence, timing: Timing) -> str:
+    """Why the host's lease may be revoked now, or nothing."""
+    if seen.lease is not None and seen.lease.revoked:
+        return "its storage lease is revoked"
+    if seen.silent >= timing.verdict:
+        return _silent(seen)
+    if seen.idle is not None and seen.idle >= IDLE_SECONDS:
+        return f"says that nothing runs there any more, {_silent(seen)}"
+    return ""
+
+
+def _silent(seen: Evidence) -> str:
+    worker = f", its worker for {seen.mute:.0f} s" if seen.mute >= UNMANAGED_SECONDS else ""
+    return f"silent for {seen.silent:.0f} s{worker}"

@@ -13,7 +13,7 @@ from ave.ports.together import Ports
 
 GROUP_SIZE = 100
 # Others have no worker that answers, and say what they are made of when they join.
-ASKED = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE)
+ASKED = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE, HostState.READ_ONLY)
 
 
 def split(request: NameHosts, found: Found) -> Split:

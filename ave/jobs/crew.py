@@ -15,7 +15,7 @@ UNITS_PER_HOST = 100
 CLAIM_MAX = 16  # items per claim: one round trip, and a fair share for the other hosts of a role
 BLOCK = 4 * CLAIM_MAX  # siblings that go to one host: well within its units, and few hosts then write to one plan
 FRESH_SECONDS = 10.0
-AT_WORK = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE)
+AT_WORK = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE, HostState.READ_ONLY)
 
 
 class Crew:

@@ -18,6 +18,7 @@ class HostState(StrEnum):
     RECOVERED = "recovered"
     ENTERING_MAINTENANCE = "entering-maintenance"
     MAINTENANCE = "maintenance"
+    READ_ONLY = "read-only"
 
 
 class Wish(StrEnum):
@@ -40,16 +41,18 @@ HOST = Table(
         H.RECOVERED: "judged dead, nothing of it is left to rescue; may come back",
         H.ENTERING_MAINTENANCE: "its VMs are being moved away",
         H.MAINTENANCE: "runs no VM until an operator ends maintenance",
+        H.READ_ONLY: "its file system takes no writes: its VMs are being moved away, and none comes",
     },
     moves={
         H.JOINING: (H.ONLINE, H.MAINTENANCE, H.FENCED),
-        H.ONLINE: (H.UNMANAGED, H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.JOINING),
-        H.UNMANAGED: (H.ONLINE, H.SUSPECT, H.FENCED, H.JOINING),
-        H.SUSPECT: (H.ONLINE, H.UNMANAGED, H.FENCED, H.JOINING),
+        H.ONLINE: (H.UNMANAGED, H.SUSPECT, H.FENCED, H.ENTERING_MAINTENANCE, H.READ_ONLY, H.JOINING),
+        H.UNMANAGED: (H.ONLINE, H.SUSPECT, H.FENCED, H.READ_ONLY, H.JOINING),
+        H.SUSPECT: (H.ONLINE, H.UNMANAGED, H.FENCED, H.READ_ONLY, H.JOINING),
         H.FENCED: (H.RECOVERED, H.JOINING),
         H.RECOVERED: (H.JOINING,),
         H.ENTERING_MAINTENANCE: (H.MAINTENANCE, H.ONLINE, H.FENCED),
         H.MAINTENANCE: (H.ONLINE, H.FENCED),
+        H.READ_ONLY: (H.ONLINE, H.FENCED, H.JOINING),
     },
 )
 
@@ -77,6 +80,16 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def table(self) -> Table:
         return HOST
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host says of itself, whenever it is another. Nobody else writes it."""
+
+    id: str  # the host
+    version: int = 0
+    given_up: int = 0  # no turn of its storage lease up to this one lets anything run there any more
+    read_only: bool = False  # its file system takes no writes
+    down: tuple[str, ...] = ()  # networks of VMs that carry nothing there
 
 
 class ZoneState(StrEnum):

@@ -6,6 +6,10 @@ epoch before it answers, durably: no write of an older epoch is acknowledged aft
 The lease is a counter kept by the storage's meta quorum. A host renews it by a round trip; whoever leads the VM Monitor
 watches the counters on its own clock. ``revoke`` is atomic with renewal: it succeeds only if the counter still is the one
 that was watched, and from then on that lease cannot be renewed, only joined anew.
+
+A lease has turns. A host may give up a turn for good: then what it is granted in it lets nothing run there, and it needs
+another turn. That is how a host can say, with no hurry and through a store that may be late, that nothing of it runs: who
+finds the lease still in that turn, and revokes it as it was found, knows that it is true.
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ class Grant(msgspec.Struct, frozen=True):
 
     leader: str
     term: int
+    turn: int = 1  # of the host's lease; never goes back, not even when it is joined anew
 
 
 class Lease(msgspec.Struct, frozen=True):
     host: str
     counter: int
     revoked: bool
+    turn: int = 1
 
 
 class BlockStorage(Protocol):
@@ -61,9 +67,9 @@ class BlockStorage(Protocol):
         """Ask for a lease for this boot of the host. Only after nothing of an older one can run here any more."""
         ...
 
-    async def renew(self, host: str, boot: str) -> Grant:
-        """Refused once the lease was revoked or belongs to another boot; Unavailable or UnknownOutcome without a whole
-        round trip: then nothing is renewed as far as the host knows."""
+    async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
+        """``anew``: in the lease's next turn. Refused once the lease was revoked or belongs to another boot; Unavailable or
+        UnknownOutcome without a whole round trip: then nothing is renewed as far as the host knows."""
         ...
 
     async def keep(

@@ -52,10 +52,33 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     state: DomainState
     epoch: int
     memory_mib: int = 0
+    silent: float = 0.0  # seconds since its guest was last heard of; 0 for one that never says anything
+
+
+class End(StrEnum):
+    SHUTDOWN = "shutdown"  # from inside the guest
+    CRASHED = "crashed"  # its process died
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A domain that was here and ended by itself."""
+
+    vm: str
+    epoch: int
+    end: End
 
 
 class Hypervisor(Protocol):
     async def list(self) -> tuple[Domain, ...]: ...
+
+    async def ended(self) -> tuple[Ended, ...]:
+        """Those that ended by themselves, each until its VM is started or destroyed here. Nothing is concluded from one
+        that is missing: a host that has booted remembers none."""
+        ...
+
+    async def hear(self) -> None:
+        """Return soon after a domain has ended by itself. A hint: it may return for nothing."""
+        ...
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         """Running when it returns; one that runs already with this epoch is left alone. Nothing begins to run after the

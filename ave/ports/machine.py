@@ -25,8 +25,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     volumes_max: int = 0  # attached at once; 0: no limit
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What may break of a host that goes on."""
+
+    read_only: bool = False  # its file system takes no writes
+    down: tuple[str, ...] = ()  # networks of VMs that carry nothing here, by name
+
+
 class Machine(Protocol):
     async def facts(self) -> Facts: ...
+
+    async def health(self, unlike: Health | None = None) -> Health:
+        """How it is; with ``unlike`` as soon as it is not so any more, within seconds."""
+        ...
 
     def hold_until(self, moment: float) -> None:
         """Tell the guard until when, on this host's clock, VMs may run. Survives the death of who said it."""

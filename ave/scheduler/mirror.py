@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ave.model.group import Group
-from ave.model.host import Host, Zone
+from ave.model.host import Host, Report, Zone
 from ave.model.vm import VM
 from ave.placement.view import View
 from ave.ports.store import Store, Watch
@@ -24,11 +24,13 @@ class Mirror:
         self.stale: dict[str, None] = {}  # VMs recorded under an epoch that their host has left behind
         self.changes = 0
         self.groups: dict[str, Group] = {}
+        self.reports: dict[str, Report] = {}
         self._apply: dict[str, Callable[[str, Any], None]] = {
             "host": self._host,
             "vm": self._vm,
             "group": self._group,
             "zone": self._zone,
+            "report": self._report,
         }
 
     async def read(self, store: Store) -> None:
@@ -40,6 +42,8 @@ class Mirror:
             self._host(host.id, host)
         for vm in await store.find(VM):
             self._vm(vm.id, vm)
+        for report in await store.find(Report):
+            self._report(report.id, report)
 
     async def follow(self, watch: Watch) -> None:
         """Apply commits until the stream breaks."""
@@ -85,6 +89,11 @@ class Mirror:
         if zone is not None:
             self.view.put_zone(zone)
         self.changes += 1
+
+    def _report(self, id: str, report: Report | None) -> None:
+        """What a host says of itself decides nothing about places, so it is no change."""
+        if report is not None:
+            self.reports[id] = report
 
     def _vm(self, id: str, vm: VM | None) -> None:
         known = self.vms.get(id)

@@ -45,8 +45,8 @@ class ProcessBlock:
     async def join(self, host: str, boot: str) -> None:
         await aside(f"join {host}", lambda: self._meta.join(host, boot))
 
-    async def renew(self, host: str, boot: str) -> Grant:
-        return await aside(f"renew {host}", lambda: self._renew(host, boot))
+    async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
+        return await aside(f"renew {host}", lambda: self._renew(host, boot, anew))
 
     async def keep(
         self, host: str, boot: str, grant: Grant, renewed: Callable[[float], bool], *, every: float
@@ -62,5 +62,5 @@ class ProcessBlock:
     async def revoke(self, host: str, counter: int) -> None:
         await aside(f"revoke {host}", lambda: self._meta.revoke(host, counter))
 
-    def _renew(self, host: str, boot: str) -> Grant:
-        return self._meta.renew(host, boot, may_lead=self._home.facts().master)
+    def _renew(self, host: str, boot: str, anew: bool) -> Grant:
+        return self._meta.renew(host, boot, may_lead=self._home.facts().master, anew=anew)

@@ -17,7 +17,7 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
 from drivers.process import birth, disk, guest, life
 from drivers.process.home import Home
 from drivers.process.life import Life
@@ -98,26 +98,38 @@ class Domains:
 
     def list(self) -> tuple[Domain, ...]:
         """Unavailable if any could be missed: an empty answer says that nothing is here."""
+        seen = [here for vm in self._recorded() if (here := self.look(vm))]
+        return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib) for h in seen)
+
+    def ended(self) -> tuple[Ended, ...]:
+        """Those whose record is there and whose process is not: whoever ends one removes both."""
+        found = []
+        for vm in self._recorded():
+            try:
+                record = self._read(vm)
+            except disk.DAMAGED:
+                continue  # how it ended, if it did, cannot be told
+            if record is not None and not life.is_there(record.life):
+                end = End.SHUTDOWN if self.home.shut_down(vm).exists() else End.CRASHED
+                found.append(Ended(vm=vm, epoch=record.epoch, end=end))
+        return tuple(found)
+
+    def _recorded(self) -> tuple[str, ...]:
         self.home.boot()
         folder = self.home.folder / "domains"
         try:
             found = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
         except OSError as error:
             raise Unavailable(f"the domains of {self.name} cannot be listed: {error}") from error
-        seen = [here for path in found if (here := self.look(disk.name_of(path.stem)))]
-        return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib) for h in seen)
+        return tuple(disk.name_of(path.stem) for path in found)
 
     def look(self, vm: str) -> Here | None:
         """None: there is none. Nothing is concluded from a record that cannot be read; then its process is looked for."""
         try:
-            record = msgspec.json.decode(self.home.domain(vm).read_bytes(), type=Record)
-        except FileNotFoundError:
-            return None
+            record = self._read(vm)
         except disk.DAMAGED:
             return self._find(vm)
-        except OSError as error:
-            raise Unavailable(f"the record of {vm} on {self.name} cannot be read: {error}") from error
-        if not life.is_there(record.life):
+        if record is None or not life.is_there(record.life):
             return None
         return Here(
             vm=vm,
@@ -128,6 +140,14 @@ class Domains:
             standing=life.is_standing(record.life),
             record=record,
         )
+
+    def _read(self, vm: str) -> Record | None:
+        try:
+            return msgspec.json.decode(self.home.domain(vm).read_bytes(), type=Record)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"the record of {vm} on {self.name} cannot be read: {error}") from error
 
     def _find(self, vm: str) -> Here | None:
         for found, (_host, epoch, _instance, memory, *_) in life.running([*self._command, vm]):
@@ -202,6 +222,7 @@ class Domains:
         """A new domain of the stamp's epoch: it runs, or is a copy that stands still, or there is none."""
         instance = self._instances()
         self._set_devices(vm)
+        disk.remove(self.home.shut_down(vm.id))
         arguments = (vm.id, disk.file_name(self.name), stamp.epoch, instance, vm.memory_mib, self.home.devices(vm.id))
         how = vm.labels.get(GUEST_LABEL, "")
         with birth.born([str(self.home.folder), *map(str, arguments), how]) as newborn:
@@ -222,6 +243,7 @@ class Domains:
             life.end(process)
         disk.remove(self.home.domain(vm))
         disk.remove(self.home.devices(vm))
+        disk.remove(self.home.shut_down(vm))
 
     def let_run(self, record: Record) -> bool:
         """Its right is beyond doubt: does it run now? If the lease is over it is left paused, and a copy incoming.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import msgspec
 from ave.errors import Unavailable
 from ave.ports.machine import Facts
 from drivers.process import disk
+from drivers.process.guest import SHUT_DOWN
 from drivers.process.life import kernel
 
 FOLDERS = ("domains", "rights", "locks")
@@ -40,6 +42,10 @@ class Home:
     def devices(self, vm: str) -> Path:
         """What its guest reads: the paths of its volumes."""
         return self.folder / "domains" / f"{disk.file_name(vm)}.devices"
+
+    def shut_down(self, vm: str) -> Path:
+        """Is there when its guest has ended in order."""
+        return self.devices(vm).with_name(self.devices(vm).name + SHUT_DOWN)
 
     def rights(self, vm: str) -> Path:
         return self.folder / "rights" / f"{disk.file_name(vm)}.json"
@@ -90,6 +96,23 @@ class Home:
         except (OSError, ValueError, Unavailable):
             return 0.0
         return 0.0 if math.isnan(ends) else ends
+
+    # Health
+
+    def is_read_only(self) -> bool:
+        """Does its folder take no writes? A full one is another matter."""
+        try:
+            disk.replace(self.folder / "probe", b"", durably=False)
+        except OSError as error:
+            return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+        return False
+
+    def unplugged(self) -> tuple[str, ...]:
+        """Networks of VMs that carry nothing here: such a host has no cables, but a list of those that are unplugged."""
+        try:
+            return tuple((self.folder / "unplugged").read_text().split())
+        except FileNotFoundError:
+            return ()
 
     # Locks
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from ave.runtime import Runtime
 from drivers.process import disk, life, migration
 from drivers.process.domains import Domains, Phase
@@ -19,17 +19,35 @@ from drivers.process.life import Life
 T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.02  # at a guest that shuts down
+HEAR_SECONDS = 1.0  # from one look for what has ended to the next
 
 
 class ProcessHypervisor:
     def __init__(self, domains: Domains, peer: Callable[[str], Domains], runtime: Runtime) -> None:
         self._here, self._peer, self._runtime = domains, peer, runtime
+        self._known: tuple[Ended, ...] = ()  # ends that were heard of
 
     async def list(self) -> tuple[Domain, ...]:
         try:
             return await self._aside("list", "domains", self._here.list)
         except UnknownOutcome as lost:
             raise Unavailable(*lost.args) from lost
+
+    async def ended(self) -> tuple[Ended, ...]:
+        try:
+            return await self._aside("look for ends", "domains", self._here.ended)
+        except UnknownOutcome as lost:
+            raise Unavailable(*lost.args) from lost
+
+    async def hear(self) -> None:
+        while True:
+            try:
+                known, self._known = self._known, await self.ended()
+                if any(one not in known for one in self._known):
+                    return
+            except Unavailable:
+                pass  # the next look
+            await self._runtime.sleep(HEAR_SECONDS)
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._aside("start", vm.id, lambda: self._start(vm, stamp))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.ports.machine import Facts
+from ave.ports.machine import Facts, Health
 from ave.runtime import Runtime
 from drivers import beats
 from drivers.process import life
 from drivers.process.disk import aside
 from drivers.process.domains import Domains
 from drivers.process.home import Home
+
+LOOK_AGAIN_SECONDS = 5.0  # at what may break
 
 
 class ProcessMachine:
@@ -20,6 +22,16 @@ class ProcessMachine:
 
     async def facts(self) -> Facts:
         return self._home.facts()
+
+    async def health(self, unlike: Health | None = None) -> Health:
+        while True:
+            health = await aside(f"health of {self._home.host}", self._health)
+            if health != unlike:
+                return health
+            await self._runtime.sleep(LOOK_AGAIN_SECONDS)
+
+    def _health(self) -> Health:
+        return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
 
     def hold_until(self, moment: float) -> None:
         self._home.hold_until(moment)

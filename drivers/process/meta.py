@@ -19,6 +19,7 @@ class Held(msgspec.Struct, frozen=True):
     boot: str
     counter: int = 0
     revoked: bool = False
+    turn: int = 1
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -41,25 +42,27 @@ class MetaService:
         with self._locked() as meta:
             held = meta.leases.get(host)
             if held is None or held.boot != boot or held.revoked:
-                # never goes back, or a watcher would take a new lease for an old silence
-                self._write(_with(meta, host, Held(boot, held.counter + 1 if held else 0)))
+                # neither goes back, or a watcher would take a new lease for an old silence
+                new = Held(boot, held.counter + 1, turn=held.turn + 1) if held else Held(boot)
+                self._write(_with(meta, host, new))
 
-    def renew(self, host: str, boot: str, *, may_lead: bool) -> Grant:
+    def renew(self, host: str, boot: str, *, may_lead: bool, anew: bool = False) -> Grant:
         with self._locked() as meta:
             held = meta.leases.get(host)
             if held is None or held.boot != boot or held.revoked:
                 raise Refused(f"the storage lease of {host} was revoked")
-            meta = _with(meta, host, msgspec.structs.replace(held, counter=held.counter + 1))
+            held = msgspec.structs.replace(held, counter=held.counter + 1, turn=held.turn + anew)
+            meta = _with(meta, host, held)
             if self._leader_is_silent(meta) and may_lead:
                 meta = msgspec.structs.replace(meta, leader=host, term=meta.term + 1)
             self._write(meta)
-            return Grant(meta.leader, meta.term)
+            return Grant(meta.leader, meta.term, held.turn)
 
     def leases(self) -> tuple[Lease, ...]:
         with self._locked() as meta:
             if meta.leader != self._host:
                 raise Unavailable(f"{self._host} does not lead the storage's meta service")
-            return tuple(Lease(host, held.counter, held.revoked) for host, held in meta.leases.items())
+            return tuple(Lease(host, held.counter, held.revoked, held.turn) for host, held in meta.leases.items())
 
     def revoke(self, host: str, counter: int) -> None:
         with self._locked() as meta:

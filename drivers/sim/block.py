@@ -39,12 +39,13 @@ class _Volume:
 
 
 class _Lease:
-    __slots__ = ("_counter", "_renewed_at", "boot", "lull", "revoked")
+    __slots__ = ("_counter", "_renewed_at", "_sent_at", "boot", "lull", "revoked", "turn")
 
-    def __init__(self, boot: str, now: float, counter: int = 0) -> None:
-        self.boot, self.revoked = boot, False
+    def __init__(self, boot: str, now: float, counter: int = 0, turn: int = 1) -> None:
+        self.boot, self.turn, self.revoked = boot, turn, False
         self.lull: Lull | None = None  # while renewals are only counted
-        self._counter, self._renewed_at = counter, now
+        self._counter = counter
+        self._renewed_at = self._sent_at = now
 
     @property
     def counter(self) -> int:
@@ -57,6 +58,12 @@ class _Lease:
         self.count()
         return self._renewed_at
 
+    @property
+    def sent_at(self) -> float:
+        """When what was answered last was sent: true time, for the oracle alone."""
+        self.count()
+        return self._sent_at
+
     def count(self) -> None:
         if self.lull is not None:
             self.lull.count()
@@ -64,6 +71,9 @@ class _Lease:
     def renew(self, times: int, at: float) -> None:
         self._counter += times
         self._renewed_at = at
+
+    def answered(self, sent: float) -> None:
+        self._sent_at = sent
 
     def stir(self) -> None:
         """Something happens to it."""
@@ -110,8 +120,9 @@ class Storage:
     def may_rest(self, host: str, boot: str, grant: Grant) -> _Lease | None:
         """The lease, if every renewal of it is sure to be answered by this grant until something happens."""
         lease = self.leases.get(host)
-        calm = self.lazy and self._network.whole and (self.leader, self.term) == (grant.leader, grant.term)
-        return lease if calm and lease is not None and lease.boot == boot and not lease.revoked else None
+        if lease is None or lease.boot != boot or lease.revoked or not (self.lazy and self._network.whole):
+            return None
+        return lease if grant == Grant(self.leader or "", self.term, lease.turn) else None
 
     def _stir(self) -> None:
         for lease in self.leases.values():
@@ -231,24 +242,28 @@ class SimBlock:
         await self._meta()
         lease = self._storage.leases.get(host)
         if lease is None or lease.boot != boot or lease.revoked:
-            if lease is not None:
-                lease.stir()
-            # The counter never goes back, or a watcher would take a new lease for an old silence.
-            counter = lease.counter + 1 if lease is not None else 0
-            self._storage.leases[host] = _Lease(boot, self._runtime.world.now, counter)
+            old, lease = lease, _Lease(boot, self._runtime.world.now)
+            if old is not None:  # neither goes back, or a watcher would take a new lease for an old silence
+                old.stir()
+                lease = _Lease(boot, self._runtime.world.now, old.counter + 1, old.turn + 1)
+            self._storage.leases[host] = lease
             self._storage.witness(Joined(host, boot))
         await self._answer()
 
-    async def renew(self, host: str, boot: str) -> Grant:
+    async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
+        sent = self._runtime.world.now
         await self._meta()
         lease = self._storage.leases.get(host)
         held = lease is not None and lease.boot == boot and not lease.revoked
         grant = Grant(self._storage.leader or "", self._storage.term)
         if held and lease is not None:
             lease.renew(1, self._runtime.world.now)
+            lease.turn += anew
+            grant = Grant(grant.leader, grant.term, lease.turn)
         await self._answer()
-        if not held:
+        if not held or lease is None:
             raise Refused(f"the storage lease of {host} was revoked")
+        lease.answered(sent)
         return grant
 
     async def keep(
@@ -272,7 +287,8 @@ class SimBlock:
         await self._meta()
         if self._storage.leader != self._host:
             raise Unavailable("this host does not lead the storage's meta service")
-        return tuple(Lease(host, lease.counter, lease.revoked) for host, lease in self._storage.leases.items())
+        leases = self._storage.leases.items()
+        return tuple(Lease(host, lease.counter, lease.revoked, lease.turn) for host, lease in leases)
 
     async def revoke(self, host: str, counter: int) -> None:
         await self._meta()

@@ -44,6 +44,7 @@ class Gone(msgspec.Struct, frozen=True):
     vm: str
     host: str
     instance: int
+    itself: str = ""  # "crashed", or "shutdown" from inside the guest: nobody out here had a part in it
 
 
 class Wrote(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
@@ -19,13 +19,30 @@ class SimHypervisor:
     def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
         self._machine, self._runtime, self._machines = machine, runtime, machines
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
+        self._heard = runtime.signal()
+        machine.hearers[runtime.name] = self._heard.set
 
     async def list(self) -> tuple[Domain, ...]:
         await self._runtime.sleep(physics.DISK_SECONDS)
+        now = self._machine.clock.now()
         return tuple(
-            Domain(vm=g.vm, state=g.state, epoch=g.epoch, memory_mib=g.memory_mib)
+            Domain(
+                vm=g.vm,
+                state=g.state,
+                epoch=g.epoch,
+                memory_mib=g.memory_mib,
+                silent=now - g.hung_at if g.hung_at is not None else 0.0,
+            )
             for g in self._machine.guests.values()
         )
+
+    async def ended(self) -> tuple[Ended, ...]:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        return tuple(self._machine.ended.values())
+
+    async def hear(self) -> None:
+        await self._heard.wait()
+        self._heard.clear()
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
@@ -36,6 +53,7 @@ class SimHypervisor:
                 return
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
+        self._require_writable(self._machine)
         if self._machine.clock.now() >= self._machine.held_until:
             raise Unavailable(f"{vm.id} does not start: the storage lease of {self._machine.name} is over")
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
@@ -47,7 +65,7 @@ class SimHypervisor:
         guest = self._machine.guests.get(vm)
         if guest is None:
             return
-        needed = self._between(physics.SHUTDOWN_SECONDS)
+        needed = self._between(physics.SHUTDOWN_SECONDS) if guest.hung_at is None else float("inf")
         await self._runtime.sleep(min(needed, seconds))
         if needed > seconds or guest.state is not DomainState.RUNNING:
             raise Refused(f"{vm} did not shut down within {seconds:g} s; force it off with poweroff")
@@ -56,6 +74,7 @@ class SimHypervisor:
     async def destroy(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DESTROY_SECONDS)
         self._accept(self._machine, vm, stamp, "destroy")
+        self._machine.ended.pop(vm, None)
         if guest := self._machine.guests.get(vm):
             self._machine.remove(guest)
 
@@ -95,6 +114,7 @@ class SimHypervisor:
         self._accept(self._machine, vm.id, stamp, "migrate")
         if vm.id in machine.guests:
             raise Refused(f"{vm.id} already has a domain on {target}")
+        self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
         self._machine.migrations += 1
         try:
@@ -156,6 +176,11 @@ class SimHypervisor:
             volume = self._machine.storage.volumes.get(name)
             if volume is None or (volume.owner, volume.epoch) != (self._machine.name, epoch):
                 raise Refused(f"{vm} cannot open volume {name}: {self._machine.name} is not its owner")
+
+    def _require_writable(self, machine: Machine) -> None:
+        """A new domain needs files: its definition, its log, its socket."""
+        if machine.read_only:
+            raise Unavailable(f"the file system of {machine.name} is read-only: no domain can be made there")
 
     def _of_epoch(self, vm: str, epoch: int) -> Guest:
         guest = self._machine.guests.get(vm)

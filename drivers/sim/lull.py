@@ -24,6 +24,8 @@ class Lease(Protocol):
 
     def renew(self, times: int, at: float) -> None: ...
 
+    def answered(self, sent: float) -> None: ...
+
 
 class Lull:
     def __init__(
@@ -45,6 +47,7 @@ class Lull:
             last = self.due + (times - 1) * step
             self.due = last + step
             self._lease.renew(times, last + physics.HOP_SECONDS)
+            self._lease.answered(last)
             self._renewed(clock.now() - (now - last) * clock.rate)
 
     def end(self) -> None:

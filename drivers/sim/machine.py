@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain, count
 
 import msgspec
 
 from ave.model.vm import VM
-from ave.ports.hypervisor import DomainState
-from ave.ports.machine import Facts
+from ave.ports.hypervisor import DomainState, End, Ended
+from ave.ports.machine import Facts, Health
 from drivers.rights import Rights
 from drivers.sim import physics
 from drivers.sim.block import Storage, Write
@@ -24,6 +24,7 @@ class Guest:
     __slots__ = (
         "epoch",
         "exclusive_cpus",
+        "hung_at",
         "instance",
         "media",
         "memory_mib",
@@ -38,6 +39,7 @@ class Guest:
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
         self.vm, self.memory_mib = vm.id, vm.memory_mib
         self.instance, self.epoch, self.state = instance, epoch, state
+        self.hung_at: float | None = None  # on its host's clock: since when its guest system says nothing
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
@@ -85,6 +87,10 @@ class Machine:
         self._held_until = 0.0
         self.disk_factor = 1.0
         self.probed = True  # does anybody judge what its guests write?
+        self.ended: dict[str, Ended] = {}  # VM -> how its domain here ended by itself
+        self.hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that one did
+        self._health = Health()
+        self.health_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it is another
         self.migrations = 0
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
@@ -105,6 +111,7 @@ class Machine:
         self._boots += 1
         self.powered = True
         self.held_until = self.clock.now()
+        self.ended.clear()
         self.facts = msgspec.structs.replace(self.facts, boot=f"{self.name}/boot-{self._boots}")
         self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
         self.network.set_power(self.name, on=True)
@@ -195,14 +202,67 @@ class Machine:
 
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
+        self.ended.pop(vm.id, None)
         guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
 
-    def remove(self, guest: Guest) -> None:
+    def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
             del self.guests[guest.vm]
-            self.witness(Gone(guest.vm, self.name, guest.instance))
+            self.witness(Gone(guest.vm, self.name, guest.instance, itself or ""))
+
+    def kill_guest(self, vm: str) -> None:
+        """``kill -9`` of its process."""
+        self._end(vm, End.CRASHED)
+
+    def shut_down_guest(self, vm: str) -> None:
+        """Whoever uses it shuts it down from the inside."""
+        if (guest := self.guests.get(vm)) is not None and guest.state is DomainState.RUNNING:
+            self._end(vm, End.SHUTDOWN)
+
+    def hang_guest(self, vm: str) -> None:
+        """Its operating system does nothing any more. It cannot be asked to shut down, and is well after a reset."""
+        if (guest := self.guests.get(vm)) is not None and guest.hung_at is None:
+            guest.hung_at = self.clock.now()
+
+    def _end(self, vm: str, how: End) -> None:
+        if (guest := self.guests.get(vm)) is None:
+            return
+        self.ended[vm] = Ended(vm=vm, epoch=guest.epoch, end=how)
+        self.remove(guest, how)
+        for tell in self.hearers.values():
+            tell()
+
+    # Health
+
+    @property
+    def read_only(self) -> bool:
+        """Does its file system take no writes? What runs runs on; nothing new can be started."""
+        return self._health.read_only
+
+    @read_only.setter
+    def read_only(self, value: bool) -> None:
+        self.health = msgspec.structs.replace(self._health, read_only=value)
+
+    @property
+    def networks_down(self) -> tuple[str, ...]:
+        """Networks of VMs that carry nothing here."""
+        return self._health.down
+
+    @networks_down.setter
+    def networks_down(self, names: Iterable[str]) -> None:
+        self.health = msgspec.structs.replace(self._health, down=tuple(names))
+
+    @property
+    def health(self) -> Health:
+        return self._health
+
+    @health.setter
+    def health(self, health: Health) -> None:
+        self._health = health
+        for tell in self.health_hearers.values():
+            tell()
 
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
@@ -263,10 +323,19 @@ class SimMachine:
 
     def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
         self._machine, self._runtime = machine, runtime
+        self._changed = runtime.signal()
+        machine.health_hearers[runtime.name] = self._changed.set
 
     async def facts(self) -> Facts:
         await self._runtime.sleep(physics.DISK_SECONDS)
         return self._machine.facts
+
+    async def health(self, unlike: Health | None = None) -> Health:
+        while self._machine.health == unlike:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        return self._machine.health
 
     def hold_until(self, moment: float) -> None:
         self._machine.held_until = moment

@@ -30,6 +30,7 @@ from sim.invariants.s2_one_runner import OneRunner
 from sim.invariants.s3_epochs_grow import EpochsGrow
 from sim.invariants.s4_fenced_first import FencedFirst
 from sim.invariants.shape import Invariant, Stage
+from sim.invariants.t1_stopped_in_time import StoppedInTime
 
 __all__ = ["TABLE", "Invariant", "Stage"]
 
@@ -38,6 +39,7 @@ TABLE: tuple[type[Invariant], ...] = (
     OneRunner,
     EpochsGrow,
     FencedFirst,
+    StoppedInTime,
     PlacedByRule,
     MemoryFits,
     PinsNotShared,

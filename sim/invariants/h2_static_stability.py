@@ -81,6 +81,8 @@ class StaticStability:
     def stopped(self, fact: Paused | Gone) -> None:
         if fact.instance in self._copies:
             return  # a migration's copy that never ran: nobody's VM stops with it
+        if isinstance(fact, Gone) and fact.itself:
+            return  # nothing out here had a part in it
         if isinstance(fact, Paused):
             self._paused[fact.instance] = None
         elif self._given_away(fact):

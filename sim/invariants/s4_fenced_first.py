@@ -3,12 +3,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.model.host import Report
+from ave.ports.hypervisor import DomainState
 from drivers.sim.facts import Gone, Joined, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
 
 class FencedFirst:
-    """Armed by every start that rescues a VM from another host."""
+    """Armed by every start that rescues a VM from another host, and by every lease revoked on its host's own word.
+
+    Such a word must have been said, for the turn in which the lease is, and it must be true: nothing of that host runs when
+    its lease is revoked, nor later.
+    """
 
     id = "S4"
     phrase = "a rescue starts a VM only when its volumes are fenced and its old host is proved not to run it"
@@ -20,6 +26,9 @@ class FencedFirst:
             str, tuple[str, int]
         ] = {}  # VM -> host of its last domain, and how often that host had joined
         self._joins: dict[str, int] = {}
+        self._on_its_word: dict[
+            str, None
+        ] = {}  # hosts whose lease was revoked because they said that nothing runs there
         self._revoked: dict[str, int] = {}  # host -> how often it had joined when its lease was revoked
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -34,12 +43,26 @@ class FencedFirst:
     def revoked(self, fact: Revoked) -> None:
         silent = self._stage.now() - self._stage.storage.leases[fact.host].renewed_at
         if silent < self._stage.timing.revoked_from():
-            raise Violation(
-                self.id, f"the lease of {fact.host} was revoked after {silent:.1f} s of silence", (fact.host,)
-            )
+            self._require_its_word(fact.host, f"the lease of {fact.host} was revoked after {silent:.1f} s of silence")
         self._revoked[fact.host] = self._joins.get(fact.host, 0)
 
+    def _require_its_word(self, host: str, what: str) -> None:
+        report = self._stage.store.ledger.get(Report, host)
+        if report is None or report.given_up < self._stage.storage.leases[host].turn:
+            raise Violation(self.id, what, (host,))
+        for guest in self._stage.machines[host].guests.values():
+            if guest.state is DomainState.RUNNING:
+                raise Violation(self.id, f"{what}, on its word, and {guest.vm} runs there", (host, guest.vm))
+        self.armed += 1
+        self._on_its_word[host] = None
+
+    def _require_still(self, fact: Started | Resumed) -> None:
+        if fact.host in self._on_its_word:
+            what = f"{fact.vm} begins to run on {fact.host}, whose lease was revoked because it said that nothing does"
+            raise Violation(self.id, what, (fact.vm, fact.host))
+
     def joined(self, fact: Joined) -> None:
+        self._on_its_word.pop(fact.host, None)
         self._joins[fact.host] = self._joins.get(fact.host, 0) + 1
 
     def gone(self, fact: Gone) -> None:
@@ -49,11 +72,13 @@ class FencedFirst:
 
     def resumed(self, fact: Resumed) -> None:
         """Where it was, or where it has migrated to: a copy that never ran is nobody's last domain."""
+        self._require_still(fact)
         self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
 
     def started(self, fact: Started) -> None:
         if fact.incoming:
             return
+        self._require_still(fact)
         old, joins = self._since.get(fact.vm, ("", 0))
         self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
         if not fact.job.startswith("ha."):

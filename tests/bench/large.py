@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import GIB, SimCluster
@@ -14,9 +11,7 @@ from sim.user import User
 HOSTS, VMS = 1_000, 50_000
 SETTLED = 60.0  # simulated seconds until a fresh cluster is quiet
 FLEET = Fleet("web", VMS, 1, 4096, GIB, True, "medium", Forever())
-TOPOLOGY = Topology(
-    shapes=(Shape(HOSTS, 64, 512 * 1024, 8 * 1024),), masters=5, zones={}, networks=("default",)
-)
+TOPOLOGY = Topology(shapes=(Shape(HOSTS, 64, 512 * 1024, 8 * 1024),), masters=5, zones={}, networks=("default",))
 
 
 def switched_on(cluster: SimCluster) -> SimCluster:
@@ -43,11 +38,11 @@ class Customers:
             await self._runtime.sleep(self._pause)
             self.asked += 1
             name = f"guest-{self.asked}"
-            self._user.spawn("vm.create", CreateVMs(vms=(NewVM(id=name, vcpus=1, memory_mib=1024, networks=("default",)),)))
+            self._user.spawn(
+                "vm.create", CreateVMs(vms=(NewVM(id=name, vcpus=1, memory_mib=1024, networks=("default",)),))
+            )
             self._runtime.spawn(self._delete(name), name="delete")
 
     async def _delete(self, name: str) -> None:
         await self._runtime.sleep(self._life)
         self._user.spawn("vm.delete", NameVMs(vms=(name,)))
-
-

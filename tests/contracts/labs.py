@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import Any
 
 from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.machine import Facts
-from ave.ports.machine import Machine as MachinePort
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.process import guest, life
 from drivers.process.birth import PROGRAM
 from drivers.process.disk import file_name
 from drivers.process.home import Home
-from drivers.process.ports import ports
+from drivers.process.ports import domains, ports
 from drivers.process.power import power_off, power_on
 from drivers.process.volumes import Run, Volumes
 from drivers.sim.block import SimBlock, Storage, Write
@@ -74,8 +74,8 @@ class SimLab:
     def close(self) -> None:
         self.world.close()
 
-    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
-        call = getattr(self._ports[host][port], verb)(*given)
+    def call(self, host: str, port: int, verb: str, *given: Any, **named: Any) -> Any:
+        call = getattr(self._ports[host][port], verb)(*given, **named)
         return self.finish(self.world, self.runtimes[host].spawn(call, name=verb))
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
@@ -95,6 +95,14 @@ class SimLab:
     def power_off(self, host: str) -> None:
         self.machines[host].power_off()
 
+    def kill_guest(self, host: str, vm: str) -> None:
+        """Its process dies."""
+        self.machines[host].kill_guest(vm)
+
+    def shut_down_guest(self, host: str, vm: str) -> None:
+        """From the inside."""
+        self.machines[host].shut_down_guest(vm)
+
     def power_on(self, host: str) -> None:
         self.machines[host].power_on()
         self.begin_lease(host)
@@ -112,10 +120,10 @@ class ProcessLab:
     def __init__(self, root: Path, _: Callable[..., Any] | None = None) -> None:
         self.root = root
         self.runner = asyncio.Runner()
-        self._runtime = self.runner.run(self._runtime_here())
+        self.runtime = self.runner.run(self._runtime_here())
         for host in HOSTS:
             self.power_on(host)
-        self._ports = {host: ports(root, host, self._runtime, None) for host in HOSTS}  # type: ignore[arg-type]
+        self._ports = {host: ports(root, host, self.runtime, None) for host in HOSTS}  # type: ignore[arg-type]
         self.call("a", 1, "join", "a", "boot")
         self.call("a", 1, "renew", "a", "boot")
 
@@ -128,12 +136,9 @@ class ProcessLab:
             power_off(self.root, host)
         assert self.guests() == [], "a VM has outlived its host"
 
-    def machine(self, host: str) -> MachinePort:
-        return self._ports[host].machine
-
-    def call(self, host: str, port: int, verb: str, *given: Any) -> Any:
+    def call(self, host: str, port: int, verb: str, *given: Any, **named: Any) -> Any:
         there = self._ports[host]
-        return self.run(getattr((there.hypervisor, there.block)[port], verb)(*given))
+        return self.run(getattr((there.hypervisor, there.block)[port], verb)(*given, **named))
 
     def run(self, call: Any, limit: float = 30.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))
@@ -160,6 +165,18 @@ class ProcessLab:
     def power_off(self, host: str) -> None:
         power_off(self.root, host)
 
+    def kill_guest(self, host: str, vm: str) -> None:
+        self._end_guest(host, vm, signal.SIGKILL)
+
+    def shut_down_guest(self, host: str, vm: str) -> None:
+        self._end_guest(host, vm, signal.SIGTERM)
+
+    def _end_guest(self, host: str, vm: str, how: signal.Signals) -> None:
+        here = domains(self.root, host).look(vm)
+        assert here is not None
+        life.send(here.life, how)
+        wait_for(lambda: not life.is_there(here.life), f"{vm} ends")
+
     def power_on(self, host: str) -> None:
         power_on(self.root, facts(host))
         self.begin_lease(host)
@@ -168,7 +185,7 @@ class ProcessLab:
         Home(self.root, host).hold_until(float("inf"))
 
     def end_lease(self, host: str) -> None:
-        Home(self.root, host).hold_until(self._runtime.now())
+        Home(self.root, host).hold_until(self.runtime.now())
 
     def runs(self, volume: str) -> tuple[Run, ...]:
         """Who wrote to the volume, one after the other."""

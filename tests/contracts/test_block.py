@@ -27,7 +27,7 @@ def lab(request, tmp_path, finish):
 @pytest.fixture
 def do(lab):
     """``do(host, verb, …)`` answers as that call of that host's block storage does."""
-    return lambda host, verb, *given: lab.call(host, 1, verb, *given)
+    return lambda host, verb, *given, **named: lab.call(host, 1, verb, *given, **named)
 
 
 @pytest.fixture
@@ -233,6 +233,20 @@ def test_a_counter_never_goes_back_not_even_under_a_new_boot(do):
     assert counters == sorted(set(counters))
 
 
+def test_a_turn_begins_when_it_is_asked_for_and_with_every_new_lease_and_never_goes_back(do):
+    do("d", "join", "d", "boot-1")
+    assert do("d", "renew", "d", "boot-1").turn == 1
+    assert do("d", "renew", "d", "boot-1", anew=True).turn == 2
+    assert do("d", "renew", "d", "boot-1").turn == lease_of(do, "d").turn == 2
+    do("d", "join", "d", "boot-1")
+    assert lease_of(do, "d").turn == 2, "it holds one already"
+    do("d", "join", "d", "boot-2")
+    assert do("d", "renew", "d", "boot-2").turn == 3
+    with pytest.raises(Refused):
+        do("d", "renew", "d", "boot-1", anew=True)
+    assert lease_of(do, "d").turn == 3
+
+
 def test_only_the_meta_leader_is_told_the_leases(do):
     do("d", "join", "d", "boot-1")
     for host in ("b", "c", "d"):
@@ -267,7 +281,7 @@ def test_after_its_lease_was_revoked_a_host_may_join_anew(do):
     do("d", "join", "d", "boot-1")
     do("a", "revoke", "d", 0)
     do("d", "join", "d", "boot-1")
-    assert lease_of(do, "d") == Lease("d", 1, False)
+    assert lease_of(do, "d") == Lease("d", 1, False, 2)
     do("d", "renew", "d", "boot-1")
     with pytest.raises(Refused):
         do("a", "revoke", "d", 0)

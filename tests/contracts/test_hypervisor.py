@@ -7,7 +7,7 @@ import pytest
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Stamp
+from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
 from tests.contracts.labs import HOSTS, INCOMING, LABS, PAUSED, RUNNING, SUSPENDED
 
 SMALL = VM(id="vm", vcpus=1, memory_mib=2048, volumes=("disk",))
@@ -123,6 +123,36 @@ def test_a_guest_that_stands_still_does_not_shut_down_not_even_later(do, domains
     assert domains() == {("a", 1): PAUSED}
     do("a", "resume", "vm", stamp())
     assert domains() == {("a", 1): RUNNING}
+
+
+@pytest.mark.parametrize(("how", "end"), [("kill_guest", End.CRASHED), ("shut_down_guest", End.SHUTDOWN)])
+def test_how_a_domain_ended_by_itself_is_remembered_until_something_is_done_about_it(lab, do, domains, up, how, end):
+    assert do("a", "ended") == ()
+    getattr(lab, how)("a", "vm")
+    assert domains() == {}
+    for _ in range(2):
+        assert do("a", "ended") == (Ended(vm="vm", epoch=1, end=end),)
+    do("a", "hear")  # at once: it has happened already
+    do("a", "start", SMALL, stamp())
+    assert do("a", "ended") == ()
+    assert domains() == {("a", 1): RUNNING}
+
+
+@pytest.mark.parametrize("how", ["kill_guest", "shut_down_guest"])
+def test_what_has_ended_and_was_destroyed_all_the_same_is_forgotten(lab, do, up, how):
+    getattr(lab, how)("a", "vm")
+    do("a", "destroy", "vm", stamp())
+    assert do("a", "ended") == ()
+
+
+def test_who_was_asked_to_shut_down_or_lost_its_power_has_not_ended_by_itself(lab, do, up):
+    do("a", "shutdown", "vm", stamp(), 60.0)
+    assert do("a", "ended") == ()
+    do("a", "start", SMALL, stamp())
+    lab.kill_guest("a", "vm")
+    lab.power_off("a")
+    lab.power_on("a")
+    assert do("a", "ended") == ()
 
 
 def test_power_loss_leaves_no_domain(lab, do, domains, up):

@@ -1,5 +1,6 @@
 """What only real processes and files can get wrong: identities, signals, damaged files, late writers and slow disks."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,9 +16,12 @@ import pytest
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, Stamp
+from ave.ports.machine import Health
 from drivers.process import disk, guest, life
 from drivers.process.domains import Phase, Record
 from drivers.process.home import Home
+from drivers.process.machine import ProcessMachine
+from drivers.process.ports import domains as domains_of
 from drivers.process.volumes import Volumes
 from tests.contracts.labs import PAUSED, RUNNING, ProcessLab, facts, wait_for
 
@@ -141,14 +145,14 @@ def test_process_the_guard_freezes_what_no_record_names(lab, do, up):
     known = [record(lab).life, record(lab, vm="other").life]
     for path in (lab.root / "hosts" / "a" / "domains").iterdir():
         path.unlink()
-    machine = lab.machine("a")
+    machine = ProcessMachine(Home(lab.root, "a"), domains_of(lab.root, "a"), lab.runtime)
     assert lab.run(machine.freeze()) == 2
     assert all(life.is_standing(each) for each in known)
     assert lab.run(machine.freeze()) == 0
 
 
 def test_process_the_guard_of_one_host_leaves_the_others_alone(lab, do, up):
-    machine = lab.machine("b")
+    machine = ProcessMachine(Home(lab.root, "b"), domains_of(lab.root, "b"), lab.runtime)
     assert lab.run(machine.freeze()) == 0
     assert do("a", "list")[0].state is RUNNING
 
@@ -364,7 +368,22 @@ def test_process_what_a_vm_costs(lab, do, record_property):
 
 
 def test_process_facts_are_those_the_host_was_powered_on_with(lab):
-    machine = lab.machine("a")
+    machine = ProcessMachine(Home(lab.root, "a"), domains_of(lab.root, "a"), lab.runtime)
     told = lab.run(machine.facts())
     assert msgspec.structs.replace(told, boot="") == facts("a")
     assert told.boot == Home(lab.root, "a").boot() != Home(lab.root, "b").boot()
+
+
+def test_process_a_host_says_when_its_folder_takes_no_writes_and_which_networks_are_unplugged(lab, monkeypatch):
+    home = Home(lab.root, "a")
+    machine = ProcessMachine(home, domains_of(lab.root, "a"), lab.runtime)
+    assert lab.run(machine.health()) == Health()
+
+    def refuse(path, content, *, durably=True):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "replace", refuse)
+        assert lab.run(machine.health(Health())) == Health(read_only=True)
+    (home.folder / "unplugged").write_text("vm-1\nvm-2\n")
+    assert lab.run(machine.health(Health(read_only=True))) == Health(down=("vm-1", "vm-2"))

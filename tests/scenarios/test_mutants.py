@@ -31,8 +31,8 @@ def caught(name: str) -> dict[str, str]:
 def test_revoking_a_lease_without_waiting_for_it_to_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """No fence wait: the leader judges after 20 s what may run for 60."""
 
-    def hasty(hosts: Any, leases: Any, beats: Any, times: timing.Timing) -> Any:
-        return judge(hosts, leases, beats, msgspec.structs.replace(times, verdict=20.0))
+    def hasty(hosts: Any, evidence: Any, times: timing.Timing) -> Any:
+        return judge(hosts, evidence, msgspec.structs.replace(times, verdict=20.0))
 
     monkeypatch.setattr(monitor, "judge", hasty)
     assert "S4" in caught("ha/partition-heals.yaml")
@@ -42,8 +42,8 @@ def test_rescuing_while_the_old_domain_still_runs_is_caught(monkeypatch: pytest.
     """The same bug where the revocation is not what is looked at: two domains run at once."""
     from sim.invariants.s4_fenced_first import FencedFirst
 
-    def hasty(hosts: Any, leases: Any, beats: Any, times: timing.Timing) -> Any:
-        return judge(hosts, leases, beats, msgspec.structs.replace(times, verdict=20.0))
+    def hasty(hosts: Any, evidence: Any, times: timing.Timing) -> Any:
+        return judge(hosts, evidence, msgspec.structs.replace(times, verdict=20.0))
 
     monkeypatch.setattr(monitor, "judge", hasty)
     monkeypatch.setattr(FencedFirst, "handlers", lambda self: {})

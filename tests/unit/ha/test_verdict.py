@@ -2,9 +2,10 @@
 
 import pytest
 
-from ave.ha.timing import PROFILES
-from ave.ha.verdict import Silence, Verdict, judge
-from ave.model.host import HOST, Host, HostState
+from ave.ha.timing import PROFILES, Timing
+from ave.ha.verdict import READ_ONLY, Signs, Silence, Verdict, judge, weigh
+from ave.model.host import HOST, Host, HostState, Report
+from ave.ports.block import Lease
 
 H = HostState
 SEED = PROFILES["seed"]
@@ -15,19 +16,19 @@ def silence(*looks: tuple[float, int], revoked: bool = False) -> Silence:
     """What is known of host "h" after looks at these times, each of which saw this counter."""
     made = Silence(gap=GAP)
     for number, (now, counter) in enumerate(looks, 1):
-        made.look(now, now, [("h", counter, revoked and number == len(looks))])
+        made.look(now, now, [Lease("h", counter, revoked and number == len(looks))])
     return made
 
 
 def silent(seconds: float, *, revoked: bool = False, gap: float = GAP, host: str = "h") -> Silence:
     """The host was seen to renew, and then not again for so long."""
     made = Silence(gap=gap)
-    made.look(0.0, 0.0, [(host, 6, False)])
+    made.look(0.0, 0.0, [Lease(host, 6, False)])
     now = 1.0
     while now < 1.0 + seconds:
-        made.look(now, now, [(host, 7, revoked)])
+        made.look(now, now, [Lease(host, 7, revoked)])
         now += 1.0
-    made.look(1.0 + seconds, 1.0 + seconds, [(host, 7, revoked)])
+    made.look(1.0 + seconds, 1.0 + seconds, [Lease(host, 7, revoked)])
     return made
 
 
@@ -35,8 +36,12 @@ def host(state: HostState, name: str = "h") -> Host:
     return Host(id=name, state=state, cpus=1, memory_mib=1)
 
 
+def judged(hosts: dict[str, Host], leases: Silence, beats: Silence, timing: Timing = SEED) -> list[Verdict]:
+    return judge(hosts, weigh(hosts, leases, beats, {}, Signs(gap=GAP)), timing)
+
+
 def verdicts(state: HostState, leases: Silence, beats: Silence) -> list[Verdict]:
-    return judge({"h": host(state)}, leases, beats, SEED)
+    return judged({"h": host(state)}, leases, beats)
 
 
 # Silence
@@ -74,19 +79,19 @@ def test_a_pause_of_the_watcher_is_no_silence_of_the_watched():
 
 def test_a_counter_that_moved_did_so_before_the_answer_and_one_that_did_not_stood_still_until_the_question():
     watched = Silence(gap=10.0)
-    watched.look(0.0, 0.0, [("h", 1, False)])
-    watched.look(5.0, 7.0, [("h", 2, False)])
+    watched.look(0.0, 0.0, [Lease("h", 1, False)])
+    watched.look(5.0, 7.0, [Lease("h", 2, False)])
     assert watched.seconds("h") == 0.0
-    watched.look(6.0, 9.0, [("h", 2, False)])
+    watched.look(6.0, 9.0, [Lease("h", 2, False)])
     assert watched.seconds("h") == 0.0
-    watched.look(10.0, 15.0, [("h", 2, False)])
+    watched.look(10.0, 15.0, [Lease("h", 2, False)])
     assert watched.seconds("h") == 3.0
 
 
 def test_after_a_pause_of_the_watcher_a_host_that_is_not_named_is_unknown():
     watched = Silence(gap=GAP)
-    watched.look(0.0, 0.0, [("h", 1, False), ("other", 1, False)])
-    watched.look(10.0, 10.0, [("other", 1, False)])
+    watched.look(0.0, 0.0, [Lease("h", 1, False), Lease("other", 1, False)])
+    watched.look(10.0, 10.0, [Lease("other", 1, False)])
     assert watched.of("h") is None
     assert watched.seconds("h") == 0.0
 
@@ -94,7 +99,7 @@ def test_after_a_pause_of_the_watcher_a_host_that_is_not_named_is_unknown():
 def test_hosts_are_watched_each_by_itself():
     watched = Silence(gap=GAP)
     for now, moving in ((0.0, 1), (2.0, 2), (4.0, 3)):
-        watched.look(now, now, [("still", 1, False), ("alive", moving, False)])
+        watched.look(now, now, [Lease("still", 1, False), Lease("alive", moving, False)])
     assert (watched.seconds("still"), watched.seconds("alive")) == (4.0, 0.0)
 
 
@@ -197,16 +202,16 @@ def test_hosts_are_judged_in_the_order_of_their_names():
     names = ["h3", "h1", "h4", "h2"]
     leases = Silence(gap=GAP)
     for now in range(91):
-        leases.look(float(now), float(now), [(name, 1, False) for name in names])
-    found = judge({name: host(H.ONLINE, name) for name in names}, leases, Silence(gap=GAP), SEED)
+        leases.look(float(now), float(now), [Lease(name, 1, False) for name in names])
+    found = judged({name: host(H.ONLINE, name) for name in names}, leases, Silence(gap=GAP))
     assert [verdict.host for verdict in found] == sorted(names)
 
 
 def test_each_profile_has_its_own_verdict():
     for profile in PROFILES.values():
         hosts = {"h": host(H.SUSPECT)}
-        assert judge(hosts, silent(profile.verdict - 0.1), ALIVE, profile) == []
-        assert [v.state for v in judge(hosts, silent(profile.verdict), ALIVE, profile)] == [H.FENCED]
+        assert judged(hosts, silent(profile.verdict - 0.1), ALIVE, profile) == []
+        assert [v.state for v in judged(hosts, silent(profile.verdict), ALIVE, profile)] == [H.FENCED]
 
 
 def test_judging_changes_nothing_of_what_was_watched():
@@ -225,3 +230,96 @@ def test_a_first_look_clears_nobody(state):
 def test_a_look_after_a_pause_of_the_watcher_clears_nobody(state):
     leases, beats = silence((10.0, 1), (20.0, 1)), silence((10.0, 1), (20.0, 1))
     assert verdicts(state, leases, beats) == []
+
+
+# What a host says of itself
+
+
+def renewing(turn: int, until: float = 200.0) -> Silence:
+    """It was seen to renew all the time, and to be in this turn of its lease from the second 100 on."""
+    made = Silence(gap=GAP)
+    for now in range(int(until) + 1):
+        made.look(float(now), float(now), [Lease("h", now, False, turn if now >= 100 else turn - 1)])
+    return made
+
+
+def signs(report: Report, *, since: float, until: float = 200.0) -> Signs:
+    made = Signs(gap=GAP)
+    for now in range(int(until) + 1):
+        made.look(float(now), [report] if now >= since else [])
+    return made
+
+
+def of_report(state: HostState, report: Report, *, since: float, turn: int = 3) -> list[Verdict]:
+    seen = weigh(["h"], renewing(turn), renewing(turn), {"h": report}, signs(report, since=since))
+    return judge({"h": host(state)}, seen, SEED)
+
+
+@pytest.mark.parametrize(
+    "state", [H.ONLINE, H.SUSPECT, H.UNMANAGED, H.READ_ONLY, H.MAINTENANCE, H.ENTERING_MAINTENANCE]
+)
+def test_a_host_that_says_that_nothing_runs_in_this_turn_of_its_lease_is_believed_after_a_moment(state):
+    gone = Report(id="h", given_up=3)
+    said = "says that nothing runs there any more, silent for 0 s"
+    assert of_report(state, gone, since=195.0) == [Verdict("h", H.FENCED, said, 200)]
+    assert H.FENCED not in [verdict.state for verdict in of_report(state, gone, since=196.0)]
+
+
+def test_a_word_about_an_older_turn_says_nothing_about_this_one():
+    assert of_report(H.ONLINE, Report(id="h", given_up=2), since=0.0) == []
+
+
+def test_a_word_counts_from_when_the_leader_watches_the_lease_in_that_turn_without_a_gap():
+    """The storage was away, and hosts that have given up take their leases up again within a second."""
+    report = Report(id="h", given_up=3)
+    heard = signs(report, since=0.0)
+    for looked, states in ((4.9, []), (5.0, [H.FENCED])):
+        leases = Silence(gap=GAP)
+        for now in (180.0, 200.0 - looked, 200.0 - looked / 2, 200.0):
+            leases.look(now, now, [Lease("h", 7, False, 3)])
+        found = judge({"h": host(H.MAINTENANCE)}, weigh(["h"], leases, ALIVE, {"h": report}, heard), SEED)
+        assert [verdict.state for verdict in found] == states
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "becomes"),
+    [
+        (H.ONLINE, 84.0, None),
+        (H.ONLINE, 85.0, H.READ_ONLY),
+        (H.UNMANAGED, 85.0, H.READ_ONLY),
+        (H.SUSPECT, 84.0, H.ONLINE),
+        (H.SUSPECT, 85.0, H.READ_ONLY),
+        (H.READ_ONLY, 0.0, None),
+        (H.READ_ONLY, 200.0, None),
+        (H.MAINTENANCE, 200.0, None),
+        (H.ENTERING_MAINTENANCE, 200.0, None),
+        (H.JOINING, 200.0, None),
+    ],
+)
+def test_a_host_without_a_writable_file_system_is_read_only_after_85_s_and_never_fenced_for_it(state, seconds, becomes):
+    found = of_report(state, Report(id="h", read_only=True), since=200.0 - seconds)
+    assert [verdict.state for verdict in found] == ([] if becomes is None else [becomes])
+
+
+def test_a_read_only_host_is_online_again_when_it_says_nothing_of_the_sort_any_more():
+    (found,) = of_report(H.READ_ONLY, Report(id="h"), since=0.0)
+    assert found == Verdict("h", H.ONLINE, "its file system takes writes again")
+
+
+def test_a_read_only_host_that_falls_silent_stays_so_until_the_verdict():
+    assert verdicts(H.READ_ONLY, silent(89.0), ALIVE) == []
+    assert [verdict.state for verdict in verdicts(H.READ_ONLY, silent(90.0), ALIVE)] == [H.FENCED]
+
+
+def test_a_sign_counts_from_when_it_was_first_seen_without_a_gap_in_the_looking():
+    sick, well = Report(id="h", read_only=True), Report(id="h")
+    seen = Signs(gap=GAP)
+    for now, report, seconds in (
+        (1.0, sick, 0.0),
+        (3.0, sick, 2.0),
+        (5.0, well, None),
+        (6.0, sick, 0.0),
+        (9.5, sick, 0.0),
+    ):
+        seen.look(now, [report])
+        assert seen.seconds("h", READ_ONLY) == seconds

@@ -1,0 +1,69 @@
+"""What a host says of itself in the store: which turns of its lease it has given up, and what is broken of it.
+
+Said whenever it is another. The store may be out of reach, and then it is said late: nothing that is read here is believed
+for being new (``ave.ha.verdict``).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ave.errors import Unavailable, UnknownOutcome
+from ave.model.host import Report
+from ave.ports.machine import Health
+from ave.ports.store import Conflict, Insert, Replace
+from ave.ports.together import Ports
+from ave.sync import together
+
+RETRY_SECONDS = 1.0
+
+
+class Said:
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._given_up = 0
+        self._health = Health()
+        self._news = ports.runtime.signal()
+
+    def giving_up(self, turn: int) -> None:
+        self._given_up = turn
+        self._news.set()
+
+    async def run(self) -> None:
+        await together(self._ports.runtime, {"look": self._look_for_ever(), "say": self._say_for_ever()})
+
+    async def _look_for_ever(self) -> None:
+        known: Health | None = None
+        while True:
+            try:
+                known = self._health = await self._ports.machine.health(known)
+                self._news.set()
+            except (Unavailable, UnknownOutcome) as trouble:
+                self._ports.runtime.log("health unknown", why=str(trouble))
+                await self._ports.runtime.sleep(RETRY_SECONDS)
+
+    async def _say_for_ever(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while not await self._say():
+                await self._ports.runtime.sleep(RETRY_SECONDS)
+
+    async def _say(self) -> bool:
+        store = self._ports.store
+        try:
+            known = await store.get(Report, self._ports.host)
+            now = self._now(known or Report(id=self._ports.host))
+            if known is None:
+                await store.commit(Insert(now))
+            elif now != known:
+                await store.commit(Replace(now))
+            return True
+        except (Unavailable, UnknownOutcome, Conflict):
+            return False  # read back, and say what is so by then
+
+    def _now(self, known: Report) -> Report:
+        """A turn that was given up stays given up, also by an earlier process."""
+        given_up = max(known.given_up, self._given_up)
+        health = self._health
+        return msgspec.structs.replace(known, given_up=given_up, read_only=health.read_only, down=health.down)
