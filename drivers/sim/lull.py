@@ -40,15 +40,18 @@ class Lull:
 
     def count(self) -> None:
         """Take in every renewal that has been answered by now."""
-        now, clock = self._runtime.world.now, self._runtime.clock
+        now = self._runtime.world.now
+        late = now - TRIP_SECONDS - self.due
+        if late < 0:
+            return
+        clock = self._runtime.clock
         step = self._pause / clock.rate
-        times = math.floor((now - TRIP_SECONDS - self.due) / step) + 1
-        if times > 0:
-            last = self.due + (times - 1) * step
-            self.due = last + step
-            self._lease.renew(times, last + physics.HOP_SECONDS)
-            self._lease.answered(last)
-            self._renewed(clock.now() - (now - last) * clock.rate)
+        times = math.floor(late / step) + 1
+        last = self.due + (times - 1) * step
+        self.due = last + step
+        self._lease.renew(times, last + physics.HOP_SECONDS)
+        self._lease.answered(last)
+        self._renewed(clock.now() - (now - last) * clock.rate)
 
     def end(self) -> None:
         if self._lease.lull is not self:

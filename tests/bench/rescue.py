@@ -54,6 +54,9 @@ class LedCluster(SimCluster):
         self.world.tell = self._told
         self.listeners.append(self._saw)
 
+    def __enter__(self) -> LedCluster:
+        return self
+
     def _node(self, machine: Machine, runtime: SimRuntime) -> None:
         if machine.name == self.storage.leader:
             plain = runtime.spawn
