@@ -20,7 +20,7 @@ from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership
 from ave.sync import together
 from ave.verbs import VERBS
-from ave.vms.reconcile import reconcile_at_start
+from ave.vms.reconcile import reconcile_at_start, reconcile_when_told
 
 # What may be run by itself, and what it needs beside it.
 SERVICES: Mapping[str, tuple[str, ...]] = {
@@ -61,6 +61,7 @@ async def run_node(
             "lease": LeaseKeeper(ports, timing, leadership, said).run,
             "said": said.run,
             "reconcile": lambda: reconcile_at_start(ports),
+            "ends": lambda: reconcile_when_told(ports),
         },
         "jobs": {"worker": worker.run},
         "scheduler": {},

@@ -152,6 +152,7 @@ class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     vms: tuple[str, ...]
+    here: bool = False  # on that very host, which is well
 
 
 class JobType(StrEnum):
@@ -213,6 +214,20 @@ OPERATIONS = {
         Operation("host.exit-maintenance", ExitMaintenance, "let a host take VMs again", type=JobType.ONE_TIME),
         Operation(
             "ha.rescue", RescueVMs, "start the VMs of a dead host elsewhere", by_user=False, urgency=Urgency.RESCUE
+        ),
+        Operation(
+            "ha.evacuate",
+            NameHosts,
+            "let VMs leave hosts that should not run them for long",
+            by_user=False,
+            type=JobType.ONE_TIME,
+        ),
+        Operation(
+            "ha.displace",
+            NameVMs,
+            "force VMs off where they are; they are rescued elsewhere",
+            by_user=False,
+            urgency=Urgency.STOP,
         ),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),

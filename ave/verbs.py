@@ -9,6 +9,7 @@ from ave.groups import switch as group_switch
 from ave.groups.repair import REPAIR
 from ave.ha.rescue import RESCUE
 from ave.hosts.enter import ENTER
+from ave.hosts.evacuate import EVACUATE_HOSTS
 from ave.hosts.leave import EXIT
 from ave.hosts.report import REPORT
 from ave.jobs.cleanup import CLEAN_UP_VERB
@@ -21,6 +22,7 @@ from ave.storage import delete as volume_delete
 from ave.storage import grow as volume_grow
 from ave.vms.create import CREATE
 from ave.vms.delete import DELETE
+from ave.vms.displace import DISPLACE
 from ave.vms.edit import EDIT
 from ave.vms.migrate import MIGRATE
 from ave.vms.power import POWEROFF, SHUTDOWN
@@ -44,6 +46,8 @@ VERBS: Mapping[str, Verb] = {
         MIGRATE,
         DELETE,
         RESCUE,
+        EVACUATE_HOSTS,
+        DISPLACE,
         volume_create.CREATE,
         volume_grow.GROW,
         volume_delete.DELETE,

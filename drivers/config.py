@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from ave.errors import Refused
+from ave.ha.timing import PROFILES, Timing
 from ave.node import SERVICES
 
 PREFIX = "AVE_"
@@ -24,6 +25,13 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     master: bool = True
     services: tuple[str, ...] = tuple(SERVICES)
     profile: str = "seed"  # the pair of HA times, see ave.ha.timing
+
+
+class HaConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The pair of HA times, in seconds, in place of those of a profile. Refused unless they are safe."""
+
+    give_up: float = 0.0  # after so long without its storage lease a host stops its VMs
+    verdict: float = 0.0  # after so long a silence the lease is revoked
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: StoreConfig
     hypervisor: HypervisorConfig
     machine: MachineConfig = MachineConfig()
+    ha: HaConfig = HaConfig()
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
@@ -74,6 +83,10 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         config = msgspec.convert(_split(tree), Config, strict=False)
     except msgspec.ValidationError as problem:
         raise Refused(f"{source}: {problem}") from None
+    try:
+        timing_of(config)
+    except Refused as unsafe:
+        raise Refused(f"{source}: {unsafe}") from None
     unknown = [name for name in config.node.services if name not in SERVICES]
     if unknown:
         raise Refused(f"{source}: node.services: unknown {', '.join(unknown)}; known are {', '.join(SERVICES)}")
@@ -82,6 +95,20 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         if missing:
             raise Refused(f"{source}: node.services: {name} needs {', '.join(missing)} beside it")
     return config
+
+
+def timing_of(config: Config) -> Timing:
+    """The times of the profile, or those given. Refused, with both sides of the inequality, if they are unsafe."""
+    profile, given = config.node.profile, config.ha
+    if profile not in PROFILES:
+        raise Refused(f"node.profile: unknown {profile}; known are {', '.join(PROFILES)}")
+    if given == HaConfig():
+        return PROFILES[profile]
+    if not (given.give_up > 0.0 and given.verdict > 0.0):
+        raise Refused("ha: give_up and verdict belong together, and are more than 0 s")
+    timing = Timing(name="of this configuration", give_up=given.give_up, verdict=given.verdict)
+    timing.require_safe()
+    return timing
 
 
 def load_store(file: Path | None, environment: Mapping[str, str], url: str) -> StoreConfig:

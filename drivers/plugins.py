@@ -5,7 +5,8 @@
     [project.entry-points."ave.placement.preferences"]
     cool_rack = "acme_ave:COOL_RACK"        # an ave.placement.preferences.Preference
 
-They are asked after AVE's own, in the order of their names, by every process that decides: install them on every host.
+They are asked after AVE's own, in the order of their names, by every process that decides, ``ave plan place`` and ``ave explain
+placement --snapshot`` too: install them on every host, and wherever placements are asked about.
 """
 
 from __future__ import annotations

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from ave.errors import Refused
-from ave.ha.timing import PROFILES
+from ave.errors import Refused, Unavailable
+from ave.guard import run_guard
+from ave.ha.lease import new_host
+from ave.ha.promise import not_promised
 from ave.kinds import KINDS, SCHEMA
+from ave.model.host import Host
 from ave.node import run_node
 from ave.ports.machine import Facts
 from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.config import Config, StoreConfig
+from drivers.config import Config, StoreConfig, timing_of
 from drivers.plugins import plugged
-from drivers.process.ports import ports
+from drivers.process.ports import machine_of, ports
 from drivers.process.power import power_on
 
 SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
@@ -23,8 +27,6 @@ SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
 
 async def run(config: Config) -> None:
     """Run the node until SIGTERM or SIGINT. Raises Refused, Unavailable when it cannot begin."""
-    if config.node.profile not in PROFILES:
-        raise Refused(f"node.profile: unknown {config.node.profile}; known are {', '.join(PROFILES)}")
     rules = plugged()
     runtime = AsyncioRuntime(f"{config.node.host}/node")
     store = await open_store(config.store, runtime)
@@ -34,20 +36,45 @@ async def run(config: Config) -> None:
         main = run_node(
             ports(root, config.node.host, runtime, store),
             master=config.node.master,
-            timing=PROFILES[config.node.profile],
+            timing=timing_of(config),
             services=config.node.services,
             plugged=rules,
         )
+        await _warn(runtime, store, root, config.node.host)
         runtime.log("node starts", services=",".join(config.node.services), store=config.store.url)
-        task = asyncio.ensure_future(runtime.supervise(main))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            runtime.log("node stops")
+        await _until_told(runtime, main, "node")
     finally:
         await store.close()
+
+
+async def _warn(runtime: AsyncioRuntime, store: Any, root: Path, host: str) -> None:
+    """Say what a cluster of so few hosts cannot promise. Those that have not joined yet are not known."""
+    try:
+        others = [other for other in await store.find(Host) if other.id != host]
+        here = new_host(await machine_of(root, host, runtime).facts())
+    except Unavailable:
+        return
+    for lacking in not_promised([*others, here]):
+        runtime.log("high availability cannot promise everything", why=lacking)
+
+
+async def guard(config: Config) -> None:
+    """Run the guard beside the node until SIGTERM or SIGINT. It needs no store, no network, and nothing of the node."""
+    runtime = AsyncioRuntime(f"{config.node.host}/guard")
+    power_on(Path(config.hypervisor.root), _facts(config))
+    machine = machine_of(Path(config.hypervisor.root), config.node.host, runtime)
+    runtime.log("guard starts")
+    await _until_told(runtime, run_guard(runtime, machine), "guard")
+
+
+async def _until_told(runtime: AsyncioRuntime, main: Coroutine[Any, Any, Any], what: str) -> None:
+    task = asyncio.ensure_future(runtime.supervise(main))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        runtime.log(f"{what} stops")
 
 
 async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:

@@ -79,17 +79,21 @@ def placement(
 def _on_paper(file: Path, id: str, purpose: Purpose | None) -> Explanation:
     from ave.cli import snapshot_file
     from ave.placement.explain import explain
+    from drivers.plugins import plugged
 
     cluster = snapshot_file.load(file)
     vm = cluster.vm(id)
     if purpose is None:
         usual = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
         purpose = usual.get(vm.state, Purpose.START)
-    return explain(cluster.view(), vm, purpose)
+    return explain(cluster.view(), vm, purpose, plugged=plugged())
 
 
 def _recorded(run: Path, id: str, at: float | None) -> tuple[Explanation, str]:
-    """The decision as it was made, with what it was; should it come out otherwise today, that is said too."""
+    """The decision as it was made, with what it was; should it come out otherwise today, that is said too.
+
+    Without the rules of other packages: a simulated cluster has none.
+    """
     from ave.placement.explain import explain_batch
     from sim import hindsight
 

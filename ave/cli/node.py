@@ -1,4 +1,4 @@
-"""``ave node``: the services of one host, for real."""
+"""``ave node`` and ``ave guard``: the two processes of one host, for real."""
 
 from __future__ import annotations
 
@@ -41,6 +41,32 @@ def node(
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     flags = {"node.host": host, "node.services": services, "store.url": store, "hypervisor.root": root}
+    try:
+        asyncio.run(run(load(config, os.environ, flags)))
+    except AveError as problem:
+        return complain(problem)
+    return 0
+
+
+def guard(*, config: Path | None = None, host: str = "", root: str = "") -> int:
+    """Run the guard of one host beside its node, until SIGTERM or Ctrl-C: it freezes VMs whose lease is over when all else
+    hangs. Exit 0 stopped, 1 failed, 2 bad configuration.
+
+    Parameters
+    ----------
+    config
+        The node's own file, or the same environment.
+    host
+        The host's name, instead of [node] host.
+    root
+        The directory of a process cluster, instead of [hypervisor] root.
+    """
+    from ave.errors import AveError
+    from drivers.config import load
+    from drivers.production import guard as run
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    flags = {"node.host": host, "hypervisor.root": root, "store.url": "sqlite:none"}  # it opens no store
     try:
         asyncio.run(run(load(config, os.environ, flags)))
     except AveError as problem:

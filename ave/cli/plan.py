@@ -49,12 +49,14 @@ def place(
     from ave.cli.placement_table import show, show_batch
     from ave.placement.batch import place_batch
     from ave.placement.explain import explain_batch
+    from drivers.plugins import plugged
 
     try:
+        rules = plugged()
         wanted = snapshot_file.wanted(vm, count)
         cluster = snapshot_file.load(snapshot, [each.id for each in wanted.vms])
         view = snapshot_file.joined(cluster, wanted).view()
-        batch = place_batch(view, wanted.vms, purpose, only=wanted.host)
+        batch = place_batch(view, wanted.vms, purpose, only=wanted.host, plugged=rules)
     except Refused as problem:
         return complain(problem)
     alone = len(wanted.vms) == 1
@@ -63,7 +65,7 @@ def place(
         names = names[: EXPLAINED if explain else 1]
     if output == "json" and not explain:
         names = []
-    _, told = explain_batch(view, wanted.vms, purpose, names, only=wanted.host)
+    _, told = explain_batch(view, wanted.vms, purpose, names, only=wanted.host, plugged=rules)
     if output == "json":
         _print_json(batch, told)
         return 1 if batch.refused else 0

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ave.cli.screen import Interrupt, Meter, complain
+from ave.cli.screen import Interrupt, complain
 
 
 def run(
@@ -38,6 +38,7 @@ def run(
     output
         What to print.
     """
+    from ave.cli.meter import Meter
     from ave.errors import Refused
     from sim.run import Asked
     from sim.run import run as play

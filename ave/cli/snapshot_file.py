@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from ave.errors import Refused
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.vm import VM
 from ave.placement.batch import require_size
-from ave.placement.contradictions import contradictions
 from ave.placement.snapshot import MOST_MIB, BadSnapshot, Snapshot, mib, read, written
 
 MOST_BYTES = 1 << 28
@@ -24,10 +22,10 @@ _KEYS = "name, vcpus, memory, cpu-model, network, volume, group, pinned and host
 
 def load(path: Path, coming: Iterable[str] = ()) -> Snapshot:
     """Raises Refused with a line per mistake. JSON is read as such: it is much faster, and as large as clusters get."""
-    from sim.scenario import nodes
-
     if path.suffix == ".json":
         return _load_json(path, coming)
+    from sim.scenario import nodes
+
     document = nodes.read(path, nodes.Limits(MOST_BYTES, MOST_NODES))
     told = [(problem.line, problem.col, str(problem)) for problem in document.repeated]
     try:
@@ -92,6 +90,8 @@ def live(url: str, config: Path | None) -> Snapshot:
 
 
 def _flow(entry: dict[str, Any]) -> str:
+    import yaml
+
     dumped: str = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=1 << 20, allow_unicode=True)
     return dumped.rstrip("\n")
 
@@ -201,6 +201,9 @@ def joined(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
         msgspec.structs.replace(group, vms=tuple(dict.fromkeys((*group.vms, *wanted.groups.get(group.id, ())))))
         for group in snapshot.groups
     )
-    if torn := contradictions(groups, snapshot.hosts):  # with those that have just joined
-        raise Refused("\n".join(torn))
+    if wanted.groups:
+        from ave.placement.contradictions import contradictions
+
+        if torn := contradictions(groups, snapshot.hosts):
+            raise Refused("\n".join(torn))
     return msgspec.structs.replace(snapshot, groups=groups)

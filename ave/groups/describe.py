@@ -15,32 +15,24 @@ from ave.scheduler.rules import Change, change_step
 NAME_MAX = 128
 
 
-def split_create(request: DescribeGroups, found: Found) -> Split:
-    there = found.of(Group)
-    steps: dict[str, Step] = {}
-    results: dict[str, Result] = {}
-    for new in request.groups:
-        require_described(new)
-        if there.get(new.id) is not None:
-            results[new.id] = Result(
-                False, f"there already is a placement group {new.id}: choose another name, or edit it"
-            )
-        elif new.id in there:
-            steps[f"create/{new.id}"] = change_step(new.id, Change.DESCRIBE, new)
-    return Split(steps=steps, results=results)
+def _verb(word: str, *, exists: bool, otherwise: str) -> Verb:
+    """For groups that are there already, or for those that are not; ``otherwise`` refuses each of the others by name."""
 
+    def split(request: DescribeGroups, found: Found) -> Split:
+        there = found.of(Group)
+        steps: dict[str, Step] = {}
+        results: dict[str, Result] = {}
+        for group in request.groups:
+            require_described(group)
+            if group.id not in there:
+                continue  # its lock is held
+            if (there[group.id] is not None) is exists:
+                steps[f"{word}/{group.id}"] = change_step(group.id, Change.DESCRIBE, group)
+            else:
+                results[group.id] = Result(False, otherwise.format(group=group.id))
+        return Split(steps=steps, results=results)
 
-def split_edit(request: DescribeGroups, found: Found) -> Split:
-    there = found.of(Group)
-    steps: dict[str, Step] = {}
-    results: dict[str, Result] = {}
-    for wanted in request.groups:
-        require_described(wanted)
-        if there.get(wanted.id) is not None:
-            steps[f"edit/{wanted.id}"] = change_step(wanted.id, Change.DESCRIBE, wanted)
-        elif wanted.id in there:
-            results[wanted.id] = Result(False, f"there is no placement group {wanted.id}")
-    return Split(steps=steps, results=results)
+    return Verb(operation=f"group.{word}", resources=_named, split=split)
 
 
 def require_described(group: DescribedGroup) -> None:
@@ -82,5 +74,7 @@ def _named(request: DescribeGroups) -> tuple[Resource, ...]:
     return each(Group, (group.id for group in request.groups))
 
 
-CREATE = Verb(operation="group.create", resources=_named, split=split_create)
-EDIT = Verb(operation="group.edit", resources=_named, split=split_edit)
+CREATE = _verb(
+    "create", exists=False, otherwise="there already is a placement group {group}: choose another name, or edit it"
+)
+EDIT = _verb("edit", exists=True, otherwise="there is no placement group {group}")

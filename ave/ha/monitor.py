@@ -16,7 +16,7 @@ from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
 from ave.model.vm import PRIORITIES, VM, VMState
 from ave.model.work import ENDED, OnConflict, Work
-from ave.operations import RescueVMs
+from ave.operations import NameHosts, RescueVMs
 from ave.ports.block import Lease
 from ave.ports.store import Check, Conflict, Replace
 from ave.ports.together import Ports
@@ -26,6 +26,7 @@ from ave.scheduler.role import MONITOR, Leadership, still_held
 from ave.sync import together
 
 QUEUE = "ha"
+EVACUATE_SECONDS = 30.0  # from one look at the evacuation of a host to the next
 PAUSES = ((5, 10.0), (10, 60.0))  # after so many attempts wait so many seconds …
 LAST_PAUSE_SECONDS = 100.0  # … and ever after this long, for as long as the VM is wanted
 
@@ -38,6 +39,9 @@ class Monitor:
         self._beats_read = float("-inf")
         self._signs = Signs(gap=3 * BEAT_SECONDS)
         self._role: Role | None = None
+        self._leaving: dict[
+            str, tuple[str, float]
+        ] = {}  # read-only host -> its evacuation, and when to look at it again
         self._looked_at = -1  # the mirror's changes at the last search for lost VMs
         self._job = ""  # the rescue under way
         self._tries: dict[str, tuple[int, float]] = {}  # VM -> attempts, and when the next is due
@@ -71,6 +75,7 @@ class Monitor:
                 await self._judge(role, mirror)
                 await self._rescue(mirror)
                 await self._reopen(role, mirror)
+                await self._evacuate(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
@@ -115,6 +120,23 @@ class Monitor:
                     free = Check(Lock, lock.id, {"version": lock.version})
                     await self._ports.store.commit(Replace(opened), free, still_held(role))
 
+    async def _evacuate(self, mirror: Mirror) -> None:
+        """One Job after the other, per host that is read-only while VMs run there. Another leader begins one more, which
+        waits behind that in the host's Job Queue and then finds nothing left to do."""
+        now = self._ports.runtime.now()
+        for host in list(mirror.hosts.values()):
+            if host.state is not HostState.READ_ONLY:
+                self._leaving.pop(host.id, None)
+                continue
+            job, due = self._leaving.get(host.id, ("", now))
+            if now < due or not any(mirror.vms[vm].state is VMState.RUNNING for vm in mirror.on.get(host.id, ())):
+                continue
+            known = await self._ports.store.get(Work, job) if job else None
+            if known is None or known.state in ENDED:
+                asked = NameHosts(hosts=(host.id,))
+                job = await submit(self._ports, self._crew, "ha.evacuate", asked, flag=f"leave {host.id}")
+            self._leaving[host.id] = (job, now + EVACUATE_SECONDS)
+
     async def _rescue(self, mirror: Mirror) -> None:
         """One rescue Job at a time; what it could not save is tried again, ever more patiently."""
         if self._job:
@@ -130,19 +152,20 @@ class Monitor:
             lost = sorted(lost_vms(mirror, host), key=lambda vm: (PRIORITIES.index(vm.priority), vm.id))
             due = [vm for vm in lost if self._tries.get(vm.id, (0, now))[1] <= now]
             if due:
-                await self._submit(host, due, now)
+                crashed = [vm for vm in due if _crashed(vm, host) and vm.id not in self._tries]
+                await self._submit(host, crashed or due, now, here=bool(crashed))
                 return
             if not lost and host.state is HostState.FENCED and self._role is not None:
                 recovered = move(host, HostState.RECOVERED, "nothing of it is left to rescue")
                 await self._ports.store.commit(Replace(recovered), still_held(self._role))
         self._tries = {id: t for id, t in self._tries.items() if id in mirror.vms}
 
-    async def _submit(self, host: Host, vms: Iterable[VM], now: float) -> None:
+    async def _submit(self, host: Host, vms: Iterable[VM], now: float, *, here: bool) -> None:
         names = tuple(vm.id for vm in vms)
         for name in names:
             attempts = self._tries.get(name, (0, 0.0))[0] + 1
             self._tries[name] = (attempts, now + _pause(attempts))
-        request = RescueVMs(host=host.id, vms=names)
+        request = RescueVMs(host=host.id, vms=names, here=here)
         self._job = await submit(
             self._ports,
             self._crew,
@@ -172,6 +195,11 @@ def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
         vm.id for vm in found if vm.state is VMState.UNKNOWN and not (vm.ha and vm.on) and vm.id not in mirror.stale
     ]
     return [vm for vm in found if vm.state in LOST and vm.id not in settled]
+
+
+def _crashed(vm: VM, host: Host) -> bool:
+    """Did it end where all else goes on? Then it is first tried there."""
+    return host.state is HostState.ONLINE and vm.state is VMState.UNKNOWN and not vm.host_epoch
 
 
 def _pause(attempts: int) -> float:

@@ -38,7 +38,8 @@ def split(request: RescueVMs, found: Found) -> Split:
             results[name] = Result(True, "not to be started")
     if not rescued:
         return Split(results=results, writes=tuple(writes))
-    placing = Placing(vms=tuple(rescued), purpose=Purpose.RESCUE, by_priority=True)
+    only = request.host if request.here else ""
+    placing = Placing(vms=tuple(rescued), purpose=Purpose.RESCUE, by_priority=True, host=only)
     steps: dict[str, Step] = {PLACE: place_step(placing)}
     steps |= {f"start/{name}": start_step(name) for name in rescued}
     return Split(steps=steps, results=results, writes=tuple(writes))

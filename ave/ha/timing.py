@@ -40,6 +40,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict * (1 - RATE_ERROR)
 
     def require_safe(self) -> None:
+        if not self.give_up > SUSPECT_SECONDS:
+            raise Refused(
+                f"profile {self.name} is unsafe: a host that gives up after {self.give_up:g} s has not lost "
+                f"{SUSPECT_SECONDS:g} s of renewals yet; raise give_up"
+            )
         if not self.revoked_from() >= self.stopped_by():  # said so that what is not a number is not safe
             raise Refused(
                 f"profile {self.name} is unsafe: a host may run its VMs until {self.stopped_by():.2f} s after its last "

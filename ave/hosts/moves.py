@@ -26,7 +26,7 @@ class Moves:
 
     def __init__(self, ports: Ports, task: Work, tries: int) -> None:
         self._ports, self._task, self._tries = ports, task, tries
-        self._crew = Crew(ports)
+        self.crew = Crew(ports)
         self._next: dict[str, int] = {}  # VM -> the number of its next or current try
         self._parties: dict[str, tuple[str, ...]] | None = (
             None  # VM -> all that must be where it is, if there are others
@@ -72,14 +72,14 @@ class Moves:
         """Submit the next try of these, who must move together, to this host or (empty) to where the scheduler finds room;
         look before."""
         self.open |= dict.fromkeys(vms)
-        await submit(self._ports, self._crew, "vm.migrate", MigrateVMs(vms=vms, host=host), id=await self._id(vms[0]))
+        await submit(self._ports, self.crew, "vm.migrate", MigrateVMs(vms=vms, host=host), id=await self._id(vms[0]))
 
     async def withdraw(self, vm: str) -> None:
         """Cancel what is under way. A migration that cannot be stopped any more comes to its end."""
         await self.look(vm)
         if vm in self.open:
             try:
-                await cancel(self._ports, self._crew, await self._id(vm))
+                await cancel(self._ports, self.crew, await self._id(vm))
             except Refused:
                 pass  # it has ended meanwhile
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
-import networkx
 
 from ave.model.states import Table
 
@@ -102,6 +101,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 def tied(groups: Iterable[Group], among: Iterable[str]) -> list[tuple[str, ...]]:
     """These VMs in parties that must be on one host, each in the order given, by the rules that are enabled."""
+    import networkx  # takes as long as a whole command, most of which meet no group
+
     names = list(dict.fromkeys(among))
     bound: networkx.Graph[str] = networkx.Graph()
     bound.add_nodes_from(names)

@@ -37,11 +37,11 @@ class Cost(IntEnum):
 
 
 class Mend(NamedTuple):
-    """What would make a host pass one filter."""
+    """What would make a host pass one filter. Of thousands that are priced, one is put into words."""
 
     cost: Cost
     amount: int  # of one cost, the smaller is the cheaper
-    words: str  # an imperative, with its alternatives
+    words: Callable[[], str]  # an imperative, with its alternatives
 
 
 class Account(NamedTuple):
@@ -77,11 +77,11 @@ def by_kind(view: View, rows: Sequence[int], kind: Callable[[int], str]) -> str:
     return "; ".join(f"{kind}: {names(hosts)}" if kind else names(hosts) for kind, hosts in sorted(kinds.items()))
 
 
-def plain(phrase: str, view: View) -> Account:
+def plain(phrase: str, view: View, passes: Sequence[bool]) -> Account:
     """Of a filter that has no account of its own."""
     return Account(
-        says=lambda row: "",
-        mend=lambda row: Mend(Cost.UNKNOWN, 0, f"see to it that {view.names[row]} no longer {phrase}"),
+        says=lambda row: "" if passes[row] else phrase,
+        mend=lambda row: Mend(Cost.UNKNOWN, 0, lambda: f"see to it that {view.names[row]} no longer {phrase}"),
         among=lambda rows: f"{predicate(phrase, len(rows))} ({by_kind(view, rows, lambda row: '')})",
     )
 
@@ -136,15 +136,18 @@ class Room(NamedTuple):
             return f"{predicate(self.phrase, len(rows))} ({view.names[best]} {how})"
 
         def mend(row: int) -> Mend:
+            possible = most[row] >= self.wanted or free[row] > 0
+            return Mend(self.cost if possible else Cost.HARDWARE, self.wanted - free[row], lambda: words(row))
+
+        def words(row: int) -> str:
             host, short = view.names[row], self.wanted - free[row]
             ways = [f"free {up(short)} on {host}"] if most[row] >= self.wanted else []
             ways += [self.less.format(size=down(free[row]))] if free[row] > 0 else []
             if ways:
-                return Mend(self.cost, short, ", or ".join(ways))
+                return ", or ".join(ways)
             if most[row] <= 0:
-                return Mend(Cost.HARDWARE, short, f"add {up(short)} to {host}")
-            freed = f"free {up(most[row] - free[row])} on {host}"
-            return Mend(Cost.HARDWARE, short, f"{self.less.format(size=down(most[row]))} and {freed}")
+                return f"add {up(short)} to {host}"
+            return f"{self.less.format(size=down(most[row]))} and free {up(most[row] - free[row])} on {host}"
 
         return Account(says, mend, among)
 

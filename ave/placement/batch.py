@@ -19,13 +19,14 @@ from ave.model.group import Aspect, tied
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.filters import screen
 from ave.placement.place import NONE, Choice, Plugged, decide
+from ave.placement.purpose import Purpose
+from ave.placement.ranking import Rankings
 from ave.placement.scores import exact
 from ave.placement.unit import Unit, alone, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ave.placement.purpose import Purpose
     from ave.placement.stake import Stake
     from ave.placement.view import View
 
@@ -84,7 +85,7 @@ def place_batch(
     terms = Terms(
         purpose=purpose, by_priority=by_priority, only=only, leave=leave, pack=pack, plugged=plugged, witness=witness
     )
-    classes = _classes(_units(view, vms), terms.by_priority)
+    classes = _classes(units(view, vms), terms.by_priority)
     view.moving = dict.fromkeys(vm.id for vm in vms)
     try:
         if pack:
@@ -105,7 +106,7 @@ def require_size(count: int) -> None:
         raise Refused(f"a batch may have {BATCH_MAX:,} VMs, this one has {count:,}: split it")
 
 
-def _units(view: View, vms: Sequence[VM]) -> list[Unit]:
+def units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
     groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)} if view.has_groups else {}
     if not groups:
@@ -171,6 +172,10 @@ class _Trial:
         self._packed: tuple[VM, Choice] | None = None  # the last, while nothing else has changed since
         self._before: dict[str, Stake | None] = {}
         self._simple = not (terms.plugged.filters or terms.plugged.preferences or view.has_rules)
+        anywhere = not (terms.only or terms.leave or view.primary_zones)
+        # For other purposes each VM that is placed changes the scores of all hosts.
+        ranked = self._simple and anywhere and terms.purpose is Purpose.START
+        self._rankings = Rankings(view) if ranked else None
         self._mark = view.mark() if len(view.moving) * MANY > len(view) else None
 
     def has(self, unit: Unit) -> bool:
@@ -190,6 +195,8 @@ class _Trial:
 
     def _decided(self, unit: Unit, compact: bool) -> Choice | NoFit:
         terms = self._terms
+        if not compact and self._rankings is not None and not unit.exclusive_cpus:
+            return self._ranked(unit, self._rankings)
         if compact and (choice := self._same_again(unit)) is not None:
             return choice
         only, exclude = terms.only, terms.exclude(unit)
@@ -199,6 +206,21 @@ class _Trial:
             )
         except NoFit as refusal:
             return refusal
+
+    def _ranked(self, unit: Unit, rankings: Rankings) -> Choice | NoFit:
+        """What ``decide`` would answer, sooner."""
+        vm, view = unit.whole, self._view
+        own = view.lift(vm.id)
+        try:
+            ranking = rankings.of(unit)
+            row = ranking.lowest()
+            if row is None:
+                return NoFit(unit.name, len(view), ranking.rejected)
+            part, whole = exact(vm, view, self._terms.purpose, row)
+            return Choice(view.names[row], part / (2 * whole), ranking.left, ranking.rejected)
+        finally:
+            if own is not None:
+                view.settle(vm.id, own)
 
     def _same_again(self, unit: Unit) -> Choice | None:
         """The tightest host that fits stays so until it is full: of VMs alike, only the first needs a decision."""
@@ -230,6 +252,7 @@ class _Trial:
         return choice
 
     def undo(self) -> None:
+        self._view.changed = None
         if self._mark is not None:
             self._view.go_back(self._mark, self._before)
             return

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 
 from ave.errors import NoFit, Refused
-from ave.placement.account import Account, Cost, Mend, names, plain, predicate
+from ave.placement.account import names, predicate
 from ave.placement.batch import Batch, Terms, Witness, place_batch
-from ave.placement.filters import FILTERS, masks
-from ave.placement.place import NONE, TARGET, Choice, Plugged, asked, decide
+from ave.placement.place import NONE, Choice, Plugged, decide
 from ave.placement.preferences import PREFERENCES, narrowing
 from ave.placement.purpose import Purpose
+from ave.placement.remedy import Change, Rule, cheapest, rules
 from ave.placement.scores import exact, shares
 from ave.placement.unit import Unit, alone
 
@@ -65,14 +65,6 @@ class HostRecord(msgspec.Struct, frozen=True, kw_only=True):
     score: Score
     free_mib: int
     vms: int  # on it; of equal hosts the one with fewer goes first, then the name
-
-
-class Change(msgspec.Struct, frozen=True):
-    """The least that would let the VM in."""
-
-    host: str
-    filters: tuple[str, ...]  # that the host fails
-    words: str
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -177,10 +169,10 @@ def explain_unit(
     choice, rejected = _decided(view, unit, purpose, only, exclude, compact, plugged)
     own = [(vm.id, view.lift(vm.id)) for vm in unit.vms]  # as the decision does
     try:
-        rules = _rules(view, unit, purpose, only, exclude, plugged)
-        look = _Look(view, unit, purpose, compact, rules, _rankings(view, unit, purpose, rules, plugged), choice)
+        chain = rules(view, unit, purpose, only, exclude, plugged)
+        look = _Look(view, unit, purpose, compact, chain, _rankings(view, unit, purpose, chain, plugged), choice)
         hosts, fates = look.hosts(), look.fates()
-        change = None if choice else look.cheapest()
+        change = None if choice else cheapest(view, chain)
     finally:
         for id, stake in own:
             view.settle(id, stake)
@@ -208,12 +200,6 @@ def _decided(
         return None, dict(refusal.rejected)
 
 
-class _Rule(NamedTuple):
-    name: str
-    passes: list[bool]  # by row
-    account: Account
-
-
 class _Ranking(NamedTuple):
     name: str
     phrase: str
@@ -222,42 +208,7 @@ class _Ranking(NamedTuple):
     says: Callable[[int], str]
 
 
-def _rules(
-    view: View, unit: Unit, purpose: Purpose, only: str, exclude: tuple[str, ...], plugged: Plugged
-) -> list[_Rule]:
-    made = []
-    wish = asked(view, only, exclude)
-    if wish is not None:
-        made.append(_Rule(TARGET, wish.fits.tolist(), _of_request(view, unit, only, exclude)))
-    answers = masks(unit, view, purpose, plugged.filters)
-    for rule in (*FILTERS, *plugged.filters):
-        account = rule.account(unit, view) if rule.account else plain(rule.phrase, view)
-        made.append(_Rule(rule.name, answers[rule.name].tolist(), account))
-    return made
-
-
-def _of_request(view: View, unit: Unit, only: str, exclude: tuple[str, ...]) -> Account:
-    def says(row: int) -> str:
-        if view.names[row] in exclude:
-            return f"is the host that {unit.name} shall leave"
-        return "" if not only else "is the host that was named" if view.names[row] == only else f"is not {only}"
-
-    def mend(row: int) -> Mend:
-        if view.names[row] in exclude:
-            return Mend(Cost.STAY, 0, f"let {unit.name} stay on {view.names[row]}")
-        return Mend(Cost.REQUEST, 0, f"ask for {view.names[row]} instead of {only}, or for no host by name")
-
-    def among(rows: Sequence[int]) -> str:
-        left = [view.names[row] for row in rows if view.names[row] in exclude]
-        if len(left) == len(rows):
-            return f"{predicate('is the host', len(rows))} that {unit.name} shall leave ({names(left)})"
-        gone = "" if only in view.rows else ", which there is not"
-        return f"{predicate('is not', len(rows))} the host that was named ({only}{gone})"
-
-    return Account(says, mend, among)
-
-
-def _rankings(view: View, unit: Unit, purpose: Purpose, rules: list[_Rule], plugged: Plugged) -> list[_Ranking]:
+def _rankings(view: View, unit: Unit, purpose: Purpose, rules: list[Rule], plugged: Plugged) -> list[_Ranking]:
     fits = np.ones(len(view), np.bool_)
     for rule in rules:
         fits &= np.array(rule.passes, np.bool_)
@@ -279,7 +230,7 @@ class _Look:
         unit: Unit,
         purpose: Purpose,
         compact: bool,
-        rules: list[_Rule],
+        rules: list[Rule],
         rankings: list[_Ranking],
         choice: Choice | None,
     ) -> None:
@@ -318,21 +269,6 @@ class _Look:
                 hosts = names(self._view.names[row] for row in rows)
                 made.append(Fate(ranking.name, len(rows), f"{predicate(ranking.phrase, len(rows))} ({hosts})"))
         return tuple(made)
-
-    def cheapest(self) -> Change | None:
-        """Fewest filters failed, then the classes of cost, then the amounts, then the name."""
-        if not len(self._view):
-            return None
-        fewest = min(map(len, self._failed))
-        rows = [row for row, failed in enumerate(self._failed) if len(failed) == fewest]
-        best = min(rows, key=self._price)
-        mends = [rule.account.mend(best).words for rule in self._failed[best]]
-        filters = tuple(rule.name for rule in self._failed[best])
-        return Change(self._view.names[best], filters, "; and ".join(mends))
-
-    def _price(self, row: int) -> tuple[list[int], list[int], str]:
-        mends = sorted((rule.account.mend(row)[:2] for rule in self._failed[row]), reverse=True)
-        return [cost for cost, _ in mends], [amount for _, amount in mends], self._view.names[row]
 
     def _place(self, row: int) -> tuple[object, ...]:
         failed, lost = self._failed[row], self._lost[row]

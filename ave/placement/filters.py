@@ -95,7 +95,7 @@ def of_availability(unit: Unit, view: View) -> Account:
 
     return Account(
         says=lambda row: f"is {state(row)}",
-        mend=lambda row: Mend(Cost.ONLINE, 0, f"bring {view.names[row]} online, which is {state(row)}"),
+        mend=lambda row: Mend(Cost.ONLINE, 0, lambda: f"bring {view.names[row]} online, which is {state(row)}"),
         among=lambda rows: f"{predicate(_OFFLINE, len(rows))} ({by_kind(view, rows, state)})",
     )
 
@@ -110,7 +110,7 @@ def of_maintenance(unit: Unit, view: View) -> Account:
 
     return Account(
         says=lambda row: said.get(STATES[view.state[row]], "is not in maintenance"),
-        mend=lambda row: Mend(Cost.MAINTENANCE, 0, f"end the maintenance of {view.names[row]}"),
+        mend=lambda row: Mend(Cost.MAINTENANCE, 0, lambda: f"end the maintenance of {view.names[row]}"),
         among=among,
     )
 
@@ -127,9 +127,9 @@ def of_networks(unit: Unit, view: View) -> Account:
         return f"has {', '.join(wanted)}" if wanted else "needs no network"
 
     def mend(row: int) -> Mend:
-        lacking = ", ".join(missing(row))
-        words = f"give {view.names[row]} the network {lacking}, or take {unit.name} off it"
-        return Mend(Cost.NETWORK, len(missing(row)), words)
+        lacking = missing(row)
+        words = f"give {view.names[row]} the network {', '.join(lacking)}, or take {unit.name} off it"
+        return Mend(Cost.NETWORK, len(lacking), lambda: words)
 
     def among(rows: Sequence[int]) -> str:
         return f"{predicate(_LACKING, len(rows))} ({by_kind(view, rows, lambda row: ', '.join(missing(row)))})"
@@ -146,9 +146,8 @@ def of_cpu_model(unit: Unit, view: View) -> Account:
     wanted = " and ".join(dict.fromkeys(vm.cpu_model for vm in unit.vms if vm.cpu_model != ANY_MODEL)) or ANY_MODEL
 
     def mend(row: int) -> Mend:
-        return Mend(
-            Cost.CPU_MODEL, 0, f"let {unit.name} do with CPU model {view.model_name(row)}, that of {view.names[row]}"
-        )
+        words = f"let {unit.name} do with CPU model {view.model_name(row)}, that of {view.names[row]}"
+        return Mend(Cost.CPU_MODEL, 0, lambda: words)
 
     return Account(
         says=lambda row: f"needs {wanted}, is {view.model_name(row)}",
@@ -171,7 +170,7 @@ def of_pins(unit: Unit, view: View) -> Account:
     def mend(row: int) -> Mend:  # unpinning needs nothing of the host, however few CPUs it has
         short = room.wanted - int(room.free[row])
         free = f"free {measure.up(short)} on {view.names[row]}, or " if room.most[row] >= room.wanted else ""
-        return Mend(Cost.CPUS, short, free + less)
+        return Mend(Cost.CPUS, short, lambda: free + less)
 
     return Account(made.says if room.wanted else lambda row: "needs no CPUs of its own", mend, made.among)
 
@@ -223,13 +222,14 @@ class Filter(NamedTuple):
     steady: bool = False  # depends on the hosts and on the VM's networks and CPU model alone: its answer is kept
 
 
+MEMORY: Final = Filter("HostAvailableMemoryFilter", _NO_MEMORY, enough_memory, of_memory)
 FILTERS: Final = (
     Filter("PlacementGroupMustFilter", "is ruled out by a placement group", kept, group_account.account),
     Filter("HostAvailableFilter", _OFFLINE, available, of_availability, steady=True),
     Filter("MaintenanceFilter", _MAINTAINED, out_of_maintenance, of_maintenance, steady=True),
     Filter("NetworkFilter", _LACKING, networks_present, of_networks, steady=True),
     Filter("CpuModelFilter", _OTHER_MODEL, cpu_compatible, of_cpu_model, steady=True),
-    Filter("HostAvailableMemoryFilter", _NO_MEMORY, enough_memory, of_memory),
+    MEMORY,
     Filter("CpuPinningFilter", _NO_CPUS, enough_cpus_for_pins, of_pins),
     Filter("NicCapacityFilter", _NO_NICS, enough_nics, of_nics),
     Filter("StorageCapacityFilter", _NO_VOLUMES, enough_attachments, of_attachments),
@@ -280,6 +280,11 @@ def masks(unit: Unit, view: View, purpose: Purpose, plugged: tuple[Filter, ...] 
     ones = np.ones(len(view), np.bool_)
     rules = (*FILTERS, *plugged)
     return {rule.name: ones if mask is None else mask for rule, mask in zip(rules, answers, strict=True)}
+
+
+def steady(unit: Unit, view: View, purpose: Purpose) -> Screened:
+    """What the steady filters alone leave over."""
+    return _keep(unit, view, purpose).screened
 
 
 def everyone(view: View) -> Screened:

@@ -40,7 +40,9 @@ def account(unit: Unit, view: View) -> Account:
     def mend(row: int) -> Mend:
         found = of(row)
         amount = len(found) * _MANY + sum(each.hosts[row] for each in found)
-        return Mend(Cost.GROUP, amount, ", and ".join(dict.fromkeys(_way_out(each, view, row) for each in found)))
+        return Mend(
+            Cost.GROUP, amount, lambda: ", and ".join(dict.fromkeys(_way_out(each, view, row) for each in found))
+        )
 
     def among(rows: Sequence[int]) -> str:
         first: dict[str, list[int]] = {}

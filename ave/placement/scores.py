@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ave.model.vm import VM
     from ave.placement.view import Floats, Ints, Mask, View
 
-_SLACK: Final = 1 + 2.0**-48
+SLACK: Final = 1 + 2.0**-48
 _PLENTY: Final = np.iinfo(np.int64).max
 _FEW: Final = 5  # rows that are compared at once
 _SOME: Final = 64  # rows that are sooner told apart one by one than in whole columns
@@ -49,15 +49,15 @@ def _parts(vm: VM, view: View, purpose: Purpose, row: int) -> tuple[int, int, in
 def estimate(vm: VM, view: View, purpose: Purpose) -> Floats:
     """Twice the score of every host: what the VM itself would add, and what is there already."""
     if purpose is Purpose.START:
-        return _own_share(vm.vcpus, vm.memory_mib, view) + view.all_share
+        return own_share(vm.vcpus, vm.memory_mib, view) + view.all_share
     scores = view.running_load + float(vm.vcpus)
     scores *= 1 / (view.allocated_vcpus + vm.vcpus)
-    scores += _own_share(0, vm.memory_mib, view)
+    scores += own_share(0, vm.memory_mib, view)
     scores += view.running_share
     return scores
 
 
-def _own_share(vcpus: int, memory_mib: int, view: View) -> Floats:
+def own_share(vcpus: int, memory_mib: int, view: View) -> Floats:
     """What so much is of every host. Kept, since VMs come in few sizes."""
     share: Floats | None = view.kept.get((vcpus, memory_mib))
     if share is None:
@@ -70,7 +70,7 @@ def lowest(vm: VM, view: View, purpose: Purpose, fits: Mask) -> int:
     """The row of the lowest score among those that fit. Ties: fewer VMs, then name."""
     scores = estimate(vm, view, purpose)
     np.putmask(scores, ~fits, np.inf)
-    rows = (scores <= scores[scores.argmin()] * _SLACK).nonzero()[0]
+    rows = (scores <= scores[scores.argmin()] * SLACK).nonzero()[0]
     return int(rows[0]) if len(rows) == 1 else _decide(vm, view, purpose, rows)
 
 
@@ -85,10 +85,35 @@ def _decide(vm: VM, view: View, purpose: Purpose, rows: Ints) -> int:
     """Exactly the lowest of the nominated rows. Rows alike in all that the score reads differ in the tie alone."""
     if len(rows) <= _FEW:
         return _lowest_of(vm, view, purpose, rows.tolist())
-    reads = [view.running_vcpus, view.running_mib, view.memory_mib]
+    return lowest_rows(vm, view, purpose, rows)[0]
+
+
+def _reads(view: View, purpose: Purpose) -> list[Ints]:
+    """All that the score reads."""
     if purpose is Purpose.START:
-        reads = [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
-    return _lowest_of(vm, view, purpose, (_some_unlike if len(rows) <= _SOME else _unlike)(view, rows, reads))
+        return [view.all_vcpus, view.all_mib, view.memory_mib, view.cpus]
+    return [view.running_vcpus, view.running_mib, view.memory_mib]
+
+
+def lowest_rows(vm: VM, view: View, purpose: Purpose, rows: Ints) -> list[int]:
+    """Those of the nominated rows that have exactly the lowest score, in the order of their ties; of many, the first alone."""
+    reads = _reads(view, purpose)
+    if len(rows) > _SOME:
+        return [_lowest_of(vm, view, purpose, _unlike(view, rows, reads))]
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for row, facts in zip(rows.tolist(), zip(*[column[rows].tolist() for column in reads], strict=True), strict=True):
+        alike.setdefault(facts, []).append(row)
+    lowest: list[int] = []
+    lowest_part, lowest_whole = 1, 0  # higher than any
+    for some in alike.values():
+        part, whole = exact(vm, view, purpose, some[0])
+        lower, upper = part * lowest_whole, lowest_part * whole
+        if lower < upper:
+            lowest, lowest_part, lowest_whole = some, part, whole
+        elif lower == upper:
+            lowest += some
+    lowest.sort(key=view.ties.item)
+    return lowest
 
 
 def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
@@ -105,17 +130,8 @@ def _lowest_of(vm: VM, view: View, purpose: Purpose, rows: list[int]) -> int:
     return winner
 
 
-def _some_unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
-    """The first of all that are alike."""
-    rows = rows[view.ties[rows].argsort()]
-    first: dict[tuple[int, ...], int] = {}
-    for row, facts in zip(rows.tolist(), zip(*[column[rows].tolist() for column in reads], strict=True), strict=True):
-        first.setdefault(facts, row)
-    return list(first.values())
-
-
 def _unlike(view: View, rows: Ints, reads: list[Ints]) -> list[int]:
-    """The same in whole columns: whole clusters may be alike."""
+    """The first of all that are alike, in whole columns: whole clusters may be."""
     first = []
     while len(rows):
         row = _first(view, rows)

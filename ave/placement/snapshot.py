@@ -19,7 +19,6 @@ from ave.errors import Refused
 from ave.model.group import Aspect, Group, GroupState, Rule
 from ave.model.host import Host, HostState, Zone
 from ave.model.vm import VM, Priority, VMState
-from ave.placement.contradictions import contradictions
 from ave.placement.view import View
 
 API_VERSION: Final = "ave/v1"
@@ -343,8 +342,10 @@ def _vms_are_somewhere(of: _Reader) -> Iterator[Mistake]:
 
 def _rules_can_be_kept(of: _Reader) -> list[Mistake]:
     """Asked only of what is sound: with a host left out, rules seem to contradict each other."""
-    if of.mistakes or not of.hosts:
+    if of.mistakes or not of.hosts or not of.groups:
         return []
+    from ave.placement.contradictions import contradictions  # with a library that is slow to load
+
     groups = [Group(**asdict(group)) for group in of.groups.values()]
     return [Mistake("groups", text) for text in contradictions(groups, map(_host, of.hosts.values()))]
 

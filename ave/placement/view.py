@@ -91,6 +91,7 @@ class View:
         self.rows: dict[str, int] = {}
         self.allocated_vcpus = 0  # of all VMs assigned to a host or in flight to one
         self.kept: dict[Hashable, Any] = {}  # answers that hold until a host changes
+        self.changed: list[int] | None = None  # rows whose VMs changed, in order, while somebody wants to know
         self._stakes: dict[str, Stake] = {}
         self._strangers: dict[str, list[int]] = {}  # sums of hosts that VMs name and nobody has put yet
         self._bits: dict[str, int] = {}
@@ -331,6 +332,8 @@ class View:
         if row is None:
             self._estrange(host, sign, stake, level, cpus)
             return
+        if self.changed is not None:
+            self.changed.append(row)
         cells = self._cells
         cells.vm_count[row] += sign
         cells._tie[row] += sign << _NAME_BITS

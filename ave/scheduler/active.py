@@ -22,6 +22,7 @@ from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
 from ave.scheduler.maintenance import CLOSE, close
 from ave.scheduler.mirror import Mirror
+from ave.scheduler.refusals import refusals
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
 from ave.scheduler.rules import CHANGE, change
 from ave.scheduler.steps import PLACE, Placing
@@ -110,7 +111,7 @@ class Scheduler:
                 self._tell(batch, asked)
                 facts = {vm: Fact(refusal=f"there is no VM {vm}") for vm in asked.vms}
                 facts |= {vm: Fact(host=choice.host) for vm, choice in batch.placed.items()}
-                return facts | {vm: Fact(refusal=str(why)) for vm, why in batch.refused.items()}
+                return facts | refusals(mirror.view, vms, batch, asked, self._plugged)
         raise Unavailable("the cluster changes faster than placement can be decided")
 
     async def close(self, ports: Ports, task: Work) -> Placements:

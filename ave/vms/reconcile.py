@@ -1,6 +1,7 @@
 """Reconcile this host with the store: what runs here without a right goes, what was left half done is settled.
 
-Level-triggered and local: it repairs what a lost answer or a dead worker left behind, and touches nothing a Job owns.
+Level-triggered and local: it repairs what a lost answer or a dead worker left behind, and touches nothing a Job owns. It is
+done when a node starts, when the timetable says so, and as soon as a domain is heard to have ended by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ave.vms.settle import as_found
 from ave.vms.steps import lock_of
 
 EVERY_SECONDS = 30.0
+RETRY_SECONDS = 2.0
+TRIES = 15  # until the next scheduled look
 
 
 async def reconcile_at_start(ports: Ports) -> None:
@@ -31,6 +34,20 @@ async def reconcile_at_start(ports: Ports) -> None:
             return
         except (Unavailable, UnknownOutcome, Conflict, Refused) as trouble:
             runtime.log("reconcile put off", why=str(trouble))
+
+
+async def reconcile_when_told(ports: Ports) -> None:
+    """Soon after a domain has ended by itself. While it cannot be done the scheduled looks are the net."""
+    runtime = ports.runtime
+    while True:
+        await ports.hypervisor.hear()
+        for _ in range(TRIES):
+            try:
+                await reconcile(ports)
+                break
+            except (Unavailable, UnknownOutcome, Conflict, Refused) as trouble:
+                runtime.log("reconcile put off", why=str(trouble))
+                await runtime.sleep(RETRY_SECONDS)
 
 
 async def reconcile(ports: Ports) -> None:
@@ -80,8 +97,9 @@ async def _settle(ports: Ports, odd: list[VM]) -> None:
     """What nobody finished, whose process died, or whose record was lost: what is here decides. Look again, now that the
     documents are known: a domain may have come in between. What a Job is at work on is its own to settle."""
     domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
+    ended = {each.vm: each for each in await ports.hypervisor.ended()}
     for vm in odd:
-        found = as_found(vm, domains.get(vm.id))
+        found = as_found(vm, domains.get(vm.id), ended.get(vm.id))
         if found is vm:
             continue
         try:
@@ -92,6 +110,19 @@ async def _settle(ports: Ports, odd: list[VM]) -> None:
             ports.runtime.log("VM settled", vm=vm.id, state=str(found.state), why=found.story[-1])
         except Conflict:
             continue
+        if found.state in (VMState.STOPPED, VMState.UNKNOWN):
+            await _forget(ports, vm)
+
+
+async def _forget(ports: Ports, vm: VM) -> None:
+    """Nothing of this incarnation is needed any more; a newer one, which may have begun meanwhile, is not touched."""
+    own = Stamp(epoch=vm.epoch)
+    try:
+        await ports.hypervisor.destroy(vm.id, own)
+        for volume in vm.media:
+            await ports.block.detach(volume, own)
+    except (Unavailable, UnknownOutcome, Refused) as trouble:
+        ports.runtime.log("VM not forgotten", vm=vm.id, why=str(trouble))
 
 
 async def _give_back(ports: Ports) -> None:

@@ -10,9 +10,9 @@ import msgspec
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Work
-from ave.ports.hypervisor import Domain, DomainState
+from ave.ports.hypervisor import Domain, DomainState, End, Ended
 from ave.ports.together import Ports
-from ave.vms.steps import domain_of, not_running, read, record, stamp, stopped
+from ave.vms.steps import domain_of, ended_of, not_running, read, record, stamp, stopped
 
 WISHES = (
     "vm.create",
@@ -21,8 +21,8 @@ WISHES = (
 )  # they change whether the VM is wanted on; who cancels takes that back
 
 
-def as_found(vm: VM, domain: Domain | None) -> VM:
-    """The VM by what its host has of it; the very same if its document is right already."""
+def as_found(vm: VM, domain: Domain | None, ended: Ended | None = None) -> VM:
+    """The VM by what its host has of it, and how it ended there; the very same if its document is right already."""
     if domain is not None and domain.epoch != vm.epoch:
         return vm  # a copy that has no right: removed for itself, and no proof of anything
     match vm.state:
@@ -30,6 +30,8 @@ def as_found(vm: VM, domain: Domain | None) -> VM:
             return not_running(vm, "its start was given up")
         case VMState.STARTING:
             return move(vm, VMState.RUNNING, "found running", reserved="")
+        case VMState.RUNNING | VMState.SUSPENDED if domain is None and _shut_down(vm, ended):
+            return move(vm, VMState.STOPPED, "shut down from inside the guest", on=False, reserved="")
         case VMState.RUNNING | VMState.SUSPENDED if domain is None:
             return not_running(vm, f"nothing of it is on {vm.host}")
         case VMState.RUNNING if domain is not None and domain.state is DomainState.SUSPENDED:
@@ -37,6 +39,11 @@ def as_found(vm: VM, domain: Domain | None) -> VM:
         case VMState.SUSPENDED if domain is not None and domain.state is DomainState.RUNNING:
             return move(vm, VMState.RUNNING, "found running", on=True)
     return vm
+
+
+def _shut_down(vm: VM, ended: Ended | None) -> bool:
+    """Its user wanted that, by the very guest. What ended otherwise, or nobody knows how, is still wanted."""
+    return ended is not None and ended.epoch == vm.epoch and ended.end is End.SHUTDOWN
 
 
 async def settle(ports: Ports, task: Work) -> None:
@@ -53,7 +60,7 @@ async def settle(ports: Ports, task: Work) -> None:
         await ports.hypervisor.destroy(vm.id, stamp(task, vm.epoch))
         await stopped(ports, task, wanted, "its start was given up")
         return
-    found = as_found(wanted, domain)
+    found = as_found(wanted, domain, await ended_of(ports, vm.id))
     if found != vm:
         await record(ports, task, found)
 

@@ -10,7 +10,7 @@ from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Result, Work
-from ave.ports.hypervisor import Domain, Stamp
+from ave.ports.hypervisor import Domain, Ended, Stamp
 from ave.ports.store import Check, Replace, Write
 from ave.ports.together import Ports
 
@@ -50,6 +50,11 @@ async def read(ports: Ports, task: Work) -> VM:
 async def domain_of(ports: Ports, vm: str) -> Domain | None:
     """What of the VM is on this host."""
     return next((domain for domain in await ports.hypervisor.list() if domain.vm == vm), None)
+
+
+async def ended_of(ports: Ports, vm: str) -> Ended | None:
+    """How the VM ended on this host, if it did so by itself."""
+    return next((ended for ended in await ports.hypervisor.ended() if ended.vm == vm), None)
 
 
 def require_here(ports: Ports, vm: VM) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,11 @@ class Boot(msgspec.Struct, frozen=True):
 
 class Off(Unavailable):
     """For certain, and not only unknown."""
+
+
+def _sealed(text: str) -> str:
+    """With its checksum, so that a bit that flipped prolongs nothing."""
+    return f"{text} {zlib.crc32(text.encode()):08x}"
 
 
 class Home:
@@ -86,13 +92,14 @@ class Home:
 
     def hold_until(self, moment: float) -> None:
         """It need not outlast a power loss: the next boot begins without a lease."""
-        disk.replace(self.folder / "hold", f"{self.boot()} {moment!r}".encode(), durably=False)
+        disk.replace(self.folder / "hold", _sealed(f"{self.boot()} {moment!r}").encode(), durably=False)
 
     def held_until(self) -> float:
-        """What cannot be read is over."""
+        """What cannot be read, or is not as it was written, is over: the next renewal writes it anew."""
         try:
-            boot, moment = (self.folder / "hold").read_text().rsplit(" ", 1)
-            ends = float(moment) if boot == self.boot() else 0.0
+            text = (self.folder / "hold").read_text()
+            boot, moment, _ = text.rsplit(" ", 2)
+            ends = float(moment) if text == _sealed(f"{boot} {moment}") and boot == self.boot() else 0.0
         except (OSError, ValueError, Unavailable):
             return 0.0
         return 0.0 if math.isnan(ends) else ends

@@ -39,6 +39,11 @@ def ports(root: Path, host: str, runtime: Runtime, store: Store) -> Ports:
     )
 
 
+def machine_of(root: Path, host: str, runtime: Runtime) -> ProcessMachine:
+    """All that a guard may touch."""
+    return ProcessMachine(Home(root, host), domains(root, host), runtime)
+
+
 def domains(root: Path, host: str) -> Domains:
     return Domains(Home(root, host), Volumes(root), lambda: _next_instance(root))
 

@@ -110,6 +110,10 @@ def _last_host_is_lost(cluster: SimCluster) -> None:
     list(cluster.machines.values())[-1].power_off()
 
 
+def _last_host_is_read_only(cluster: SimCluster) -> None:
+    list(cluster.machines.values())[-1].read_only = True
+
+
 def _long_ago(cluster: SimCluster) -> None:
     """A Job, a key and an alarm that nobody needs any more."""
     old = Work(id="vm.start-old", job="vm.start-old", function=LEAD, lane="host-1", operation="vm.start")
@@ -291,6 +295,12 @@ CASES: tuple[Case, ...] = (
         vms=8,
         arrange=_last_host_is_lost,
         outcomes=(WorkState.DONE, WorkState.FAILED),  # and tried again
+    ),
+    Case(operation="ha.evacuate", phrase="of a VM", hosts=4, vms=4, arrange=_last_host_is_read_only),
+    Case(
+        operation="ha.displace",
+        phrase="two VMs, which are rescued",
+        about=(Ask(operation="ha.displace", request=NameVMs(vms=TWO)),),
     ),
     Case(operation="vm.synchronise", phrase="a cycle", due=30.0),
     Case(operation="host.report", phrase="a cycle; its hosts have more memory", due=300.0, arrange=_other_memory),

@@ -58,7 +58,8 @@ def _left(cluster: SimCluster) -> Iterator[str]:
 def _disagreements(cluster: SimCluster, failed: dict[str, None], lost: bool) -> Iterator[str]:
     hosts = {host.id: host for host in all_of(cluster, Host)}
     for name, machine in cluster.machines.items():
-        if machine.powered and hosts[name].state not in (HostState.ONLINE, HostState.MAINTENANCE):
+        healthy = HostState.READ_ONLY if machine.read_only else HostState.ONLINE
+        if machine.powered and hosts[name].state not in (healthy, HostState.MAINTENANCE):
             yield f"{name} is {hosts[name].state}, and has power"
         if machine.powered and "node" not in machine.running:
             yield f"{name} has no node process"

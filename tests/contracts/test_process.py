@@ -187,14 +187,29 @@ def test_process_a_hold_outlives_who_said_it_and_not_the_boot(lab):
         [sys.executable, "-c", program, str(lab.root)], capture_output=True, text=True, check=True, timeout=30
     )
     assert float(told.stdout) == 12.5
-    boot = home.boot()
+    boot, hold = home.boot(), home.folder.joinpath("hold").read_text()
     lab.power_off("a")
     with pytest.raises(Unavailable, match="a is off"):
         home.hold_until(12.5)
     lab.power_on("a")
     assert home.boot() != boot
-    home.folder.joinpath("hold").write_text(f"{boot} 99.0")
+    home.folder.joinpath("hold").write_text(hold)
     assert home.held_until() == 0.0
+
+
+def test_process_a_bit_that_flips_in_a_hold_prolongs_nothing_and_the_next_renewal_mends_it(lab):
+    home = Home(lab.root, "a")
+    home.hold_until(1234.5)
+    file = home.folder / "hold"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            file.write_bytes(bytes(damaged))
+            assert home.held_until() == 0.0, bytes(damaged)
+    home.hold_until(1235.5)
+    assert home.held_until() == 1235.5
 
 
 @pytest.mark.parametrize("damage", ["", "garbage", "boot nan", "boot", "boot x 9.0", "other 9.0"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,19 @@ def test_a_file_that_is_none_is_named(ave, cluster, name: str) -> None:
     assert ave(f"plan place --snapshot {broken} --vm {NEW}").code == 2
     newer = cluster('{"apiVersion": "ave/v1", "kind": "Snapshot", "schema": 9}', name)
     assert "9 is newer than 1" in ave(f"plan place --snapshot {newer} --vm {NEW}").err
+
+
+def test_a_plain_answer_from_json_waits_for_no_library_that_it_does_not_need(cluster) -> None:
+    hosts = [{"id": "a", "cpus": 8, "memory": "64GiB"}]
+    path = cluster(json.dumps({"apiVersion": "ave/v1", "kind": "Snapshot", "hosts": hosts}), "cluster.json")
+    script = (
+        "import sys; from ave.cli.main import app\n"
+        f"app(['plan', 'place', '--snapshot', {str(path)!r}, '--vm', {NEW!r}], result_action='return_value')\n"
+        "print(*(name for name in ('networkx', 'yaml', 'sim', 'asyncio', 'rich.progress') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("web-7 (4 vCPUs, 64.0 GiB) goes to a:")
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_an_empty_cluster_is_refused_when_something_is_to_be_placed(ave, cluster) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ave.errors import Refused
-from drivers.config import load
+from ave.ha.timing import PROFILES
+from drivers.config import load, timing_of
 
 WHOLE = """
 [node]
@@ -70,3 +71,30 @@ def test_what_is_wrong_is_named_with_its_place(file: Path, text: str, why: str) 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"none\.toml cannot be read: No such file"):
         load(tmp_path / "none.toml", {}, {})
+
+
+def test_times_of_its_own_take_the_place_of_a_profiles(file: Path) -> None:
+    assert timing_of(load(file, {}, {})) is PROFILES["seed"]
+    assert timing_of(load(file, {"AVE_NODE__PROFILE": "high"}, {})) is PROFILES["high"]
+    own = timing_of(load(file, {"AVE_HA__GIVE_UP": "30", "AVE_HA__VERDICT": "50"}, {}))
+    assert (own.give_up, own.verdict) == (30.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("profile = 'brave'", r"ave\.toml: node\.profile: unknown brave; known are seed, standard"),
+        (
+            "[ha]\ngive_up = 60\nverdict = 60",
+            r"ave\.toml: .* unsafe: .* until 77\.06 s after its last renewal, but its lease may be revoked from 59\.94 s",
+        ),
+        ("[ha]\ngive_up = 60", r"give_up and verdict belong together"),
+        ("[ha]\ngive_up = 10\nverdict = 300", r"a host that gives up after 10 s has not lost 15 s of renewals yet"),
+        ("[ha]\ngive_up = nan\nverdict = 90", r"ha: give_up and verdict belong together"),
+        ("[ha]\ngive_up = 60\nverdict = nan", r"ha: give_up and verdict belong together"),
+    ],
+)
+def test_times_that_are_not_safe_are_refused_and_both_sides_are_said(file: Path, given: str, why: str) -> None:
+    file.write_text(WHOLE.replace("[store]", f"{given}\n[store]"))
+    with pytest.raises(Refused, match=why):
+        load(file, {}, {})

@@ -1,10 +1,12 @@
 """Filters and preferences of other packages, found by entry point, decide with ours and are reported by their own names."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ave.cli.main import app
 from ave.errors import NoFit, Refused
 from ave.placement.batch import place_batch
 from ave.placement.place import place
@@ -46,6 +48,24 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return installed
 
 
+@pytest.fixture
+def cluster(tmp_path: Path) -> Path:
+    """On paper; ``v`` is on a host that COOL would not choose."""
+    hosts = [
+        {"id": name, "cpus": 8, "memory": f"{gib}GiB"} for name, gib in (("unlicensed", 512), ("warm", 256), ("z", 64))
+    ]
+    vms = [{"id": "v", "vcpus": 1, "memory": "1GiB", "host": "warm"}]
+    path = tmp_path / "cluster.json"
+    path.write_text(json.dumps({"apiVersion": "ave/v1", "kind": "Snapshot", "hosts": hosts, "vms": vms}))
+    return path
+
+
+def command(*words: str | Path) -> int:
+    code = app(list(map(str, words)), exit_on_error=False, print_error=True, result_action="return_value")
+    assert isinstance(code, int)
+    return code
+
+
 def test_without_any_package_there_are_none():
     assert plugged() == ((), ())
 
@@ -78,3 +98,30 @@ def test_what_is_no_rule_is_refused_by_name(install, entry, why):
     with pytest.raises(Refused, match=why) as refusal:
         plugged()
     assert "acme-rules" in str(refusal.value)
+
+
+def test_the_command_line_asks_them_too(install, cluster, capsys):
+    new = ("--vm", "name=new,vcpus=1,memory=1GiB")
+    assert command("plan", "place", "--snapshot", cluster, *new) == 0
+    assert "goes to unlicensed" in capsys.readouterr().out
+    install("[ave.placement.filters]\na = acme_rules:LICENCES\n[ave.placement.preferences]\nb = acme_rules:COOL\n")
+    assert command("plan", "place", "--snapshot", cluster, *new) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "goes to z: of 3 hosts 2 can take it; 1 has no licence (unlicensed); 1 is warm (warm)." in told
+    assert command("plan", "place", "--snapshot", cluster, *new, "--vm", "name=big,vcpus=1,memory=300GiB") == 1
+    assert "LicenceFilter" in capsys.readouterr().out
+    assert command("explain", "placement", "v", "--snapshot", cluster, "-o", "json") == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert explained["choice"]["host"] == "z"
+    assert explained["rejected"] == {"LicenceFilter": 1}
+    (unlicensed,) = (host for host in explained["hosts"] if host["host"] == "unlicensed")
+    assert (unlicensed["by"], unlicensed["why"]) == ("LicenceFilter", "has no licence")
+
+
+@pytest.mark.parametrize("words", ["plan place --vm name=new,vcpus=1,memory=1GiB", "explain placement v"])
+def test_the_command_line_decides_nothing_beside_a_rule_that_is_none(install, cluster, capsys, words):
+    install("[ave.placement.filters]\nx = acme_rules:NOTHING\n")
+    assert command(*words.split(), "--snapshot", cluster) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "of acme-rules cannot be loaded" in err

@@ -168,7 +168,9 @@ def declare(cloud: Cloud, *hosts: str, cpus: int = 4) -> None:
 
 def test_a_host_declares_what_pinned_vms_may_have_and_they_go_there() -> None:
     with Cloud() as cloud:
-        assert whys(cloud.do("vm.create", new("p-1", pinned=True)))["p-1"].endswith("by CpuPinningFilter")
+        assert whys(cloud.do("vm.create", new("p-1", pinned=True)))["p-1"] == (
+            "none of 3 hosts fits p-1: 3 by CpuPinningFilter. Cheapest change: let p-1 do without pinned CPUs"
+        )
         declare(cloud, "host-2", "host-3")
         host = cloud.host("host-2")
         assert (host.exclusive_cpus, host.nics_max, host.volumes_max) == (4, 32, 64)

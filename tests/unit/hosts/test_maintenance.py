@@ -412,8 +412,10 @@ def test_vms_that_must_share_a_host_leave_it_and_return_together():
         here = lab.vm(first).host
         lab.put(rule("pair", Rule.MUST_SAME_HOST, (first, second)))
         alone = lab.do("vm.migrate", MigrateVMs(vms=(first,)))
+        other = next(host.id for host in lab.all(Host) if host.id != here)
         assert whys(alone) == {
-            first: f"none of 3 hosts fits {first}: 1 by TargetHostFilter; 2 by PlacementGroupMustFilter"
+            first: f"none of 3 hosts fits {first}: 1 by TargetHostFilter; 2 by PlacementGroupMustFilter."
+            f" Cheapest change: move {second} to {other}, or take {first} out of group pair"
         }
         job = lab.do(ENTER, EnterMaintenance(host=here))
         assert job.state is WorkState.DONE

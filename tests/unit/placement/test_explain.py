@@ -13,10 +13,11 @@ from ave.model.group import Rule
 from ave.model.host import HostState
 from ave.model.vm import VMState
 from ave.placement.batch import place_batch
-from ave.placement.explain import CHOSEN, TURNED_AWAY, Change, Explanation, explain, explain_batch
+from ave.placement.explain import CHOSEN, TURNED_AWAY, Explanation, explain, explain_batch
 from ave.placement.filters import Filter
 from ave.placement.place import Plugged, place
 from ave.placement.purpose import Purpose
+from ave.placement.remedy import Change
 from ave.placement.told import sentence, told
 from tests.unit.placement.clusters import (
     GIB,
@@ -263,6 +264,7 @@ def test_a_vm_that_is_not_of_the_batch_is_refused():
 def test_a_filter_of_others_is_told_by_its_phrase() -> None:
     odd = Filter("OddFilter", "has an odd name", lambda unit, seen, purpose: np.array([n != "a" for n in seen.names]))
     explained = explain(view([host("a")]), vm("v"), Purpose.START, plugged=Plugged((odd,)))
+    assert explained.hosts[0].why == "has an odd name"
     assert "1 has an odd name (a). Cheapest change: see to it that a no longer has an odd name." in sentence(explained)
 
 

@@ -1,4 +1,5 @@
 import hashlib
+from math import ceil
 
 import msgspec
 import pytest
@@ -7,6 +8,7 @@ from ave.model.host import HostState
 from ave.model.vm import VMState
 from sim.azure import generate
 from sim.capacity import Moment, Utilisation, empty_cluster, replay
+from sim.run import Asked, run
 from sim.scenario.model import Shape, Topology
 from sim.traces import Workload
 from tests.unit.placement.clusters import GIB, host, view, vm
@@ -61,6 +63,70 @@ def test_a_batch_is_placed_together():
     apart = workload(("s1", 5, 0, 1, 4, None), ("s2", 5, 1, 1, 4, None), ("large", 5, 2, 1, 14, None))
     answer = replay(view([host("a", 16), host("b", 16)]), apart, until=10)
     assert (answer.placed, answer.refused, answer.packed_batches) == (2, 1, 0)
+
+
+def test_packed_even_single_vms_fill_one_host_after_the_other():
+    singles = workload(*((f"v{n}", 10 * n, n, 1, 4, None) for n in range(4)), ("large", 50, 4, 1, 16, None))
+    spread, packed = (
+        replay(view([host("a", 16), host("b", 16)]), singles, until=60, step=10, pack=pack) for pack in (False, True)
+    )
+    assert spread.decisions == hashlib.sha256(b"v0 a\nv1 b\nv2 a\nv3 b\nlarge \n").hexdigest()
+    assert packed.decisions == hashlib.sha256(b"v0 a\nv1 a\nv2 a\nv3 a\nlarge b\n").hexdigest()
+    assert (spread.placed, spread.refused, spread.packed_batches) == (4, 1, 0)
+    assert (packed.placed, packed.refused, packed.packed_batches) == (5, 0, 5)
+    assert spread.series.empty_hosts == [1, 0, 0, 0, 0, 0, 0]
+    assert packed.series.empty_hosts == [1, 1, 1, 1, 1, 0, 0]
+
+
+def test_packed_goes_to_the_fullest_host_that_has_room_and_a_batch_largest_first():
+    played = workload(
+        ("a1", 0, 0, 1, 12, 100),
+        ("b1", 1, 1, 1, 10, None),
+        ("tight", 2, 2, 1, 6, None),  # not beside a1
+        ("s", 200, 3, 1, 2, None),  # a1 has left
+        ("l", 200, 3, 1, 15, None),  # before s: together they find no room on one host
+        ("none", 300, 4, 1, 14, None),
+    )
+    answer = replay(view([host("a", 16), host("b", 16), host("c", 4)]), played, until=400, pack=True)
+    assert answer.decisions == hashlib.sha256(b"a1 a\nb1 b\ntight b\nl a\ns c\nnone \n").hexdigest()
+    assert (answer.placed, answer.refused, answer.packed_batches) == (5, 1, 5)
+    assert answer.refused_by == {"HostAvailableMemoryFilter": 1}
+
+
+def test_a_packed_cloud_leaves_as_many_hosts_empty_as_its_memory_allows():
+    topology = Topology((Shape(16, 64, 256 * GIB, 8 * GIB),), 3, {}, ("vm",))
+    spread, packed = (
+        replay(empty_cluster(topology), generate(1_000, seed=3), until=80_000, pack=pack) for pack in (False, True)
+    )
+    assert spread.refused == packed.refused == 0
+    assert spread.peak.memory_mib == packed.peak.memory_mib
+    full = ceil(packed.peak.memory_mib / (248 * GIB))
+    assert (spread.peak.empty_hosts, packed.peak.empty_hosts) == (0, 16 - full)
+
+
+@pytest.mark.parametrize(("line", "placed"), [("", 4), ("batch: spread", 4), ("batch: compact", 5)])
+def test_a_scenario_says_how_those_who_arrive_are_placed(tmp_path, line, placed):
+    """Four small ones, then one that needs a host for itself."""
+    rows = "\n".join(f"{n},{300 * n},{n},1,{16 if n == 4 else 4}" for n in range(5))
+    (tmp_path / "trace.csv").write_text(f"vm,arrive_s,batch,vcpu,mem_gib\n{rows}\n")
+    file = tmp_path / "packed.yaml"
+    file.write_text(f"""\
+apiVersion: ave.sim/v1
+kind: Scenario
+metadata: {{name: packed}}
+spec:
+  {line}
+  mode: capacity
+  duration: 1h
+  topology: {{hosts: 2, cpu: 64, memory: 16GiB, reserve: 0GiB}}
+  workload: [{{trace: trace.csv}}]
+  thresholds: [{{expr: capacity.refused == 0}}]
+""")
+    outcome, _ = run(Asked(file=file))
+    assert (outcome.metrics["capacity.placed"], outcome.metrics["capacity.refused"]) == (placed, 5 - placed)
+    assert outcome.passed is (placed == 5)
+    assert outcome.capacity is not None
+    assert outcome.capacity.packed_batches == (5 if line == "batch: compact" else 0)
 
 
 def test_what_comes_after_the_end_is_not_played():

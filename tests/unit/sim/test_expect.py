@@ -67,7 +67,8 @@ def test_vms_that_are_where_they_are_expected_pass() -> None:
         (
             "vm: rt-4, refused: NetworkFilter",
             "rt-4 refused by NetworkFilter (but the scheduler's answer was: none of 3 hosts fits rt-4: "
-            "1 by HostAvailableMemoryFilter; 2 by CpuPinningFilter)",
+            "1 by HostAvailableMemoryFilter; 2 by CpuPinningFilter. Cheapest change: free 2 exclusive CPUs on host-2, "
+            "or let rt-4 do without pinned CPUs)",
         ),
         (
             "fleet: web, at: 60s, hosts: [host-1, host-2]",

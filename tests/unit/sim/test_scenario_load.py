@@ -6,8 +6,8 @@ import pytest
 
 from ave.model.group import Rule
 from sim.chance import stream
-from sim.scenario import Scenario, load, loads
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
+from sim.scenario.load import load, loads
 from sim.scenario.model import (
     Event,
     Expectation,
@@ -20,6 +20,7 @@ from sim.scenario.model import (
     Lognormal,
     Metadata,
     Poisson,
+    Scenario,
     Shape,
     Target,
     Threshold,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario import Invalid
 from sim.scenario.nodes import Mapping, Scalar, Sequence, parse, read
+from sim.scenario.problem import Invalid
 
 LAUGHS = "\n".join(
     ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario import Invalid, loads
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
+from sim.scenario.load import loads
+from sim.scenario.problem import Invalid
 
 CATALOGUE = Catalogue(
     faults=(
@@ -514,6 +515,16 @@ spec:
                 '14:7 spec.workload[0]: mode "capacity" takes a generator or a trace, no fleets',
                 '15:3 spec.expect: is ignored by mode "capacity": leave it out, or use mode "cluster"',
             ],
+        ),
+        (
+            "spec:\n",
+            "spec:\n  batch: compact\n",
+            ['5:3 spec.batch: is for mode "capacity": a cluster decides by itself when to pack'],
+        ),
+        (
+            "spec:\n",
+            "spec:\n  batch: dense\n",
+            ['5:3 spec.batch: unknown batch plan "dense"; known: "spread", "compact"'],
         ),
     ],
 )

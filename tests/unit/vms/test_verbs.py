@@ -137,7 +137,7 @@ def test_a_suspended_vm_stays_so_when_its_hosts_lease_comes_back(seconds, killed
     with Cloud() as cloud:
         cloud.do("vm.suspend", WEB)
         host = cloud.vm("web-1").host
-        fault(cloud, "storage-loss", host, seconds)
+        fault(cloud, "partition", host, seconds)
         if killed:
             faults.begin(cloud, "process-kill", (host,), {"process": "node"}, lasting=False)
         cloud.settle(120.0)
@@ -165,7 +165,7 @@ def test_a_vm_that_is_resumed_while_its_host_has_no_lease_goes_on_when_it_is_bac
         host = cloud.vm("web-1").host
         before = cloud.on(host)
         faults.begin(cloud, "storage-loss", (host,), {}, lasting=True)
-        cloud.advance(70.0)
+        cloud.until(lambda: cloud.on(host) == [])
         assert cloud.do("vm.resume", WEB).state is WorkState.DONE
         assert cloud.on(host) == []
         faults.end(cloud, "storage-loss", (host,), {})
