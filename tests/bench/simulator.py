@@ -95,7 +95,7 @@ def cpu(work: Callable[[], object]) -> float:
     return process_time() - start
 
 
-DUE: tuple[str, ...] = ()  # what holds
+DUE = ("store get",)  # what holds: see decision 0018
 ALONE, WHOLE = "control plane alone", "with oracle and recording"
 
 
