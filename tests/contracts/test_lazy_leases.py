@@ -10,9 +10,12 @@ import pytest
 
 from ave.ha.timing import PROFILES, RENEW_SECONDS, TICK_SECONDS
 from ave.model.host import Host
+from ave.ports.block import Grant
 from ave.ports.store import Commit
+from drivers.sim.block import SimBlock, Storage
 from drivers.sim.facts import Deposed, Elected, Gone, Joined, Paused, Resumed, Revoked, Started
-from drivers.sim.network import Plane
+from drivers.sim.network import Network, Plane
+from drivers.sim.runtime import SimRuntime, World
 from sim.cluster import GIB, SimCluster
 from sim.scenario.model import Fleet, Forever, Shape, Topology
 
@@ -158,3 +161,34 @@ def test_a_node_that_is_killed_in_a_lull_holds_until_its_last_renewal_ends():
         assert held == pytest.approx(machine.clock.now() - (300.0 - renewed) + SEED.give_up, abs=0.001)
         cluster.world.advance(400.0)
         assert (lease.renewed_at, machine.held_until) == (renewed, held)
+
+
+@pytest.mark.parametrize("end", ["kill", "halt", "drift", "cut"])
+def test_what_ends_a_lull_finds_everything_counted_though_nobody_had_looked(end):
+    with World(seed=1) as world:
+        network = Network(HOSTS)
+        storage = Storage(world, network, HOSTS[:MASTERS], lambda fact: None)
+        storage.grant("host-1", "boot")
+        runtime, sent = SimRuntime(world, "host-1"), []
+
+        def renewed(moment: float) -> bool:
+            sent.append(moment)
+            return True
+
+        grant = Grant(storage.leader or "", storage.term)
+        keeping = SimBlock(storage, runtime, "host-1").keep("host-1", "boot", grant, renewed, every=RENEW_SECONDS)
+        runtime.spawn(keeping, name="keep")
+        world.advance(300.0)
+        assert not sent, "nobody looked, so nothing was counted"
+        ways = {
+            "kill": runtime.kill,
+            "halt": runtime.halt,
+            "drift": lambda: runtime.clock.drift(1.001),
+            "cut": lambda: network.cut(("host-1",), (Plane.STORAGE,)),
+        }
+        ways[end]()
+        lease = storage.leases["host-1"]
+        assert lease.lull is None
+        assert 300.0 / (1.1 * RENEW_SECONDS) - 1 < lease.counter < 300.0 / (0.9 * RENEW_SECONDS) + 1
+        assert 0.0 < 300.0 - lease.renewed_at < 1.1 * RENEW_SECONDS
+        assert sent == [pytest.approx(runtime.now() - (300.0 - lease.renewed_at), abs=0.001)]
