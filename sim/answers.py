@@ -22,3 +22,12 @@ class Answered(msgspec.Struct, frozen=True):
     key: str
     request: str  # what makes two requests the same
     job: str
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A user who asked this host for a Job was shown this version of it; 0: that there is none."""
+
+    job: str
+    host: str
+    asked: float  # when
+    version: int

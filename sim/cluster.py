@@ -29,7 +29,7 @@ from drivers.sim.block import SimBlock, Storage
 from drivers.sim.hypervisor import SimHypervisor
 from drivers.sim.machine import Instances, Machine, SimMachine
 from drivers.sim.network import Network
-from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.runtime import SimRuntime, SimTask, World
 from drivers.sim.store import ReplicaSet, SimStore
 from sim.scenario.model import Fleet, Group, Topology
 from sim.scenario.model import Host as HostShape
@@ -45,6 +45,8 @@ class SimCluster:
         self.topology = topology
         self.timing = timing
         self.listeners: list[Callable[[Any], None]] = []
+        self.struck: dict[str, list[tuple[str, ...]]] = {}  # fault under way -> whom it found, the earliest first
+        self.recurring: dict[tuple[str, tuple[str, ...]], SimTask] = {}  # faults that come again and again
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
         masters = [shape.name for shape in shapes if shape.master]

@@ -146,6 +146,8 @@ class Metrics:
 
     def _started(self, fact: Started) -> None:
         host, since = self._lost.get(fact.vm, ("", 0.0))
+        if not fact.incoming:
+            self._paused.pop(fact.vm, None)  # what stands still elsewhere is of the past
         if host and not fact.incoming:
             self._recovery.append(self._now() - since)
             self.counts["ha.rescued"] += 1

@@ -119,19 +119,23 @@ class Story:
         if event.kind == "action":
             self._act(event, number)
             return
-        hosts = self._hit(event.target, number)
-        faults.begin(self.cluster, event.name, hosts, event.parameters, lasting=event.lasts is not None)
+        names = self._hit(event, number)
+        faults.begin(self.cluster, event.name, names, event.parameters, lasting=event.lasts is not None)
         if self._recorder is not None:
-            self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(hosts)}".strip())
+            self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
         if event.lasts is not None:
             await self._director.sleep(event.lasts)
-            faults.end(self.cluster, event.name, hosts, event.parameters)
+            faults.end(self.cluster, event.name, names, event.parameters)
 
-    def _hit(self, target: Target | None, number: int) -> tuple[str, ...]:
+    def _hit(self, event: Event, number: int) -> tuple[str, ...]:
+        target = event.target
         if target is None:
             return ()
-        hosts = self.cluster.topology.hosts()
-        candidates = tuple(host.name for host in hosts if target.zone in (None, host.zone))
+        if faults.FAULTS[event.name].kind.target == "vm":
+            candidates = self.user.running(target.fleet)
+        else:
+            hosts = self.cluster.topology.hosts()
+            candidates = tuple(host.name for host in hosts if target.zone in (None, host.zone))
         return target.choose(candidates, self.cluster.world.random_for(f"target/{number}"))
 
     def _act(self, event: Event, number: int) -> None:

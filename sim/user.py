@@ -41,6 +41,7 @@ from ave.operations import (
 from drivers.sim.runtime import SimRuntime
 from sim.answers import ONCE, Answered, Asking
 from sim.cluster import GIB, SimCluster
+from sim.reader import Reader
 from sim.scenario.catalogue import ActionKind, Parameter, Value
 from sim.scenario.model import Fleet
 
@@ -286,6 +287,7 @@ class User:
         self._runtime = SimRuntime(cluster.world, "user")
         self._doors = {host: cluster.client(host, self._runtime) for host in cluster.machines}
         self._acknowledged = acknowledged
+        self._reader = Reader(cluster)
         self._made: dict[str, int] = {}
         self.asked = 0
         self.given_up = 0
@@ -312,6 +314,7 @@ class User:
             except Refused:
                 break
             self._acknowledged[job] = None
+            self._reader.follow(job)
             if key:
                 self._cluster.witness(Answered(key, f"{operation} {request}", job))
             return job
@@ -360,6 +363,11 @@ class User:
             labels={"fleet": fleet.fleet},
             groups=(*fleet.groups, *groups),
         )
+
+    def running(self, fleet: str | None) -> tuple[str, ...]:
+        """VMs that a fault can hit now, by what the store says."""
+        vms = self._cluster.store.ledger.find(VM, {}, (), 0, None)
+        return tuple(vm.id for vm in vms if vm.state is VMState.RUNNING and fleet in (None, vm.labels.get("fleet")))
 
     def candidates(self, action: str, fleet: str | None) -> tuple[str, ...]:
         """VMs or hosts at which the action can be aimed now, by what the store says."""

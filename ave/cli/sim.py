@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -88,19 +88,28 @@ def validate(*files: Path) -> int:
 
 
 def list_faults() -> int:
-    """List what can be done to a simulated cluster, with parameters."""
+    """List what can be done to a simulated cluster, with parameters and the numbers of the fault catalogue it covers."""
     from rich.console import Console
     from rich.table import Table
 
     from sim.faults import FAULTS
 
-    table = Table("FAULT", "TARGET", "LASTS", "PARAMETERS", "WHAT IT DOES", box=None, pad_edge=False)
+    table = Table("FAULT", "COVERS", "TARGET", "LASTS", "PARAMETERS", "WHAT IT DOES", box=None, pad_edge=False)
     for fault in FAULTS.values():
         kind = fault.kind
-        parameters = ", ".join(
-            f"{p.name}={p.default} ({p.low:g}–{p.high:g})" for p in kind.parameters if p.unit != "text"
-        )
-        parameters = parameters or ", ".join(f"{p.name}={p.default}" for p in kind.parameters)
-        table.add_row(kind.name, kind.target, "for: …" if kind.lasting else "", parameters, kind.phrase)
+        given = ", ".join(_parameter(parameter) for parameter in kind.parameters)
+        lasts = "for: …" if kind.lasting else ""
+        table.add_row(kind.name, " ".join(fault.covers), kind.target, lasts, given, kind.phrase)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     return 0
+
+
+def _parameter(parameter: Any) -> str:
+    """With its default and its bounds."""
+    if parameter.default is None:
+        return f"{parameter.name}=…"
+    if parameter.choices:
+        return f"{parameter.name}={parameter.default} ({'|'.join(parameter.choices)})"
+    if parameter.unit == "flag":
+        return f"{parameter.name}={str(parameter.default).lower()}"
+    return f"{parameter.name}={parameter.default} ({parameter.low:g}–{parameter.high:g})"

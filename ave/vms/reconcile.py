@@ -64,6 +64,9 @@ async def reconcile(ports: Ports) -> None:
     if odd:
         await _settle(ports, odd)
     await _give_back(ports)
+    for vm in mine.values():
+        if vm.state is VMState.STOPPED and vm.id not in domains:
+            await _let_go(ports, vm)
     for name, domain in domains.items():
         if name in mine and mine[name].epoch == domain.epoch and mine[name].host_epoch == here.epoch:
             if domain.state is DomainState.INCOMING:
@@ -134,6 +137,19 @@ async def _give_back(ports: Ports) -> None:
             ports.runtime.log("room given back", vm=vm.id)
         except Conflict:
             continue  # a Job is at work on it
+
+
+async def _let_go(ports: Ports, vm: VM) -> None:
+    """Off, and yet attached here: its end was found, not made, or the storage was away. A right given since is newer, and
+    not touched."""
+    for name in vm.media:
+        try:
+            owner, epoch = await ports.block.owner(name)
+        except Refused:
+            continue  # there is no such volume: its VM cannot start, and says so then
+        if owner == ports.host and epoch <= vm.epoch:
+            await ports.block.detach(name, Stamp(epoch=epoch))
+            ports.runtime.log("volume let go", vm=vm.id, volume=name)
 
 
 async def _refuse_late(ports: Ports, vm: VM) -> None:

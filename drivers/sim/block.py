@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
@@ -11,11 +12,13 @@ from ave.ports.hypervisor import Stamp
 from drivers import beats
 from drivers.rights import Rights, accepting, outdating
 from drivers.sim import physics
-from drivers.sim.facts import Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.facts import Acknowledged, Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
 from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
+from drivers.sim.records import Records
 from drivers.sim.runtime import SimRuntime, Sleep, World
 
+RESTART_SECONDS = 5.0  # of the targets and the meta service: guess
 RENEW_SECONDS = 2.0  # an initiator's deadline for one request that nobody answers
 
 
@@ -24,15 +27,24 @@ class Write(NamedTuple):
     vm: str
     instance: int
     epoch: int
+    record: int = 0  # its number, by the VM that writes it
+
+
+class Flaw(StrEnum):
+    """What is wrong with a volume: its data, not its name, size and owner."""
+
+    ERROR = "error"  # every read and write fails at once
+    SILENT = "silent"  # no read or write is ever answered
 
 
 class _Volume:
-    __slots__ = ("epoch", "lock", "owner", "rights", "size_gib")
+    __slots__ = ("epoch", "lock", "owner", "records", "rights", "size_gib")
 
     def __init__(self, size_gib: int) -> None:
         self.size_gib, self.owner, self.epoch = size_gib, "", 0
         self.lock = ""  # under which it was attached
         self.rights: Rights = ()
+        self.records = Records()
 
     def attached_for_another(self, stamp: Stamp) -> bool:
         return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
@@ -58,6 +70,10 @@ class _Lease:
         self.count()
         return self._renewed_at
 
+    @renewed_at.setter
+    def renewed_at(self, moment: float) -> None:
+        self._renewed_at = moment
+
     @property
     def sent_at(self) -> float:
         """When what was answered last was sent: true time, for the oracle alone."""
@@ -70,7 +86,7 @@ class _Lease:
 
     def renew(self, times: int, at: float) -> None:
         self._counter += times
-        self._renewed_at = at
+        self.renewed_at = at
 
     def answered(self, sent: float) -> None:
         self._sent_at = sent
@@ -94,10 +110,21 @@ class Storage:
         self.volumes: dict[str, _Volume] = {}
         self.leases: dict[str, _Lease] = {}
         self.witness = witness
+        self.slow: dict[str, float] = {}  # host -> how many times longer its I/O takes
+        self.flaws: dict[str, Flaw] = {}  # of volumes
+        self.full = False
+        self.quorate = True  # may the meta service have a leader?
+        self.serving = True  # are the targets there?
         self._world, self._network = world, network
         self._runtime = SimRuntime(world, "storage")
         self._electing = False
+        self._election_seconds = 0.0  # of the next one; 0: as long as they take
+        self._listeners: list[Callable[[], None]] = []
         network.on_change(self._look)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Who wants to know that the targets went, or are back?"""
+        self._listeners.append(listener)
 
     def grant(self, host: str, boot: str) -> None:
         """A lease that exists before the story begins."""
@@ -110,8 +137,17 @@ class Storage:
 
     def reached_by(self, host: str) -> bool:
         """Can this host do I/O? It can while it is on the side of a majority of the members."""
-        seen = sum(self._network.reaches(host, member, Plane.STORAGE) for member in self.members)
-        return 2 * seen > len(self.members)
+        return self.hears(host) and (self._network.whole or self.tells(host))
+
+    def hears(self, host: str) -> bool:
+        """Does what this host sends arrive at a majority of the members?"""
+        seen = sum(self._network.carries(host, member, Plane.STORAGE) for member in self.members)
+        return self.serving and 2 * seen > len(self.members)
+
+    def tells(self, host: str) -> bool:
+        """Do the answers of a majority arrive at this host?"""
+        seen = sum(self._network.carries(member, host, Plane.STORAGE) for member in self.members)
+        return self.serving and 2 * seen > len(self.members)
 
     def lull_of(self, host: str) -> Lull | None:
         lease = self.leases.get(host)
@@ -129,26 +165,86 @@ class Storage:
             lease.stir()
 
     def led_for(self, host: str) -> bool:
+        """Can this host renew its lease? Not of a leader that is reached, but answers too late."""
         leader = self.leader
-        return leader is not None and self._network.reaches(host, leader, Plane.STORAGE)
+        if leader is None or not self._network.reaches(host, leader, Plane.STORAGE):
+            return False
+        return self._network.whole or self._network.trip_seconds(host, leader) <= RENEW_SECONDS
 
-    def step_down(self) -> None:
-        """Lose the meta leader's process; the members elect again. I/O goes on meanwhile."""
+    def leader_hears(self, host: str) -> bool:
+        return self.leader is not None and self._network.carries(host, self.leader, Plane.STORAGE)
+
+    def leader_tells(self, host: str) -> bool:
+        return self.leader is not None and self._network.carries(self.leader, host, Plane.STORAGE)
+
+    def extra_seconds(self, host: str, random: Callable[[], float]) -> float:
+        """How much longer than usual a message between this host and the storage takes."""
+        return self._network.extra_seconds(host, self.leader or self.members[0], random)
+
+    @property
+    def whole(self) -> bool:
+        """The usual case, kept cheap."""
+        return self._network.whole and self.serving
+
+    # What faults do
+
+    def step_down(self, seconds: float = 0.0) -> None:
+        """Lose the meta leader's process; the members elect again, within so many seconds if given. I/O goes on."""
+        self._election_seconds = seconds
         self._depose()
 
-    def accept(self, host: str, writes: Sequence[Write]) -> None:
-        """The targets' check, at the moment the writes arrive."""
+    def lose_quorum(self) -> None:
+        """No meta leader, and none elected, until ``regain_quorum``. I/O goes on."""
+        self.quorate = False
+        if self.leader is not None:
+            self._depose()
+
+    def regain_quorum(self) -> None:
+        self.quorate = True
+        self._look()
+
+    def restart(self) -> None:
+        """Every target and the meta service start anew. What they had acknowledged is on their disks."""
+        if not self.serving:
+            return
+        self.serving = False
+        self._tell_listeners()
+        if self.leader is not None:
+            self._depose()
+
+        async def come_back() -> None:
+            await self._runtime.sleep(RESTART_SECONDS)
+            self.serving = True
+            self._tell_listeners()
+            self._look()
+
+        self._runtime.spawn(come_back(), name="restart")
+
+    def _tell_listeners(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def accept(self, host: str, writes: Sequence[Write]) -> Sequence[Acknowledged]:
+        """The targets' check, at the moment the writes arrive; what passes it is on the volumes."""
         acknowledged = []
         volumes = self.volumes
         for write in writes:
-            name, _, instance, epoch = write
+            name, vm, instance, epoch, record = write
             volume = volumes.get(name)
             if volume is not None and volume.owner == host and volume.epoch == epoch:
+                if self.full or name in self.flaws:
+                    continue  # not done: see ``fails`` and ``answers``
+                volume.records.put(vm, epoch, record)
                 acknowledged.append(write)
             else:
                 self.witness(Refusing(host, name, instance, epoch))
         if acknowledged:
             self.witness(Wrote(host, tuple(acknowledged)))
+        return acknowledged
+
+    def fails(self, volume: str) -> bool:
+        """Is a write to it answered with an error?"""
+        return self.full or self.flaws.get(volume) is Flaw.ERROR
 
     def _look(self) -> None:
         if not self._network.whole:
@@ -166,15 +262,19 @@ class Storage:
         self._call_election()
 
     def _call_election(self) -> None:
+        if not self.quorate:
+            return
         self._electing = True
         self._runtime.spawn(self._elect(), name="election")
 
     async def _elect(self) -> None:
         low, high = physics.META_ELECTION_SECONDS
-        await self._runtime.sleep(low + (high - low) * self._runtime.random.random())
+        seconds = low + (high - low) * self._runtime.random.random()
+        given, self._election_seconds = self._election_seconds, 0.0
+        await self._runtime.sleep(given or seconds)
         self._electing = False
         able = [member for member in self.members if self._network.up(member) and self.reached_by(member)]
-        if able and self.leader is None:
+        if able and self.leader is None and self.quorate:
             self.term += 1
             self.leader = able[int(self._runtime.random.random() * len(able))]
             self._world.tell("storage", "meta leader elected", {"host": self.leader, "term": self.term})
@@ -187,15 +287,19 @@ class SimBlock:
     def __init__(self, storage: Storage, runtime: SimRuntime, host: str) -> None:
         self._storage, self._runtime, self._host = storage, runtime, host
         self._random = runtime.world.random_for(f"{runtime.name}/block").random
+        self._connected = True  # as far as it knows: until an answer fails to come
 
     async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
         await self._io(physics.VOLUME_CREATE_SECONDS)
         known = self._storage.volumes.get(volume)
         if known is None:
+            if self._storage.full:
+                raise Refused(f"volume {volume} is not made: the storage is full")
             known = self._storage.volumes[volume] = _Volume(size_gib)
         elif known.size_gib != size_gib:
             raise Refused(f"volume {volume} exists and has {known.size_gib} GiB, not {size_gib}")
         self._accept(volume, known, stamp, "create")
+        await self._done()
 
     async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
         await self._io(physics.VOLUME_GROW_SECONDS)
@@ -204,6 +308,7 @@ class SimBlock:
             raise Refused(f"volume {volume} has {known.size_gib} GiB and cannot shrink to {size_gib}")
         self._accept(volume, known, stamp, "grow")
         known.size_gib = size_gib
+        await self._done()
 
     async def delete(self, volume: str, stamp: Stamp) -> None:
         await self._io(physics.VOLUME_DELETE_SECONDS)
@@ -213,6 +318,8 @@ class SimBlock:
                 raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
             self._accept(volume, known, stamp, "delete")
             del self._storage.volumes[volume]
+            self._storage.flaws.pop(volume, None)
+        await self._done()
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
         await self._io(physics.ATTACH_SECONDS)
@@ -224,6 +331,7 @@ class SimBlock:
         self._accept(volume, known, stamp, "attach")
         known.owner, known.epoch, known.lock = owner, stamp.epoch, stamp.lock or known.lock
         self._storage.witness(Owned(volume, owner, stamp.epoch))
+        await self._done()
 
     async def detach(self, volume: str, stamp: Stamp) -> None:
         await self._io(physics.ATTACH_SECONDS)
@@ -232,10 +340,12 @@ class SimBlock:
             return  # gone, or another owner has it: nothing of ours is attached
         self._accept(volume, known, stamp, "detach")
         known.owner, known.epoch = "", stamp.epoch
+        await self._done()
 
     async def owner(self, volume: str) -> tuple[str, int]:
         await self._io(0.0)
         known = self._known(volume)
+        await self._done()
         return known.owner, known.epoch
 
     async def join(self, host: str, boot: str) -> None:
@@ -302,25 +412,50 @@ class SimBlock:
         await self._answer()
 
     async def _io(self, work: float) -> None:
-        await self._runtime.sleep(physics.HOP_SECONDS * (1.0 + self._random()) + work)
-        if not self._storage.reached_by(self._host):
-            await self._runtime.sleep(RENEW_SECONDS)
-            raise Unavailable("the storage cannot be reached")
+        storage = self._storage
+        seconds = physics.HOP_SECONDS * (1.0 + self._random()) + work
+        if storage.slow or not storage.whole:
+            seconds = seconds * storage.slow.get(self._host, 1.0) + storage.extra_seconds(self._host, self._random)
+            if seconds > physics.STORAGE_SECONDS:
+                await self._runtime.sleep(physics.STORAGE_SECONDS)
+                raise Unavailable("the storage did not answer in time")
+        await self._runtime.sleep(seconds)
+        if not (storage.reached_by(self._host) or (self._connected and storage.hears(self._host))):
+            raise await self._silence(Unavailable("the storage cannot be reached"))
+
+    async def _done(self) -> None:
+        """It took effect. Does the answer arrive?"""
+        if not self._storage.whole and not self._storage.tells(self._host):
+            raise await self._silence(UnknownOutcome("the answer of the storage was lost"))
+        self._connected = True
 
     async def _meta(self) -> None:
+        storage = self._storage
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()))
-        await self._led()
+        extra = 0.0 if storage.whole else storage.extra_seconds(self._host, self._random)
+        if extra:
+            if not self._connected and 3 * extra > RENEW_SECONDS:  # there and back before anything can be asked
+                raise await self._silence(Unavailable("no connection to the storage's meta leader in time"))
+            await self._runtime.sleep(min(extra, RENEW_SECONDS))
+        answered = self._connected and storage.leader_hears(self._host)
+        if not (answered or storage.led_for(self._host)):
+            raise await self._silence(Unavailable("the storage's meta leader cannot be reached"))
 
     async def _answer(self) -> None:
+        storage = self._storage
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()))
-        if not self._storage.led_for(self._host):
-            await self._runtime.sleep(RENEW_SECONDS)
-            raise UnknownOutcome("the answer of the storage's meta leader was lost")
+        extra = 0.0 if storage.whole else storage.extra_seconds(self._host, self._random)
+        if extra:
+            await self._runtime.sleep(min(extra, RENEW_SECONDS))
+        if 2 * extra > RENEW_SECONDS or not storage.leader_tells(self._host):
+            raise await self._silence(UnknownOutcome("the answer of the storage's meta leader was lost"))
+        self._connected = True
 
-    async def _led(self) -> None:
-        if not self._storage.led_for(self._host):
-            await self._runtime.sleep(RENEW_SECONDS)
-            raise Unavailable("the storage's meta leader cannot be reached")
+    async def _silence(self, error: Exception) -> Exception:
+        """Wait in vain; returns what to raise. What is sent next needs a new connection."""
+        await self._runtime.sleep(RENEW_SECONDS)
+        self._connected = False
+        return error
 
     def _known(self, volume: str) -> _Volume:
         known = self._storage.volumes.get(volume)

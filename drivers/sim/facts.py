@@ -47,11 +47,14 @@ class Gone(msgspec.Struct, frozen=True):
     itself: str = ""  # "crashed", or "shutdown" from inside the guest: nobody out here had a part in it
 
 
+Acknowledged = tuple[str, str, int, int, int]  # a write: volume, VM, instance, epoch, and the number of its record
+
+
 class Wrote(msgspec.Struct, frozen=True):
-    """The storage acknowledged writes: (volume, VM, instance, epoch) each."""
+    """The storage acknowledged writes."""
 
     host: str
-    writes: tuple[tuple[str, str, int, int], ...]
+    writes: tuple[Acknowledged, ...]
 
 
 class Refusing(msgspec.Struct, frozen=True):
@@ -115,10 +118,12 @@ class Powered(msgspec.Struct, frozen=True):
 
 
 class Disturbed(msgspec.Struct, frozen=True):
-    """Something was done to the world. ``harms`` names the hosts whose VMs it may stop; nobody else's may be touched."""
+    """Something was done to the world. ``harms`` names the hosts whose VMs it may stop, ``vms`` single ones; nobody
+    else's may be touched."""
 
     what: str
     harms: tuple[str, ...] = ()
+    vms: tuple[str, ...] = ()
     over: bool = False  # this is its end
     lasting: bool = False  # it goes on until it is over
 

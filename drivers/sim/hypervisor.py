@@ -10,7 +10,7 @@ from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
-from drivers.sim.machine import Guest, Machine
+from drivers.sim.machine import Guest, Machine, Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 
@@ -24,6 +24,8 @@ class SimHypervisor:
 
     async def list(self) -> tuple[Domain, ...]:
         await self._runtime.sleep(physics.DISK_SECONDS)
+        if not self._machine.listable:
+            raise Unavailable(f"the hypervisor of {self._machine.name} does not say what runs there")
         now = self._machine.clock.now()
         return tuple(
             Domain(
@@ -61,6 +63,7 @@ class SimHypervisor:
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "shutdown")
         guest = self._machine.guests.get(vm)
         if guest is None:
@@ -73,6 +76,7 @@ class SimHypervisor:
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DESTROY_SECONDS)
+        await self._dies(vm)
         self._accept(self._machine, vm, stamp, "destroy")
         self._machine.ended.pop(vm, None)
         if guest := self._machine.guests.get(vm):
@@ -80,11 +84,13 @@ class SimHypervisor:
 
     async def pause(self, vm: str) -> None:
         await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._answers(vm)
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
     async def suspend(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "suspend")
         guest = self._of_epoch(vm, stamp.epoch)
         if guest.migrating or guest.state is DomainState.INCOMING:
@@ -93,6 +99,7 @@ class SimHypervisor:
 
     async def resume(self, vm: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.RESUME_SECONDS)
+        await self._answers(vm)
         self._accept(self._machine, vm, stamp, "resume")
         guest = self._of_epoch(vm, stamp.epoch)
         if guest.migrating:
@@ -103,19 +110,22 @@ class SimHypervisor:
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._answers(vm.id)
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
         self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
-        guest.plug(vm)
+        self._machine.plug(guest, vm)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._answers(vm.id)
         source, machine = self._here(vm.id), self._peer(target)
         self._accept(self._machine, vm.id, stamp, "migrate")
         if vm.id in machine.guests:
             raise Refused(f"{vm.id} already has a domain on {target}")
         self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
+        copy.records = source.records  # its memory: no write is under way when it is handed over
         self._machine.migrations += 1
         try:
             await self._copy(source, target)
@@ -129,6 +139,7 @@ class SimHypervisor:
             self._machine.migrations -= 1
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
+        self._reach(Phase.FINISH, target)
         await self._runtime.sleep(physics.HOP_SECONDS)
         machine = self._peer(target)
         copy = machine.guests.get(vm)
@@ -153,8 +164,10 @@ class SimHypervisor:
 
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
-        bandwidth = physics.MIGRATION_MIB_PER_SECOND / self._machine.migrations
-        dirty = physics.DIRTY_MIB_PER_SECOND * (0.5 + self._random())
+        machine = self._machine
+        line = machine.network.mib_per_second(machine.name, target, physics.MIGRATION_MIB_PER_SECOND)
+        bandwidth = line / machine.migrations
+        dirty = physics.DIRTY_MIB_PER_SECOND * machine.dirty_factor * (0.5 + self._random())
         left, seconds = float(source.memory_mib), 0.0
         for _ in range(physics.MIGRATION_ROUNDS):
             seconds += left / bandwidth
@@ -162,14 +175,40 @@ class SimHypervisor:
             if left / bandwidth <= physics.DOWNTIME_SECONDS:
                 break
         else:
+            await self._runtime.sleep(min(seconds, physics.CONVERGENCE_SECONDS))
             raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
-        await self._runtime.sleep(seconds)
+        self._reach(Phase.BEGIN, target)
+        await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
+        self._reach(Phase.COPY, target)
+        await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
         self._peer(target)
+        if seconds > physics.MIGRATION_SECONDS:
+            raise Unavailable(f"migration of {source.vm} is given up after {physics.MIGRATION_SECONDS:g} s")
+        if not machine.initiator.drained:
+            raise Unavailable(f"migration of {source.vm}: what it wrote has not arrived at the storage")
         source.migrating = True
-        self._machine.pause(source)
+        machine.pause(source)
+        self._reach(Phase.SWITCH_OVER, target)
         await self._runtime.sleep(left / bandwidth)
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
+
+    def _reach(self, phase: Phase, target: str) -> None:
+        if self._machine.at_phase is not None:
+            self._machine.at_phase(phase, target)
+
+    async def _answers(self, vm: str) -> None:
+        """Its process, when it is asked for something."""
+        if vm in self._machine.mute:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            raise Unavailable(f"{vm} on {self._machine.name} does not answer")
+
+    async def _dies(self, vm: str) -> None:
+        """One that answers nobody is killed, which may be in vain."""
+        if vm in self._machine.mute:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            if self._machine.mute.get(vm):
+                raise Unavailable(f"{vm} on {self._machine.name} cannot be killed")
 
     def _require_owner(self, vm: str, volumes: Sequence[str], epoch: int) -> None:
         for name in volumes:

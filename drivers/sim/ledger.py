@@ -20,6 +20,7 @@ class Ledger:
         self.revision = 0
         self.log: deque[Commit] = deque(maxlen=physics.CHANGES_KEPT)
         self.listeners: list[Callable[[Commit], None]] = []
+        self.writes: Sequence[Write] = ()  # of the commit that listeners are told of: what it was conditional on
 
     def copied(self) -> Ledger:
         """The same documents at the same revision, with a log and listeners of its own, which are empty."""
@@ -46,6 +47,7 @@ class Ledger:
 
     def commit(self, writes: Sequence[Write], now: float) -> list[Any]:
         """All or nothing; raises Conflict for the first write whose condition does not hold."""
+        self.writes = writes
         if len(writes) == 1:
             write = writes[0]
             shelf, id = self._target(write)
@@ -81,6 +83,7 @@ class Ledger:
     ) -> list[Any]:
         """Claim up to ``limit`` documents, each a commit of its own."""
         shelf = self.shelves[type]
+        self.writes = ()
         taken = []
         for old in self.find(type, where, order, limit, None):
             new = changed(old, change, now)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import chain, count
+from enum import StrEnum
+from itertools import count
 
 import msgspec
 
@@ -12,10 +13,20 @@ from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
 from drivers.rights import Rights
 from drivers.sim import physics
-from drivers.sim.block import Storage, Write
+from drivers.sim.block import Storage
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
+from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
 from drivers.sim.runtime import HostClock, SimRuntime, World
+
+
+class Phase(StrEnum):
+    """Of a migration, as its source goes through them."""
+
+    BEGIN = "begin"  # the target has a domain, and no memory
+    COPY = "copy"  # half of the memory is there
+    SWITCH_OVER = "switch-over"  # the source is paused, and the rest is on its way
+    FINISH = "finish"  # all is there, and the target is told to go on
 
 
 class Guest:
@@ -30,10 +41,11 @@ class Guest:
         "memory_mib",
         "migrating",
         "networks",
+        "records",
         "state",
+        "vcpus",
         "vm",
         "volumes",
-        "writes",
     )
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
@@ -43,17 +55,13 @@ class Guest:
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.vcpus = vm.vcpus
+        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)
 
     def plug(self, vm: VM) -> None:
         """Its devices are those of the VM; what it writes goes to the volumes among them."""
         self.volumes, self.media, self.networks = vm.volumes, vm.media, vm.networks
-        self.own(self.epoch)
-
-    def own(self, epoch: int) -> None:
-        """Write under this epoch from now on."""
-        self.epoch = epoch
-        self.writes = tuple([Write(volume, self.vm, self.instance, epoch) for volume in self.volumes])
 
 
 class Instances:
@@ -87,6 +95,10 @@ class Machine:
         self._held_until = 0.0
         self.disk_factor = 1.0
         self.probed = True  # does anybody judge what its guests write?
+        self.dirty_factor = 1.0  # how many times faster its guests rewrite their memory
+        self.mute: dict[str, bool] = {}  # VMs whose process answers nobody -> can it not even be killed?
+        self.listable = True  # does the hypervisor say what is here?
+        self.at_phase: Callable[[Phase, str], None] | None = None  # told of each migration's phases, and its target
         self.ended: dict[str, Ended] = {}  # VM -> how its domain here ended by itself
         self.hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that one did
         self._health = Health()
@@ -98,9 +110,10 @@ class Machine:
         self._boots = 0
         self._launches = 0
         self._still: list[Guest] = []  # ran when the host was stalled
-        self._unsent: list[tuple[float, tuple[Write, ...]]] = []
+        self._stands = False  # is the host stalled?
+        self._stalled: dict[str, None] = {}  # processes that are stalled by themselves
         self._physical = SimRuntime(world, f"{self.name}/machine", self.clock)
-        network.on_change(self._resend)
+        self.initiator = Initiator(self)
 
     # Power and processes
 
@@ -117,7 +130,7 @@ class Machine:
         self.network.set_power(self.name, on=True)
         self.witness(Powered(self.name, True))
         if self.probed:
-            self._physical.spawn(self._write(), name="guest writes")
+            self._physical.spawn(self.initiator.write_for_ever(self._physical), name="guest writes")
         for process in self._processes:
             self._launch(process)
 
@@ -125,21 +138,22 @@ class Machine:
         """Nothing of it runs any more; what its initiator had queued is gone, what was on its wires may arrive."""
         if not self.powered:
             return
-        self.powered = False
+        self.powered = self._stands = False
         self.witness(Powered(self.name, False))
         for runtime in self.running.values():
             runtime.kill()
         self._physical.kill()
         self.running.clear()
-        self._unsent.clear()
+        self._stalled.clear()
+        self.initiator.lose_power()
         self.migrations = 0
         for guest in list(self.guests.values()):
             self.remove(guest)
         self.network.set_power(self.name, on=False)
 
-    def restart(self, seconds: float) -> None:
-        """Power on again after this long, plus the time a machine takes to boot."""
-        low, high = physics.MACHINE_BOOT_SECONDS
+    def restart(self, seconds: float, *, boots: bool = True) -> None:
+        """Power on again after this long, plus the time a machine takes to boot, unless that is in it."""
+        low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
         async def boot() -> None:
@@ -150,6 +164,7 @@ class Machine:
 
     def kill(self, process: str) -> None:
         """``kill -9``; its supervisor starts it again within seconds."""
+        self._stalled.pop(process, None)
         self.running.pop(process).kill()
         low, high = physics.PROCESS_RESTART_SECONDS
 
@@ -161,6 +176,9 @@ class Machine:
 
     def stall(self) -> None:
         """The whole host stands still: its guests too, and whatever others would ask of it."""
+        if not self.powered or self._stands:
+            return
+        self._stands = True
         self.network.set_power(self.name, on=False)
         self._still = [guest for guest in self.guests.values() if guest.state is DomainState.RUNNING]
         for guest in self._still:
@@ -169,15 +187,30 @@ class Machine:
             runtime.halt()
 
     def unstall(self) -> None:
-        if self.powered:
-            self.network.set_power(self.name, on=True)
+        if not self._stands:
+            return  # it lost power meanwhile, or never stood
+        self._stands = False
+        self.network.set_power(self.name, on=True)
         self.witness(Thawed(self.name))
         for guest in self._still:
             if self.guests.get(guest.vm) is guest:
                 self.witness(Resumed(guest.vm, self.name, guest.instance, guest.epoch))
         self._still = []
-        for runtime in (*self.running.values(), self._physical):
+        going_on = [runtime for process, runtime in self.running.items() if process not in self._stalled]
+        for runtime in (*going_on, self._physical):
             runtime.resume()
+
+    def stall_process(self, process: str) -> None:
+        """It hangs; everything else on the host goes on, and nobody restarts it."""
+        if process in self.running:
+            self._stalled[process] = None
+            self.running[process].halt()
+
+    def unstall_process(self, process: str) -> None:
+        if process in self._stalled:
+            del self._stalled[process]
+            if not self._stands:
+                self.running[process].resume()
 
     def _launch(self, process: str) -> None:
         name = f"{self.name}/{process}"
@@ -204,12 +237,21 @@ class Machine:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         self.ended.pop(vm.id, None)
         guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
+
+    def plug(self, guest: Guest, vm: VM) -> None:
+        """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
+        guest.plug(vm)
+        for name in guest.volumes:
+            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
+                guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
             del self.guests[guest.vm]
+            self.mute.pop(guest.vm, None)
             self.witness(Gone(guest.vm, self.name, guest.instance, itself or ""))
 
     def kill_guest(self, vm: str) -> None:
@@ -283,39 +325,10 @@ class Machine:
             if guest.state is DomainState.SUSPENDED:
                 guest.state = DomainState.PAUSED
             return
-        if guest.epoch != epoch:
-            guest.own(epoch)
+        guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
-
-    # The initiator
-
-    async def _write(self) -> None:
-        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival."""
-        runtime = self._physical
-        await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
-        while True:
-            running = [guest.writes for guest in self.guests.values() if guest.state is DomainState.RUNNING]
-            batch = tuple(chain.from_iterable(running))
-            if batch:
-                await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * self.disk_factor)
-                self._send(self.world.now, batch)
-            await runtime.sleep(physics.GUEST_WRITE_SECONDS)
-
-    def _send(self, since: float, batch: tuple[Write, ...]) -> None:
-        if self.storage.reached_by(self.name):
-            self.storage.accept(self.name, batch)
-        else:
-            self._unsent.append((since, batch))
-
-    def _resend(self) -> None:
-        """The network changed: what was queued for a lost session is sent again, unless it is too old."""
-        if self._unsent and self.powered and self.storage.reached_by(self.name):
-            unsent, self._unsent = self._unsent, []
-            for since, batch in unsent:
-                if self.world.now - since <= physics.REPLACEMENT_SECONDS:
-                    self.storage.accept(self.name, batch)
 
 
 class SimMachine:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+
+import msgspec
 
 from drivers.sim import physics
 
@@ -13,13 +16,35 @@ class Plane(StrEnum):
     STORAGE = "storage"  # volumes and the storage lease
 
 
+class Barrier(msgspec.Struct, frozen=True):
+    """What these send to those is lost. Nobody named: everybody."""
+
+    plane: Plane
+    senders: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+
+    def stops(self, sender: str, receiver: str) -> bool:
+        return (not self.senders or sender in self.senders) and (not self.receivers or receiver in self.receivers)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What is wrong with a host's line, on all planes and both ways."""
+
+    loss: float = 0.0  # the share of its packets that is lost
+    delay: float = 0.0  # seconds that every packet takes longer
+
+
 class Network:
-    """Hosts are up or down; on each plane they stand on sides, and only those on one side reach each other."""
+    """Hosts are up or down; on each plane they stand on sides, and only those on one side reach each other. Besides,
+    barriers stop what some send to others, one way, and lines lose packets and delay them."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self.hosts = tuple(hosts)
+        self.lines: dict[str, Line] = {}
+        self.half_open: dict[str, None] = {}  # hosts whose connections are not closed when they are cut
         self._down: dict[str, None] = {}
         self._side: dict[Plane, dict[str, int]] = {plane: {} for plane in Plane}
+        self._barriers: dict[Plane, list[Barrier]] = {plane: [] for plane in Plane}
         self._sides = 0
         self.whole = True  # the usual case, kept cheap
         self._listeners: list[Callable[[], None]] = []
@@ -30,13 +55,23 @@ class Network:
     def up(self, host: str) -> bool:
         return host not in self._down
 
-    def reaches(self, one: str, other: str, plane: Plane) -> bool:
+    def carries(self, sender: str, receiver: str, plane: Plane) -> bool:
+        """Does what one sends arrive at the other?"""
         if self.whole:
             return True
-        if one in self._down or other in self._down:
+        if sender in self._down or receiver in self._down:
             return False
+        if sender == receiver:
+            return True
         side = self._side[plane]
-        return one == other or side.get(one, 0) == side.get(other, 0)
+        if side.get(sender, 0) != side.get(receiver, 0):
+            return False
+        barriers = self._barriers[plane]
+        return not barriers or not any(barrier.stops(sender, receiver) for barrier in barriers)
+
+    def reaches(self, one: str, other: str, plane: Plane) -> bool:
+        """Can they talk, as every connection must to be made: there and back?"""
+        return self.whole or (self.carries(one, other, plane) and self.carries(other, one, plane))
 
     def set_power(self, host: str, *, on: bool) -> None:
         if on:
@@ -60,8 +95,65 @@ class Network:
                 self._side[plane].pop(host, None)
         self._changed()
 
+    def bar(self, barriers: Iterable[Barrier]) -> None:
+        for barrier in barriers:
+            self._barriers[barrier.plane].append(barrier)
+        self._changed()
+
+    def lift(self, barriers: Iterable[Barrier]) -> None:
+        """Take down what ``bar`` put up; of equal ones, one each."""
+        for barrier in barriers:
+            if barrier in self._barriers[barrier.plane]:
+                self._barriers[barrier.plane].remove(barrier)
+        self._changed()
+
+    def set_line(self, host: str, line: Line | None) -> None:
+        if line is None:
+            self.lines.pop(host, None)
+        else:
+            self.lines[host] = line
+        self._changed()
+
+    def extra_seconds(self, one: str, other: str, random: Callable[[], float]) -> float:
+        """How much longer a message from one to the other takes: each loss is noticed by a timer that doubles."""
+        if not self.lines or one == other:
+            return 0.0
+        seconds = 0.0
+        for host in (one, other):
+            line = self.lines.get(host)
+            if line is None:
+                continue
+            seconds += line.delay
+            timer = physics.RETRANSMIT_SECONDS
+            while line.loss and random() < line.loss and timer < physics.GIVE_UP_SECONDS:
+                seconds += timer
+                timer *= 2.0
+        return seconds
+
+    def trip_seconds(self, one: str, other: str) -> float:
+        """How much longer than usual it takes there and back, if nothing is lost."""
+        if not self.lines or one == other:
+            return 0.0
+        return 2.0 * sum(line.delay for host in (one, other) if (line := self.lines.get(host)))
+
+    def mib_per_second(self, one: str, other: str, full: float) -> float:
+        """What one stream between them carries: a window per round trip, smaller the more is lost."""
+        if not self.lines:
+            return full
+        lines = [line for host in (one, other) if (line := self.lines.get(host))]
+        trip = 2.0 * (physics.HOP_SECONDS + sum(line.delay for line in lines))
+        loss = max((line.loss for line in lines), default=0.0)
+        window = physics.WINDOW_MIB if not loss else min(physics.WINDOW_MIB, physics.SEGMENT_MIB / math.sqrt(loss))
+        return min(full, window / trip)
+
+    @property
+    def parted(self) -> bool:
+        """Is anybody cut off, as far as wires go?"""
+        return any(self._side.values()) or any(self._barriers.values())
+
     def _changed(self) -> None:
-        self.whole = not self._down and not any(self._side.values())
+        barred = any(self._barriers.values())
+        self.whole = not (self._down or self.lines or barred or any(self._side.values()))
         for listener in self._listeners:
             listener()
 

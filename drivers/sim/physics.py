@@ -6,6 +6,10 @@ hardware's or protocol's own figure; "guess" is a round figure that nothing yet 
 
 # Network and store
 HOP_SECONDS = 0.0002  # one way, mean, within a rack: spec, 10 GbE with two switches
+RETRANSMIT_SECONDS = 0.2  # a lost packet is sent again after so long, then twice as long: TCP_RTO_MIN of Linux
+GIVE_UP_SECONDS = 30.0  # the longest such timer: beyond it every client here has given up
+WINDOW_MIB = 6.0  # a stream's largest receive window: net.ipv4.tcp_rmem of Linux
+SEGMENT_MIB = 1.22 * 1460 / 2**20  # over the root of the loss it is a stream's window: Mathis et al., CCR 1997
 JOURNAL_SECONDS = 0.002  # a majority commit with journal on SSDs: bed, mongod 0.8-2 ms
 FIND_SECONDS_PER_DOCUMENT = 2e-6  # bed: 1,000 small documents decode in about 2 ms
 SELECT_SECONDS = 5.0  # how long a client looks for a primary before it gives up: the driver's setting
@@ -15,6 +19,7 @@ CHANGES_KEPT = 50_000  # commits that a watch can resume over: an oplog's size
 
 # Block storage
 META_ELECTION_SECONDS = (3.0, 10.0)  # guess: the storage's meta service elects as fast as a replica set
+STORAGE_SECONDS = 30.0  # how long a client of the storage waits for an answer: our setting
 WRITE_SECONDS = 0.0008  # one replicated 4 KiB write on SSDs: spec
 GUEST_WRITE_SECONDS = 5.0  # each host's guests write at least this often: a journal's commit interval (ext4: 5 s)
 REPLACEMENT_SECONDS = 30.0  # how long an initiator keeps writes of a lost session: our setting, below a host's lease
@@ -35,5 +40,8 @@ MIGRATION_MIB_PER_SECOND = 1100.0  # one stream on 10 GbE: spec
 DIRTY_MIB_PER_SECOND = 90.0  # a busy guest rewrites: spec, Clark et al., NSDI 2005, 3,000-4,000 pages a second, scaled
 MIGRATION_ROUNDS = 30  # then it gives up: QEMU's auto-converge is not modelled yet
 DOWNTIME_SECONDS = 0.3  # QEMU's default downtime limit
+CONVERGENCE_SECONDS = 300.0  # how long a migration is tried that gets no nearer to its end: our setting
+MIGRATION_SECONDS = 3 * 3600.0  # then a copy that is not complete is given up: our setting
+QMP_SECONDS = 10.0  # how long a QEMU is waited for that answers nobody: our setting
 MACHINE_BOOT_SECONDS = (40.0, 90.0)  # firmware and system of a server: guess
 PROCESS_RESTART_SECONDS = (1.0, 3.0)  # systemd, RestartSec=1

@@ -8,7 +8,7 @@ for it is not told which.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ave.ports.store import Kind
@@ -44,7 +44,9 @@ class ReplicaSet:
         self._cut_off: dict[str, None] = {}
         self._changed_at = 0.0  # the last change of the network
         self._electing = False
+        self._election_seconds = 0.0  # of the next one; 0: as long as they take
         self._clock_offset = 0.0
+        self._clock_step = 0.0  # by how much the next primary's clock is off this one's
         self.ledger.listeners.append(self.streams.publish)
         self._last = Reign(self.members[0], 0, self.ledger)
         self._begin(self.members[0])
@@ -59,36 +61,69 @@ class ReplicaSet:
         """Is something but its network and its elections wrong with it?"""
         return bool(self.delay or self.full or self.lag is not None or self.lost_answers or self.slow)
 
+    @property
+    def misleading(self) -> bool:
+        """May a client be shown what is not so any more?"""
+        return self.lag is not None or bool(self._alone)
+
     def now(self) -> float:
         return self._world._now + self._clock_offset
 
     def serves(self, host: str) -> bool:
         return self.reign is not None and self._network.reaches(host, self.reign.host, Plane.MANAGEMENT)
 
-    def primary_for(self, host: str) -> Reign | None:
-        """Whom this host takes for the primary."""
+    def primary_for(self, host: str, *, connected: bool) -> Reign | None:
+        """Whom this host takes for the primary: one that it can talk to, or that it has a connection to of which it does
+        not know yet that nothing comes back."""
         for reign in (self.reign, *reversed(self._alone)):
-            if reign is not None and self._network.reaches(host, reign.host, Plane.MANAGEMENT):
+            if reign is not None and (
+                self._network.reaches(host, reign.host, Plane.MANAGEMENT) or (connected and self.hears(host, reign))
+            ):
                 return reign
         return None
 
     def hears(self, host: str, reign: Reign) -> bool:
-        """Does this primary, if it still takes itself for one, reach the host?"""
-        return reign.state is not State.OVER and self._network.reaches(host, reign.host, Plane.MANAGEMENT)
+        """Does what the host sends arrive at this primary, if it still takes itself for one?"""
+        return reign.state is not State.OVER and self._network.carries(host, reign.host, Plane.MANAGEMENT)
 
-    def write_seconds(self) -> float:
-        """From a write's arrival until a majority has it."""
-        if not self.slow and not self.delay:
+    def tells(self, host: str, reign: Reign) -> bool:
+        """Does what this primary answers arrive at the host?"""
+        return reign.state is not State.OVER and self._network.carries(reign.host, host, Plane.MANAGEMENT)
+
+    def read_seconds(self, host: str, random: Callable[[], float]) -> float:
+        """How much longer than usual a request of this host is under way."""
+        return self.delay if self._network.whole else self.delay + self.extra_seconds(host, random)
+
+    def write_seconds(self, host: str, random: Callable[[], float]) -> float:
+        """From a write's arrival until a majority has it; and how much longer than usual it is under way."""
+        if not self.slow and not self.delay and self._network.whole:
             return physics.JOURNAL_SECONDS
-        return physics.JOURNAL_SECONDS * self.slow.get(self.primary or "", 1.0) + self.delay
+        journal = physics.JOURNAL_SECONDS * self.slow.get(self.primary or "", 1.0)
+        return journal + self.delay + self.extra_seconds(host, random)
+
+    def extra_seconds(self, host: str, random: Callable[[], float]) -> float:
+        return self._network.extra_seconds(host, self._last.host, random)
 
     # What faults do
 
-    def step_down(self) -> None:
-        """Lose the primary now, as when its process dies; the members elect again."""
+    def step_down(self, seconds: float = 0.0) -> None:
+        """Lose the primary now, as when its process dies; the members elect again, within so many seconds if given."""
         if self.reign is not None:
+            self._election_seconds = seconds
             self._lose(self.reign, "stepped down", alone=False)
             self._weigh()
+
+    def step_clock(self, seconds: float) -> None:
+        """The next primary's wall clock is so far from the others': store time steps when it takes over."""
+        self._clock_step += seconds
+        self.step_down()
+
+    def isolate_members(self) -> None:
+        """Cut off less than half of the members, none of which is the primary."""
+        primary = self.primary or self._last.host
+        side = [host for host in self.members if host != primary][: (len(self.members) - 1) // 2]
+        self._cut_off.update(dict.fromkeys(side))
+        self._network.cut(side, (Plane.MANAGEMENT,))
 
     def isolate_primary(self, share: float) -> None:
         """Cut the primary off with less than half of the members, and this share of the hosts that are none."""
@@ -104,7 +139,7 @@ class ReplicaSet:
         self._network.cut(side, (Plane.MANAGEMENT,))
 
     def rejoin(self) -> None:
-        """Undo all that ``isolate_primary`` did."""
+        """Undo all that ``isolate_primary`` and ``isolate_members`` did."""
         hosts, self._cut_off = tuple(self._cut_off), {}
         self._network.heal(hosts, (Plane.MANAGEMENT,))
 
@@ -189,10 +224,16 @@ class ReplicaSet:
             self._break_off(reign, reign.watches)
         self._weigh()
 
+    def _linked(self, host: str, reign: Reign) -> bool:
+        return self.hears(host, reign) and self.tells(host, reign)
+
     def _break_off(self, reign: Reign, watches: dict[SimWatch, None]) -> None:
-        for watch in [watch for watch in watches if not self.hears(watch.host, reign)]:
-            watch.break_off()
+        for watch in [watch for watch in watches if not self._linked(watch.host, reign)]:
             watches.pop(watch, None)
+            if watch.host in self._network.half_open:
+                watch.fall_silent()
+            else:
+                watch.break_off()
 
     def _weigh(self) -> None:
         reign, wrong = self.reign, self.delay or self.full or self.lag is not None
@@ -214,7 +255,7 @@ class ReplicaSet:
             reign.state, reign.known = State.ALONE, self.ledger.copied()
             self._alone.append(reign)
             for watch in list(self.streams.watches):
-                if self.hears(watch.host, reign):
+                if self._linked(watch.host, reign):
                     self.park(watch, reign)
                 else:
                     watch.break_off()
@@ -254,6 +295,7 @@ class ReplicaSet:
 
     def _begin(self, host: str) -> None:
         self.term += 1
+        self._clock_offset, self._clock_step = self._clock_offset + self._clock_step, 0.0
         former = self._last
         self.reign = self._last = Reign(host, self.term, self.ledger)
         survivors = former.survivors(host)
@@ -269,7 +311,9 @@ class ReplicaSet:
 
     async def _elect(self) -> None:
         low, high = physics.ELECTION_SECONDS
-        await self._runtime.sleep(low + (high - low) * self._runtime.random.random())
+        seconds = low + (high - low) * self._runtime.random.random()
+        given, self._election_seconds = self._election_seconds, 0.0
+        await self._runtime.sleep(given or seconds)
         self._electing = False
         able = [member for member in self.members if self._majority(member)]
         if able and self.reign is None:

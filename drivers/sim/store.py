@@ -34,11 +34,12 @@ class SimStore:
         self._set, self._runtime, self._host = replica_set, runtime, host
         self._random = runtime.world.random_for(f"{runtime.name}/store").random
         self._types = {kind.type: kind for kind in (s.kind for s in replica_set.ledger.shelves.values())}
+        self._connected = True  # as far as it knows: until an answer fails to come
         self._seen = 0  # the newest revision shown to this client since something went wrong
 
     async def get(self, type: type[D], id: str) -> D | None:
         replica_set = self._set
-        reign = await self._request(replica_set.delay)
+        reign = await self._request(replica_set.read_seconds(self._host, self._random))
         ordinary = replica_set.usual and replica_set.reign is reign
         ledger = replica_set.ledger if ordinary else await self._confirmed(reign)
         doc = ledger.get(type, id)
@@ -54,7 +55,7 @@ class SimStore:
         after: tuple[Any, ...] | None = None,
     ) -> list[D]:
         replica_set = self._set
-        reign = await self._request(replica_set.delay)
+        reign = await self._request(replica_set.read_seconds(self._host, self._random))
         ordinary = replica_set.usual and replica_set.reign is reign
         ledger = replica_set.ledger if ordinary else await self._known(reign, lag=True)
         found = ledger.find(type, where or {}, order, limit, after)
@@ -66,7 +67,7 @@ class SimStore:
 
     async def commit(self, *writes: Write) -> list[Any]:
         replica_set = self._set
-        work = replica_set.write_seconds()
+        work = replica_set.write_seconds(self._host, self._random)
         if work >= physics.ANSWER_SECONDS:
             raise await self._too_slow(partial(_commit, writes), work)
         reign = await self._request(work)
@@ -94,7 +95,7 @@ class SimStore:
     ) -> list[D]:
         replica_set = self._set
         change = Change(type, "", {}, set, add or {}, stamp or {})
-        work = replica_set.write_seconds()
+        work = replica_set.write_seconds(self._host, self._random)
         if work >= physics.ANSWER_SECONDS:
             raise await self._too_slow(partial(_take, type, where, order, limit, change), work)
         reign = await self._request(work)
@@ -107,7 +108,7 @@ class SimStore:
 
     async def now(self) -> float:
         replica_set = self._set
-        reign = await self._request(replica_set.delay)
+        reign = await self._request(replica_set.read_seconds(self._host, self._random))
         if not (replica_set.usual and replica_set.reign is reign):
             await self._known(reign)
         now = replica_set.now()
@@ -117,7 +118,7 @@ class SimStore:
     async def watch(self, types: Sequence[type[Any]], since: int | None = None, where: Where | None = None) -> SimWatch:
         replica_set = self._set
         keys = tuple(key for type in types for key in keys_of(self._types[type].name, where))
-        reign = await self._request(replica_set.delay)
+        reign = await self._request(replica_set.read_seconds(self._host, self._random))
         ordinary = replica_set.usual and replica_set.reign is reign
         known = replica_set.ledger if ordinary else await self._known(reign, since or 0)
         watch = SimWatch(replica_set.streams, self._runtime, self._host, keys, known, self.saw)
@@ -153,7 +154,7 @@ class SimStore:
 
     async def _select(self) -> Reign:
         deadline = self._runtime.now() + physics.SELECT_SECONDS
-        while (reign := self._set.primary_for(self._host)) is None:
+        while (reign := self._set.primary_for(self._host, connected=self._connected)) is None:
             if self._runtime.now() >= deadline:
                 raise Unavailable("no primary of the store can be reached")
             await self._runtime.sleep(LOOK_SECONDS)
@@ -164,13 +165,22 @@ class SimStore:
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
         lost = write and replica_set.lost_answers and self._random() < replica_set.lost_answers
         ordinary = replica_set.usual and replica_set.reign is reign
-        if lost or not (ordinary or replica_set.hears(self._host, reign)):
+        if lost or not (ordinary or await self._returned(reign)):
             raise await self._silence(write=write)
+        self._connected = True
+
+    async def _returned(self, reign: Reign) -> bool:
+        """Something is wrong somewhere: does the answer arrive, however late?"""
+        extra = self._set.extra_seconds(self._host, self._random)
+        if extra:
+            await self._runtime.sleep(min(extra, physics.ANSWER_SECONDS))
+        return extra < physics.ANSWER_SECONDS and self._set.tells(self._host, reign)
 
     async def _silence(self, *, write: bool, since: float | None = None) -> Exception:
-        """Wait in vain; returns what to raise."""
+        """Wait in vain; returns what to raise. What is sent next needs a new connection."""
         waited = 0.0 if since is None else self._runtime.now() - since
         await self._runtime.sleep(physics.ANSWER_SECONDS - waited)
+        self._connected = False
         return UnknownOutcome("the store did not answer") if write else Unavailable("the store did not answer")
 
     # At a primary, when something is wrong

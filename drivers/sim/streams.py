@@ -103,6 +103,18 @@ class SimWatch:
         self._streams.forget(self)
         self._wake(0.0)
 
+    def fall_silent(self) -> None:
+        """Nothing comes any more, and nobody says so: its reader finds out when no answer came for too long."""
+        if not self._pending and not self.broken:
+            self._seen = self.source.revision
+        self._streams.forget(self)
+
+        async def find_out() -> None:
+            await self._runtime.sleep(physics.ANSWER_SECONDS)
+            self.break_off()
+
+        self._runtime.spawn(find_out(), name="silent stream")
+
     async def next(self) -> Commit:
         if not self._pending and not self.broken:
             self._waiter = Wakeup(self._runtime.world)

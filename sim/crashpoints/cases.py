@@ -10,6 +10,7 @@ import msgspec
 from ave.model.alarm import Alarm
 from ave.model.cluster import Key
 from ave.model.group import Rule
+from ave.model.host import Host, HostState
 from ave.model.states import born, move
 from ave.model.work import LEAD, Work, WorkState
 from ave.operations import (
@@ -34,7 +35,7 @@ from ave.operations import (
     ShutdownVMs,
     StartVMs,
 )
-from ave.ports.store import Insert
+from ave.ports.store import Insert, Replace
 from sim.cluster import SimCluster
 
 LONG_AGO = -40 * 86400.0  # store time: longer ago than anything is kept
@@ -111,7 +112,11 @@ def _last_host_is_lost(cluster: SimCluster) -> None:
 
 
 def _last_host_is_read_only(cluster: SimCluster) -> None:
-    list(cluster.machines.values())[-1].read_only = True
+    """And has been for so long that it is judged so."""
+    machine = list(cluster.machines.values())[-1]
+    machine.read_only = True
+    judged = move(cluster.store.ledger.get(Host, machine.name), HostState.READ_ONLY, "its file system takes no writes")
+    cluster.store.ledger.commit([Replace(judged)], cluster.world.now)
 
 
 def _long_ago(cluster: SimCluster) -> None:

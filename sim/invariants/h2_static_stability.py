@@ -22,7 +22,7 @@ class StaticStability:
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
-        self._harmed: dict[str, float] = {}  # host -> until when
+        self._harmed: dict[str, float] = {}  # host, or "vm/" and a VM -> until when
         self._copies: dict[int, None] = {}  # incoming domains
         self._epochs: dict[int, int] = {}  # domain -> the VM's epoch in which it was started
         self._paused: dict[int, None] = {}
@@ -50,6 +50,8 @@ class StaticStability:
     def disturbed(self, fact: Disturbed) -> None:
         for host in fact.harms:
             self._harm(host, for_ever=not fact.over)
+        for vm in fact.vms:
+            self._harm(f"vm/{vm}", for_ever=not fact.over)
         if not fact.harms and not fact.over:
             self.armed += any(machine.guests for machine in self._stage.machines.values())
         self.look(fact)
@@ -87,7 +89,8 @@ class StaticStability:
             self._paused[fact.instance] = None
         elif self._given_away(fact):
             return
-        if self._stage.now() <= self._harmed.get(fact.host, -1.0) or self._lease_could_end(fact.host):
+        harmed = max(self._harmed.get(key, -1.0) for key in (fact.host, f"vm/{fact.vm}"))
+        if self._stage.now() <= harmed or self._lease_could_end(fact.host):
             return
         if self._stage.lock_holder(f"vm/{fact.vm}"):
             return  # a Job that somebody asked for is at work on it
@@ -106,6 +109,6 @@ class StaticStability:
         since = self._without.get(host)
         return since is not None and self._stage.now() - since >= self._stage.timing.give_up - 2 * RENEW_SECONDS
 
-    def _harm(self, host: str, *, for_ever: bool) -> None:
+    def _harm(self, key: str, *, for_ever: bool) -> None:
         until = float("inf") if for_ever else self._stage.now() + AFTERMATH_SECONDS
-        self._harmed[host] = until
+        self._harmed[key] = until

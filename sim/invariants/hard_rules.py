@@ -43,6 +43,17 @@ def short(stage: Stage, vm: VM, host: Host) -> Iterator[str]:
             yield f"would have {used} {what} of {limit}"
 
 
+def fits(stage: Stage, vm: VM, host: Host, *, rescue: bool) -> bool:
+    """May the host take the VM now, and has it room?"""
+    others = others_on(stage, host.id, vm.id)
+    if sum(one.memory_mib for one in others) + vm.memory_mib > host.memory_mib - host.reserve_mib:
+        return False
+    pins = sum(one.vcpus for one in others if one.pinned)
+    if vm.pinned and not rescue and pins + vm.vcpus > host.exclusive_cpus:
+        return False
+    return not any(unfit(stage, vm, host)) and not any(short(stage, vm, host))
+
+
 def groups_of(stage: Stage, vm: str) -> list[Group]:
     """The enabled ones."""
     groups = stage.store.ledger.find(Group, {}, (), 0, None)

@@ -5,13 +5,12 @@ from typing import Any
 
 from ave.model.group import Aspect, Group
 from ave.model.host import Host
-from ave.model.vm import VM
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.placement.purpose import Purpose
 from ave.scheduler.steps import PLACE
 from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
-from sim.invariants.hard_rules import groups_of, others_on, short, unfit
+from sim.invariants.hard_rules import fits, groups_of
 from sim.invariants.shape import Stage, Violation
 
 BACK_SECONDS = 1800.0  # so long nobody but a user or a loss brings a VM back to where it was
@@ -92,17 +91,8 @@ class PreferOnlyRanks:
         asked = work.arguments
         for host in self._stage.store.ledger.find(Host, {}, (), 0, None):
             ruled_out = asked.get("host") not in (None, "", host.id) or (asked.get("leave") and vm.host == host.id)
-            if not ruled_out and self._takes(host, vm, rescue=asked["purpose"] == Purpose.RESCUE):
+            if not ruled_out and fits(self._stage, vm, host, rescue=asked["purpose"] == Purpose.RESCUE):
                 yield host.id
-
-    def _takes(self, host: Host, vm: VM, *, rescue: bool) -> bool:
-        others = others_on(self._stage, host.id, vm.id)
-        if sum(one.memory_mib for one in others) + vm.memory_mib > host.memory_mib - host.reserve_mib:
-            return False
-        pins = sum(one.vcpus for one in others if one.pinned)
-        if vm.pinned and not rescue and pins + vm.vcpus > host.exclusive_cpus:
-            return False
-        return not any(unfit(self._stage, vm, host)) and not any(short(self._stage, vm, host))
 
     # Moves
 
@@ -115,6 +105,9 @@ class PreferOnlyRanks:
     def runs(self, fact: Started | Resumed) -> None:
         if isinstance(fact, Started) and fact.incoming:
             return  # it runs there when it is resumed
+        vm = self._stage.vm(fact.vm)
+        if vm is not None and fact.epoch < vm.epoch:
+            return  # a copy from before it was moved, on a host that goes on: nobody moved it back
         now = self._stage.now()
         last, since = self._on.get(fact.vm, (fact.host, now))
         if last == fact.host:

@@ -22,7 +22,7 @@ class OneWriter:
 
     def wrote(self, fact: Wrote) -> None:
         latest = self._latest
-        for volume, vm, instance, epoch in fact.writes:
+        for volume, vm, instance, epoch, _ in fact.writes:
             last = latest.get(volume, 0)
             if instance == last:
                 continue

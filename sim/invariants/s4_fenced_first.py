@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.host import Report
+from ave.model.volume import Volume
 from ave.ports.hypervisor import DomainState
-from drivers.sim.facts import Gone, Joined, Resumed, Revoked, Started
+from drivers.sim.facts import Gone, Joined, Owned, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
 
@@ -35,6 +36,7 @@ class FencedFirst:
         return {
             Started: self.started,
             Resumed: self.resumed,
+            Owned: self.owned,
             Revoked: self.revoked,
             Joined: self.joined,
             Gone: self.gone,
@@ -74,6 +76,15 @@ class FencedFirst:
         """Where it was, or where it has migrated to: a copy that never ran is nobody's last domain."""
         self._require_still(fact)
         self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+
+    def owned(self, fact: Owned) -> None:
+        """With the volume the right goes to the host where a migration's copy waits for it, whole: the source cannot go on,
+        and who is to be proved lost from now on is that host."""
+        volume = self._stage.store.ledger.get(Volume, fact.volume)
+        machine = self._stage.machines.get(fact.owner)
+        copy = machine.guests.get(volume.vm) if volume is not None and machine is not None else None
+        if copy is not None and copy.state is DomainState.INCOMING and copy.epoch == fact.epoch:
+            self._since[copy.vm] = (fact.owner, self._joins.get(fact.owner, 0))
 
     def started(self, fact: Started) -> None:
         if fact.incoming:

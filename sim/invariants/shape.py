@@ -27,7 +27,7 @@ class Stage:
         now: Callable[[], float],
     ) -> None:
         self.machines, self.storage, self.store, self.timing, self.now = machines, storage, store, timing, now
-        self.calm = Calm(store, now)
+        self.calm = Calm(machines, storage, store, now)
         self.acknowledged: dict[str, None] = {}  # Jobs whose submission a user was told of
         self.poisoned: dict[str, None] = {}  # work that is meant to stumble
 

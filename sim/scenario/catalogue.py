@@ -40,13 +40,15 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class FaultKind(msgspec.Struct, frozen=True):
-    """``lasting``: it may end by itself (``for: 5m``)."""
+    """``lasting``: it may end by itself (``for: 5m``). ``masters``, ``zones``: how many it takes at least."""
 
     name: str
     phrase: str
     target: Aim = "none"
     parameters: tuple[Parameter, ...] = ()
     lasting: bool = False
+    masters: int = 1
+    zones: int = 0
 
 
 class ActionKind(msgspec.Struct, frozen=True):

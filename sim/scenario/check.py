@@ -152,6 +152,9 @@ def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
     topology = {"zones": WRONG, "networks": WRONG} if spec["topology"] is WRONG else spec["topology"]
     zones, networks, workload = topology["zones"], topology["networks"], spec["workload"]
     hosts = sum(shape["hosts"] for shape in shapes) if shapes else None
+    masters = topology.get("masters", WRONG)
+    if masters is WRONG and hosts is not None and "masters" not in topology:
+        masters = 3 if hosts >= 3 else 1
     fleets: dict[str, int | None] | None = None
     if workload is not WRONG and clear(workload) and clear(entry.get("fleet", WRONG) for entry in workload):
         counts = {entry["fleet"]: entry.get("count", entry.get("vms")) for entry in workload}
@@ -162,6 +165,7 @@ def _scope(spec: dict[str, Any], shapes: list[dict[str, Any]] | None) -> Scope:
         networks=None if networks is WRONG or not clear(networks) else tuple(networks),
         groups=_group_names(spec["groups"]),
         fleets=fleets,
+        masters=None if masters is WRONG else masters,
         traces=tuple(fleet for fleet, count in (fleets or {}).items() if count is None),
         shapes=None if fleets is None else tuple(entry["fleet"] for entry in workload if "count" in entry),
     )

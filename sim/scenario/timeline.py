@@ -33,6 +33,7 @@ class Scope(msgspec.Struct, frozen=True):
     fleets: dict[str, int | None] | None  # how many VMs; None for as many as a trace has
     traces: tuple[str, ...] = ()  # those among the fleets
     groups: tuple[str, ...] | None = None
+    masters: int | None = None
     shapes: tuple[str, ...] | None = None  # those whose VMs are all alike, so that more of them can be made
 
 
@@ -61,6 +62,8 @@ def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue
         kind = _kind_of(entry, kinds)
         if kind is None:
             continue
+        if isinstance(kind, FaultKind):
+            _possible(reader, path, entry, kind, scope)
         target = entry.get("target", WRONG)
         if target is not WRONG and kind.target == "vm":
             _vms(reader, f"{path}.target", target, scope, made)
@@ -71,6 +74,20 @@ def check_timeline(reader: Reader, timeline: list[Any], duration: Any, catalogue
             if parameter.unit == "text" and parameter.name in REFERENCES and value is not WRONG:
                 among = scope.shapes if parameter.name == "fleet" else None
                 report_reference(reader, f"{path}.{parameter.name}", parameter.name, value, scope, among)
+
+
+def _possible(reader: Reader, path: str, entry: dict[str, Any], kind: FaultKind, scope: Scope) -> None:
+    """Can it befall this cluster at all?"""
+    if scope.masters is not None and scope.masters < kind.masters:
+        what = f"{quote(kind.name)} takes {kind.masters} masters, but there are {scope.masters}"
+        reader.report(f"{path}.fault", what if scope.masters > 1 else what.replace("there are", "there is"))
+    if scope.zones is not None and len(scope.zones) < kind.zones:
+        reader.report(f"{path}.fault", f"{quote(kind.name)} takes {kind.zones} zones, but there are {len(scope.zones)}")
+    target, other = entry.get("target", WRONG), entry.get("host", WRONG)
+    if target is WRONG or other is WRONG or kind.target not in ("host", "hosts"):
+        return
+    if host_number(other) in [host_number(name) for name in target.get("names", ()) if name is not WRONG]:
+        reader.report(f"{path}.host", f"{quote(other)} is among the targets, and nothing is between a host and itself")
 
 
 def made_by(entries: list[dict[str, Any]], kinds: Kinds) -> dict[str, int]:

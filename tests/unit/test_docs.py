@@ -58,6 +58,8 @@ def parameters(of: tuple[Parameter, ...]) -> str:
 def _parameter(each: Parameter) -> str:
     if each.default is None:
         return f"`{each.name}`, required"
+    if each.unit == "flag":
+        return f"`{each.name}` = {str(each.default).lower()}"
     if each.unit == "text":
         return f"`{each.name}` = {each.default}" if each.default else f"`{each.name}`"
     unit = "s" if each.unit == "seconds" else ""
@@ -106,11 +108,25 @@ def test_a_link_leads_somewhere(page: str) -> None:
 
 
 def test_the_guide_has_the_faults_there_are() -> None:
-    kinds = [fault.kind for fault in FAULTS.values()]
-    assert rows("Faults") == [
-        (f"`{kind.name}`", kind.target, "yes" if kind.lasting else "no", parameters(kind.parameters), kind.phrase)
-        for kind in kinds
+    assert rows("Faults")[: len(FAULTS)] == [
+        (
+            f"`{fault.kind.name}`",
+            " ".join(fault.covers),
+            fault.kind.target,
+            "yes" if fault.kind.lasting else "no",
+            parameters(fault.kind.parameters),
+            fault.kind.phrase,
+        )
+        for fault in FAULTS.values()
     ]
+
+
+def test_the_guide_says_of_every_catalogued_fault_by_what_it_is_done_or_why_it_is_not() -> None:
+    catalogued = {row[0]: row[2] for row in rows("Faults")[len(FAULTS) :] if re.fullmatch(r"F\d\d", row[0])}
+    assert list(catalogued) == [f"F{number:02}" for number in range(1, 61)]
+    for number, by in catalogued.items():
+        done = [f"`{fault.kind.name}`" for fault in FAULTS.values() if number in fault.covers]
+        assert by == ", ".join(done) if done else by and "`" not in by.partition(" ")[0], number
 
 
 def test_the_guide_has_the_actions_there_are() -> None:

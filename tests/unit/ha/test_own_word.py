@@ -14,7 +14,7 @@ from ave.ports.hypervisor import DomainState
 from drivers.sim.block import RENEW_SECONDS, SimBlock
 from drivers.sim.facts import Disturbed, Gone, Joined, Paused, Resumed, Revoked, Started
 from drivers.sim.machine import Machine
-from drivers.sim.network import Plane
+from drivers.sim.network import Barrier, Plane
 from sim.violation import Violation
 from tests.unit.ha.test_lease import BACK_SECONDS, Cluster
 
@@ -119,10 +119,9 @@ def test_a_host_whose_renewals_arrive_and_whose_answers_do_not_is_no_suicide_tha
 
     monkeypatch.setattr(SimBlock, "_answer", deaf)
     deafened = False
-    with watched() as cluster:
+    with Cluster() as cluster:
         names = cluster.running("host-5")
         deafened = True
-        cluster.witness(Disturbed("answers lost", ("host-5",)))
         counter = cluster.storage.leases["host-5"].counter
         cluster.advance(RESCUED_SECONDS + 15.0)
         assert cluster.storage.leases["host-5"].counter > counter + 10
@@ -216,3 +215,16 @@ def test_a_host_is_not_lost_for_standing_still_while_it_is_told_that_its_lease_g
         cluster.cut("host-5", MANAGEMENT)
         cluster.advance(120.0)
         assert cluster.told(Revoked, Paused) == []
+
+
+def test_a_host_that_hears_nothing_of_the_storage_is_rescued_by_its_word():
+    with watched() as cluster:
+        names = cluster.running("host-5")
+        deaf = [Barrier(STORAGE, receivers=("host-5",))]
+        cluster.witness(Disturbed("storage-in-loss", ("host-5",)))
+        cluster.network.bar(deaf)
+        cluster.advance(RESCUED_SECONDS)
+        assert sorted(fact.vm for _, fact in cluster.told(Started)) == names
+        cluster.network.lift(deaf)
+        cluster.advance(60.0)
+        cluster.everything_runs_once()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ave.errors import Unavailable
+from ave.ha import monitor
 from ave.ha.timing import READ_ONLY_SECONDS
+from ave.ha.verdict import Verdict, judge
 from ave.model.host import HostState
 from ave.model.vm import VMState
 from ave.model.work import WorkState
 from ave.operations import CreateVMs, NewVM
+from ave.placement import filters
 from drivers.sim.facts import Gone, Paused, Started
 from drivers.sim.hypervisor import SimHypervisor
+from sim.violation import Violation
 from tests.unit.hosts.lab import Lab
 
 NINE = {"web": (9, 2, True)}
@@ -109,3 +114,26 @@ def test_nothing_of_it_is_paused():
         sick(lab)
         lab.advance(READ_ONLY_SECONDS - 1.0)
         assert told == []
+
+
+def test_to_take_it_for_dead_is_caught(monkeypatch: pytest.MonkeyPatch):
+    """The mutant that starts its VMs elsewhere first, while they write to the storage perfectly."""
+
+    def hasty(hosts: Any, evidence: Any, timing: Any) -> list[Verdict]:
+        found = judge(hosts, evidence, timing)
+        dead = {v.host: evidence[v.host].lease.counter for v in found if v.state is HostState.READ_ONLY}
+        return [Verdict(v.host, HostState.FENCED, v.why, dead[v.host]) if v.host in dead else v for v in found]
+
+    monkeypatch.setattr(monitor, "judge", hasty)
+    with pytest.raises(Violation, match=r"S4: the lease of host-2 was revoked after"), Lab(fleets=NINE) as lab:
+        sick(lab)
+        lab.advance(READ_ONLY_SECONDS + SOON)
+
+
+def test_to_place_a_vm_there_is_caught(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filters, "_AVAILABLE", np.ones_like(filters._AVAILABLE))
+    with pytest.raises(Violation, match=r"P1: .* host-2"), Lab(fleets=NINE) as lab:
+        sick(lab)
+        lab.advance(READ_ONLY_SECONDS + SOON + 60.0)
+        new = tuple(NewVM(id=f"new-{number}", vcpus=1, memory_mib=1024, networks=("vm",)) for number in range(4))
+        lab.do("vm.create", CreateVMs(vms=new))

@@ -9,6 +9,8 @@ import pytest
 
 import sim.oracle
 from ave.model.cluster import Handler
+from ave.model.host import Host, HostState
+from ave.model.vm import VM, VMState
 from ave.model.work import LEAD, Plan, Step, Work, WorkState
 from ave.ports.hypervisor import Stamp
 from ave.ports.store import Delete, Insert, Replace
@@ -20,6 +22,7 @@ from sim.scenario.model import Shape, Topology
 from sim.violation import Violation
 
 HOSTS = ("host-1", "host-2", "host-3")
+ZONES = {"host-1": "east", "host-2": "west", "host-3": "west"}
 W = WorkState
 
 
@@ -117,3 +120,14 @@ def task(job: str, step: str, state: WorkState, attempt: int = 0, host: str = "h
     """A task of that Job; while it runs, the first start of its lane's worker has it, unless the test names another."""
     made = {"function": "do", "lane": host, "handler": f"{host}-1" if state is W.RUNNING else "", **fields}
     return Work(id=f"{job}/{step}", job=job, parent=job, step=step, state=state, attempt=attempt, **made)
+
+
+def host(id: str, **fields: Any) -> Host:
+    made = {"state": HostState.ONLINE, "cpus": 8, "memory_mib": 8192, "zone": ZONES[id], "networks": ("vm",)}
+    return Host(**{"id": id, "exclusive_cpus": 4, **made, **fields})
+
+
+def vm(id: str, on: str = "", reserved: str = "", **fields: Any) -> VM:
+    state = VMState.RUNNING if on else VMState.STOPPED
+    made = {"state": state, "vcpus": 2, "memory_mib": 4096, "networks": ("vm",), "host": on, "reserved": reserved}
+    return VM(**{"id": id, **made, **fields})

@@ -11,7 +11,7 @@ import pytest
 from ave.model.cluster import Lock, Role
 from ave.model.group import Group, GroupState, Rule
 from ave.model.host import Host, HostState
-from ave.model.vm import VM, VMState
+from ave.model.vm import VMState
 from ave.model.work import Fact
 from drivers.sim.facts import Powered, Resumed, Started
 from sim.invariants.h1_rescued_in_time import RescuedInTime
@@ -20,9 +20,7 @@ from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
 from sim.invariants.p3_pins_not_shared import PinsNotShared
 from sim.invariants.p4_old_terms_decide_nothing import OldTermsDecideNothing
 from sim.invariants.p6_prefer_only_ranks import BACK_SECONDS, PreferOnlyRanks
-from tests.unit.sim.history import HOSTS, History, W, job, task
-
-ZONES = {"host-1": "east", "host-2": "west", "host-3": "west"}
+from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
 
 
 @pytest.fixture
@@ -34,17 +32,6 @@ def history(request: pytest.FixtureRequest) -> Iterator[History]:
 
 def of(invariant: type) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
-
-
-def host(id: str, **fields: Any) -> Host:
-    made = {"state": HostState.ONLINE, "cpus": 8, "memory_mib": 8192, "zone": ZONES[id], "networks": ("vm",)}
-    return Host(**{"id": id, "exclusive_cpus": 4, **made, **fields})
-
-
-def vm(id: str, on: str = "", reserved: str = "", **fields: Any) -> VM:
-    state = VMState.RUNNING if on else VMState.STOPPED
-    made = {"state": state, "vcpus": 2, "memory_mib": 4096, "networks": ("vm",), "host": on, "reserved": reserved}
-    return VM(**{"id": id, **made, **fields})
 
 
 def group(rule: Rule, *vms: str, enabled: bool = True, **fields: Any) -> Group:

@@ -1,0 +1,115 @@
+"""A host's way to its volumes: what its guests write, what waits to be sent, and which guests stand still over an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ave.ports.hypervisor import DomainState
+from drivers.sim import physics
+from drivers.sim.block import Write
+from drivers.sim.runtime import SimRuntime
+
+if TYPE_CHECKING:
+    from drivers.sim.machine import Guest, Machine
+
+
+class Initiator:
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._storage = machine, machine.storage
+        self._holding = False
+        self._unsent: list[tuple[float, tuple[Write, ...]]] = []
+        self._stuck: dict[str, Guest] = {}  # paused because a write failed (QEMU: werror=stop)
+        machine.network.on_change(self._resend)
+        machine.storage.on_change(self._resend)
+
+    def lose_power(self) -> None:
+        """What was queued is gone; what was on the wires may arrive."""
+        self._unsent.clear()
+        self._stuck.clear()
+
+    @property
+    def drained(self) -> bool:
+        """Is nothing of its guests under way? Only then is the end of a migration safe."""
+        return not self._holding
+
+    def hold(self) -> None:
+        """Send nothing, however well the storage is reached."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Send what was held, however old it is: a session that was never lost has no limit."""
+        self._holding = False
+        if self._machine.powered:
+            unsent, self._unsent = self._unsent, []
+            for _, batch in unsent:
+                self._send(self._machine.world.now, batch)
+
+    async def write_for_ever(self, runtime: SimRuntime) -> None:
+        """Every few seconds the guests' journals commit: one batch for the host, checked at the targets on arrival.
+
+        Each writes a numbered record to each of its volumes, the same one until it is acknowledged.
+        """
+        machine, storage = self._machine, self._storage
+        await runtime.sleep(physics.GUEST_WRITE_SECONDS * runtime.random.random())
+        while True:
+            if self._stuck:
+                self._retry()
+            batch = tuple(
+                Write(volume, guest.vm, guest.instance, guest.epoch, guest.records.get(volume, 0) + 1)
+                for guest in machine.guests.values()
+                if guest.state is DomainState.RUNNING
+                for volume in guest.volumes
+            )
+            if batch:
+                factor = (
+                    machine.disk_factor * storage.slow.get(machine.name, 1.0) if storage.slow else machine.disk_factor
+                )
+                await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * factor)
+                self._send(machine.world.now, batch)
+            await runtime.sleep(physics.GUEST_WRITE_SECONDS)
+
+    def _send(self, since: float, batch: tuple[Write, ...]) -> None:
+        storage, host = self._storage, self._machine.name
+        if self._holding or not storage.hears(host):
+            self._unsent.append((since, batch))
+            return
+        acknowledged = storage.accept(host, batch)
+        if not storage.whole and not storage.tells(host):
+            self._unsent.append((since, batch))  # nobody told us that it was done
+            return
+        guests = self._machine.guests
+        for volume, vm, instance, _, record in acknowledged:
+            if (guest := guests.get(vm)) is not None and guest.instance == instance:
+                guest.records[volume] = record
+        if storage.full or storage.flaws:
+            self._stop_on_error(batch)
+
+    def _resend(self) -> None:
+        """What was queued for a lost session is sent again, unless it is too old."""
+        if (
+            self._unsent
+            and self._machine.powered
+            and not self._holding
+            and self._storage.reached_by(self._machine.name)
+        ):
+            unsent, self._unsent = self._unsent, []
+            for since, batch in unsent:
+                if self._machine.world.now - since <= physics.REPLACEMENT_SECONDS:
+                    self._send(since, batch)
+
+    def _stop_on_error(self, batch: tuple[Write, ...]) -> None:
+        for write in batch:
+            guest = self._machine.guests.get(write.vm)
+            if guest is not None and guest.instance == write.instance and self._storage.fails(write.volume):
+                if guest.state is DomainState.RUNNING:
+                    self._stuck[guest.vm] = guest
+                self._machine.pause(guest)
+
+    def _retry(self) -> None:
+        """Whose volumes take writes again goes on, unless something else keeps it still."""
+        for vm, guest in list(self._stuck.items()):
+            if any(self._storage.fails(volume) for volume in guest.volumes):
+                continue
+            del self._stuck[vm]
+            if guest.state is DomainState.PAUSED and not guest.migrating:
+                self._machine.resume(guest, guest.epoch)

@@ -1,0 +1,96 @@
+"""Processes of the control plane that die or hang, while everything else on their hosts goes on."""
+
+from __future__ import annotations
+
+from drivers.sim.machine import Machine
+from drivers.sim.runtime import SimRuntime
+from sim.cluster import SimCluster
+from sim.faults.fault import Deed, Fault, Given, each
+from sim.faults.power import leader
+from sim.scenario.catalogue import FaultKind, Parameter
+
+_PROCESS = Parameter("process", "text", "node", choices=("node", "guard"))
+
+
+def _kill(machine: Machine, given: Given) -> None:
+    if str(given["process"]) in machine.running:
+        machine.kill(str(given["process"]))
+
+
+def _stall(process: str) -> Deed:
+    return each(lambda machine, given: machine.stall_process(process))
+
+
+def _unstall(process: str) -> Deed:
+    return each(lambda machine, given: machine.unstall_process(process))
+
+
+def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    runtime = SimRuntime(cluster.world, f"crash loop of {','.join(hosts)}")
+
+    async def kill_for_ever() -> None:
+        while True:
+            each(_kill)(cluster, hosts, given)
+            await runtime.sleep(float(given["seconds"]))
+
+    cluster.recurring["crash-loop", hosts] = runtime.spawn(kill_for_ever(), name="crash loop")
+
+
+def _end_loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    cluster.recurring.pop(("crash-loop", hosts)).cancel()
+
+
+ROWS = (
+    Fault(
+        kind=FaultKind(
+            "process-kill", "kill -9 of a process of the host; its supervisor restarts it", "host", (_PROCESS,)
+        ),
+        covers=("F06", "F45"),
+        begin=each(_kill),
+    ),
+    Fault(
+        kind=FaultKind(
+            "crash-loop",
+            "a process of the host is killed again and again; each time its supervisor restarts it within 3 s",
+            "host",
+            (_PROCESS, Parameter("seconds", "seconds", 10.0, 5.0, 3600.0, "from one time to the next")),
+            True,
+        ),
+        covers=("F09",),
+        begin=_loop,
+        end=_end_loop,
+    ),
+    Fault(
+        kind=FaultKind(
+            "node-stall",
+            "the host's node process hangs and nobody restarts it; when its lease ends the guard freezes the VMs",
+            "host",
+            (),
+            True,
+        ),
+        covers=("F07", "F38", "F46"),
+        begin=_stall("node"),
+        end=_unstall("node"),
+        harms=True,
+    ),
+    Fault(
+        kind=FaultKind("guard-stall", "the host's guard process hangs and nobody restarts it", "host", (), True),
+        covers=("F07",),
+        begin=_stall("guard"),
+        end=_unstall("guard"),
+    ),
+    Fault(
+        kind=FaultKind(
+            "leader-stall",
+            "the node process on the storage's meta leader hangs, so the Active scheduler and monitor do; it stays leader",
+            "storage",
+            (),
+            True,
+        ),
+        covers=("F38", "F39"),
+        begin=_stall("node"),
+        end=_unstall("node"),
+        harms=True,
+        who=leader,
+    ),
+)

@@ -1,0 +1,116 @@
+"""The store: elections, members that are cut off, and a service that is slow, behind, full or does not answer."""
+
+from __future__ import annotations
+
+from sim.cluster import SimCluster
+from sim.faults.fault import Fault, Given
+from sim.scenario.catalogue import FaultKind, Parameter
+
+
+def _lose_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    cluster.store.lost_answers = float(given["share"])
+
+
+def _find_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    cluster.store.lost_answers = 0.0
+
+
+def _step_clock(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    seconds = float(given["seconds"])
+    cluster.store.step_clock(-seconds if given["back"] else seconds)
+
+
+ROWS = (
+    Fault(
+        kind=FaultKind(
+            "store-failover",
+            "the store's primary steps down and another is elected",
+            "store",
+            (Parameter("seconds", "seconds", 0.0, 0.0, 60.0, "until it is elected; 0: as long as it takes"),),
+        ),
+        covers=("F30",),
+        begin=lambda cluster, hosts, given: cluster.store.step_down(float(given.get("seconds", 0.0))),
+    ),
+    Fault(
+        kind=FaultKind(
+            "lost-answers",
+            "some of the store's writes take effect, but their answers are lost",
+            "store",
+            (Parameter("share", "ratio", 0.1, 0.0, 1.0, "of all writes"),),
+            True,
+        ),
+        covers=("F32",),
+        begin=_lose_answers,
+        end=_find_answers,
+    ),
+    Fault(
+        kind=FaultKind(
+            "store-stale-primary",
+            "the store's primary, with less than half of its members and some hosts, is cut off from the others' "
+            "management network, and does not know for 10 s that it is no primary any more",
+            "store",
+            (Parameter("share", "ratio", 0.5, 0.0, 1.0, "of the hosts that carry no member of the store"),),
+            True,
+            masters=3,
+        ),
+        covers=("F31", "F33"),
+        begin=lambda cluster, hosts, given: cluster.store.isolate_primary(float(given["share"])),
+        end=lambda cluster, hosts, given: cluster.store.rejoin(),
+    ),
+    Fault(
+        kind=FaultKind(
+            "store-minority",
+            "less than half of the store's members, and not its primary, are cut off from the others' management network",
+            "store",
+            (),
+            True,
+            masters=3,
+        ),
+        covers=("F33",),
+        begin=lambda cluster, hosts, given: cluster.store.isolate_members(),
+        end=lambda cluster, hosts, given: cluster.store.rejoin(),
+    ),
+    Fault(
+        kind=FaultKind(
+            "store-lag",
+            "secondaries of the store apply commits so much later, and lists are read from them",
+            "store",
+            (Parameter("seconds", "seconds", 60.0, 0.001, 3600.0, "behind the primary"),),
+            True,
+        ),
+        covers=("F35",),
+        begin=lambda cluster, hosts, given: cluster.store.set_lag(float(given["seconds"])),
+        end=lambda cluster, hosts, given: cluster.store.set_lag(0.0),
+    ),
+    Fault(
+        kind=FaultKind(
+            "store-slow",
+            "each call of the store takes so much longer; its clients wait 5 s",
+            "store",
+            (Parameter("seconds", "seconds", 10.0, 0.001, 600.0, "longer"),),
+            True,
+        ),
+        covers=("F34",),
+        begin=lambda cluster, hosts, given: cluster.store.set_delay(float(given["seconds"])),
+        end=lambda cluster, hosts, given: cluster.store.set_delay(0.0),
+    ),
+    Fault(
+        kind=FaultKind("store-full", "the store's disk is full: it refuses writes, and can be read", "store", (), True),
+        covers=("F34",),
+        begin=lambda cluster, hosts, given: cluster.store.set_full(True),
+        end=lambda cluster, hosts, given: cluster.store.set_full(False),
+    ),
+    Fault(
+        kind=FaultKind(
+            "store-clock-step",
+            "the store's primary steps down, and the wall clock of the next one is so far off: store time steps",
+            "store",
+            (
+                Parameter("seconds", "seconds", 60.0, 0.001, 31_536_000.0, "forward"),
+                Parameter("back", "flag", False, phrase="the other way"),
+            ),
+        ),
+        covers=("F30", "F36"),
+        begin=_step_clock,
+    ),
+)

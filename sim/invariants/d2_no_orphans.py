@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ave.model.cluster import Lock, lock_name
+from ave.model.vm import VM
+from ave.model.volume import Volume
+from ave.model.work import ENDED, Work
+from sim.invariants.lasting import Lasting, Wrong
+
+
+class NoOrphans(Lasting):
+    id = "D2"
+    phrase = "after ten minutes of peace nothing is left that nobody has: no domain, volume, promised room or lock"
+    seconds = 600.0
+
+    def wrong(self) -> Iterator[Wrong]:
+        yield from self._domains()
+        yield from self._volumes()
+        yield from self._promises()
+        yield from self._locks()
+
+    def _domains(self) -> Iterator[Wrong]:
+        for machine in self._stage.machines.values():
+            for guest in machine.guests.values():
+                self._looked_at += 1
+                vm = self._stage.vm(guest.vm)
+                if (vm is None or vm.host != machine.name) and not self._locked(VM, guest.vm):
+                    told = f"is on {vm.host}" if vm is not None else "does not exist"
+                    what = f"{machine.name} has a domain of {guest.vm}, which {told}"
+                    yield f"{guest.vm} on {machine.name}", what, (guest.vm, machine.name)
+
+    def _volumes(self) -> Iterator[Wrong]:
+        stage = self._stage
+        docs: dict[str, Volume] = stage.store.ledger.shelves_by_name["volume"].docs
+        for name in [*stage.storage.volumes, *(name for name in docs if name not in stage.storage.volumes)]:
+            self._looked_at += 1
+            volume = docs.get(name)
+            owner = volume.vm if volume is not None else ""
+            if self._locked(Volume, name) or (owner and self._locked(VM, owner)):
+                continue
+            if volume is None and not self._being_made(name):
+                yield name, f"the storage has volume {name}, which does not exist", (name,)
+            elif volume is not None and name not in stage.storage.volumes:
+                yield name, f"volume {name} is {volume.state}, and the storage does not have it", (name,)
+            elif owner and stage.vm(owner) is None:
+                yield name, f"volume {name} belongs to {owner}, which does not exist", (name, owner)
+
+    def _being_made(self, volume: str) -> bool:
+        """Its document comes after it, so only the VM that shall have it knows of it."""
+        vm = self._stage.vm(volume.rpartition("-disk-")[0])
+        return vm is not None and self._locked(VM, vm.id)
+
+    def _promises(self) -> Iterator[Wrong]:
+        for vm in list(self._stage.store.ledger.shelves_by_name["vm"].docs.values()):
+            if vm.reserved:
+                self._looked_at += 1
+                if not self._locked(VM, vm.id):
+                    yield f"{vm.id} to come", f"{vm.reserved} keeps room for {vm.id}, for no Job", (vm.id, vm.reserved)
+
+    def _locks(self) -> Iterator[Wrong]:
+        locks: dict[str, Lock] = self._stage.store.ledger.shelves_by_name["lock"].docs
+        for id, lock in locks.items():
+            if lock.job:
+                self._looked_at += 1
+                work = self._stage.store.ledger.get(Work, lock.job)
+                if work is None or work.state in ENDED:
+                    yield id, f"{id} is locked by {lock.job}, which is over", (id, lock.job)
+
+    def _locked(self, type: type[VM] | type[Volume], id: str) -> bool:
+        return self._stage.lock_holder(lock_name(type, id)) != ""

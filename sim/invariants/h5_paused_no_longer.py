@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ave.model.cluster import lock_name
+from ave.model.vm import VM, VMState
+from drivers.sim.facts import Gone, Paused, Resumed
+from drivers.sim.machine import Guest, Machine
+from sim.invariants.shape import Stage, Violation
+
+IN_TIME_SECONDS = 10.0
+RENEWED_SECONDS = 5.0  # a lease that was renewed so lately is there
+STARTING_SECONDS = 5.0  # a process that was killed is back, and has read what it needs
+
+
+class PausedNoLonger:
+    """Armed by every VM that goes on where it stood still, though no Job resumes it, and by every one that stood still on a
+    fenced host and is destroyed there.
+
+    A host knows by itself what it has paused; what it did not pause itself, it must ask the store about. So time counts
+    while its node runs and reaches both.
+    """
+
+    id = "H5"
+    phrase = (
+        "what the end of a lease paused goes on within 10 s when the lease is back, and is gone within 10 s of contact "
+        "if its host was fenced"
+    )
+
+    def __init__(self, stage: Stage) -> None:
+        self.armed = 0
+        self._stage = stage
+        self._still: dict[str, dict[str, None]] = {}  # host -> VMs that stand still there
+        self._since: dict[int, float] = {}  # domain -> since when its host could deal with it
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        return {Paused: self.stands, Resumed: self.resumed, Gone: self.gone, "tick": self.tick}
+
+    def stands(self, fact: Paused) -> None:
+        self._still.setdefault(fact.host, {})[fact.vm] = None
+
+    def resumed(self, fact: Resumed) -> None:
+        self.armed += self._left(fact) and not self._locked(fact.vm)
+
+    def gone(self, fact: Gone) -> None:
+        lease = self._stage.storage.leases.get(fact.host)
+        self.armed += (
+            self._left(fact) and lease is not None and lease.revoked and self._stage.machines[fact.host].powered
+        )
+
+    def _left(self, fact: Resumed | Gone) -> bool:
+        """Is it one that stood still here?"""
+        return self._still.get(fact.host, {}).pop(fact.vm, "") is None
+
+    def tick(self, now: float) -> None:
+        since: dict[int, float] = {}
+        for host, vms in self._still.items():
+            machine = self._stage.machines[host]
+            if not vms or not self._able(machine):
+                continue
+            for guest, what in self._waiting(machine, vms):
+                began = since[guest.instance] = self._since.get(guest.instance, now)
+                if (
+                    self._stage.calm.lasted(max(began, self._stage.calm.disturbed_at + STARTING_SECONDS))
+                    > IN_TIME_SECONDS
+                ):
+                    late = now - began
+                    raise Violation(self.id, f"{guest.vm} {what} on {host}, {late:.0f} s later", (guest.vm, host))
+        self._since = since
+
+    def _able(self, machine: Machine) -> bool:
+        stage, host = self._stage, machine.name
+        there = machine.powered and machine.network.up(host) and "node" in machine.running
+        return there and stage.storage.led_for(host) and stage.storage.reached_by(host) and stage.store.serves(host)
+
+    def _waiting(self, machine: Machine, vms: Mapping[str, None]) -> Iterator[tuple[Guest, str]]:
+        lease = self._stage.storage.leases.get(machine.name)
+        if lease is None or lease.boot != machine.facts.boot:
+            return
+        has_it = not lease.revoked and self._stage.now() - lease.renewed_at <= RENEWED_SECONDS
+        for name in vms:
+            guest = machine.guests.get(name)
+            if guest is None or guest.state != "paused" or guest.migrating or self._locked(name):
+                continue
+            if lease.revoked:
+                yield guest, "was not destroyed after its host was fenced"
+            elif has_it and self._should_run(machine, guest):
+                yield guest, "stands still though the lease is back"
+
+    def _should_run(self, machine: Machine, guest: Guest) -> bool:
+        vm, host = self._stage.vm(guest.vm), self._stage.host(machine.name)
+        here = vm is not None and host is not None and vm.host == host.id and vm.host_epoch == host.epoch
+        return here and vm is not None and vm.state is VMState.RUNNING and vm.epoch == guest.epoch
+
+    def _locked(self, vm: str) -> bool:
+        return self._stage.lock_holder(lock_name(VM, vm)) != ""

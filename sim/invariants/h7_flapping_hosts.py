@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ave.model.work import Work
+from ave.operations import OPERATIONS
+from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
+from sim.invariants.shape import Stage, Violation
+
+HOUR_SECONDS = 3600.0
+RESTARTS = 2
+
+
+class FlappingHosts:
+    """Armed by every restart of a VM within an hour of an earlier one on account of the same host. A user who brings a VM
+    to that host wants it there, whatever became of it before.
+    """
+
+    id = "H7"
+    phrase = "a host that dies again and again costs a VM at most two restarts an hour"
+
+    def __init__(self, stage: Stage) -> None:
+        self.armed = 0
+        self._stage = stage
+        self._on: dict[str, tuple[str, float]] = {}  # VM -> where it began to run last, and when
+        self._lost: dict[str, float] = {}  # host -> when something last befell it
+        self._restarts: dict[tuple[str, str], deque[float]] = {}  # VM and host on whose account -> when
+
+    def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
+        return {
+            Powered: self.lost,
+            Revoked: self.lost,
+            Disturbed: self.disturbed,
+            Started: self.started,
+            Resumed: self.arrived,
+        }
+
+    def lost(self, fact: Powered | Revoked) -> None:
+        self._lost[fact.host] = self._stage.now()
+
+    def disturbed(self, fact: Disturbed) -> None:
+        self._lost |= dict.fromkeys(fact.harms, self._stage.now())
+
+    def arrived(self, fact: Resumed) -> None:
+        if self._on.get(fact.vm, ("", 0.0))[0] != fact.host:
+            self._on[fact.vm] = (fact.host, self._stage.now())
+            self._forgive(fact)
+
+    def started(self, fact: Started) -> None:
+        if fact.incoming:
+            return
+        now = self._stage.now()
+        old, since = self._on.get(fact.vm, ("", now))
+        self._on[fact.vm] = (fact.host, now)
+        self._forgive(fact)
+        if not fact.job.startswith("ha.") or self._lost.get(old, -1.0) < since:
+            return
+        restarts = self._restarts.setdefault((fact.vm, old), deque())
+        while restarts and restarts[0] < now - HOUR_SECONDS:
+            restarts.popleft()
+        self.armed += bool(restarts)
+        restarts.append(now)
+        if len(restarts) > RESTARTS:
+            what = f"{fact.vm} was restarted {len(restarts)} times within an hour because of {old}"
+            raise Violation(self.id, what, (fact.vm, old))
+
+    def _forgive(self, fact: Started | Resumed) -> None:
+        work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{fact.vm}"))
+        if work is not None and OPERATIONS[work.operation].by_user:
+            self._restarts.pop((fact.vm, fact.host), None)
