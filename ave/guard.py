@@ -11,13 +11,8 @@ from ave.runtime import Runtime
 
 
 async def run_guard(runtime: Runtime, machine: Machine) -> None:
-    until = float("-inf")
     while True:
-        until = max(until, machine.held_until())  # a lease grows only: what cannot be read now was true when it could
-        left = until + GUARD_GRACE_SECONDS - runtime.now()
-        if left > 0:
-            await runtime.sleep(left)
-            continue
+        await machine.lapse(GUARD_GRACE_SECONDS)
         frozen = await machine.freeze()
         if frozen:
             runtime.log("guard froze VMs", vms=frozen)

@@ -40,7 +40,7 @@ GIB = 2**30
 class SimCluster:
     """Close it, or use it as a context manager: see ``World.close``."""
 
-    def __init__(self, topology: Topology, *, seed: int, timing: Timing = PROFILES["seed"]) -> None:
+    def __init__(self, topology: Topology, *, seed: int, timing: Timing = PROFILES["seed"], lazy: bool = True) -> None:
         self.world = World(seed)
         self.topology = topology
         self.timing = timing
@@ -54,7 +54,7 @@ class SimCluster:
         ]
         masters = [*preferred, *(shape.name for shape in shapes if shape.master and shape.name not in preferred)]
         self.network = Network(names)
-        self.storage = Storage(self.world, self.network, masters, self.witness, preferred)
+        self.storage = Storage(self.world, self.network, masters, self.witness, preferred, lazy=lazy)
         self.store = ReplicaSet(self.world, self.network, masters, KINDS, preferred)
         instances = Instances()
         processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}

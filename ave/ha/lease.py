@@ -29,6 +29,7 @@ from ave.scheduler.role import Leadership
 from ave.sync import Slots, gather, together
 
 RETRY_SECONDS = 1.0
+NOBODY = Grant("", 0)
 NOT_CLEARED = (HostState.JOINING, HostState.FENCED, HostState.RECOVERED)
 
 
@@ -36,7 +37,7 @@ class LeaseKeeper:
     def __init__(self, ports: Ports, timing: Timing, leadership: Leadership, said: Said) -> None:
         self._ports, self._timing, self._leadership, self._said = ports, timing, leadership, said
         self._boot = ""
-        self._ends = 0.0  # when, on this host's clock, VMs must stand still
+        self._grant = NOBODY  # the last one
         self._granted = 0  # the newest turn of the lease in which something may have run here
         self._given_up: int | None = (
             None  # up to this turn no grant counts; None: an earlier process may have given up any
@@ -48,8 +49,12 @@ class LeaseKeeper:
     async def run(self) -> None:
         facts = await self._ports.machine.facts()
         self._boot = facts.boot
-        self._ends = self._ports.machine.held_until()  # an earlier process of this boot may hold a lease
         await together(self._ports.runtime, {"renew": self._renew_for_ever(facts), "end": self._stop_at_the_end()})
+
+    @property
+    def _ends(self) -> float:
+        """When, on this host's clock, VMs must stand still; an earlier process of this boot may have said so."""
+        return self._ports.machine.held_until()
 
     # Joining
 
@@ -134,9 +139,15 @@ class LeaseKeeper:
             sent = self._ports.runtime.now()
             grant = await self._ports.block.renew(self._ports.host, self._boot, anew=True)
         self._granted = grant.turn
-        self._ends = sent + self._timing.give_up
-        self._ports.machine.hold_until(self._ends)
+        self._renewed(sent)
         self._learn(grant)
+
+    def _renewed(self, sent: float) -> bool:
+        """Is there nothing else to do than to renew again? What is granted in a turn that was given up does not count."""
+        if self._given_up is None or self._granted <= self._given_up:
+            return False
+        self._ports.machine.hold_until(sent + self._timing.give_up)
+        return not self._stopped
 
     async def _keep_renewing(self) -> None:
         try:
@@ -152,10 +163,12 @@ class LeaseKeeper:
             try:
                 if self._stopped and renewed:
                     await self._resume()
-                pause = RENEW_SECONDS if renewed else RETRY_SECONDS  # without an answer every second counts
-                await runtime.sleep(pause * (0.9 + 0.2 * runtime.random.random()))
-                renewed = False
-                await self._renew()
+                if renewed:
+                    renewed = False
+                    await self._keep()
+                else:  # without an answer every second counts
+                    await runtime.sleep(RETRY_SECONDS * (0.9 + 0.2 * runtime.random.random()))
+                    await self._renew()
                 renewed = True
             except (Unavailable, UnknownOutcome):
                 renewed = False  # also when it was the resuming that could not be done: the lease comes first
@@ -164,10 +177,20 @@ class LeaseKeeper:
             except Refused:
                 self._learn(None)
                 runtime.log("lease was revoked")
-                await self._pause()
+                await self._pause(revoked=True)
                 await self._join(facts)
 
+    async def _keep(self) -> None:
+        """Until there is something to learn, or to do."""
+        block = self._ports.block
+        grant = await block.keep(self._ports.host, self._boot, self._grant, self._renewed, every=RENEW_SECONDS)
+        if grant.turn == self._granted != self._given_up:
+            self._learn(grant)
+        else:
+            await self._renew()
+
     def _learn(self, grant: Grant | None) -> None:
+        self._grant = grant or NOBODY
         self._leadership.learn(grant)
 
     # Stopping
@@ -177,9 +200,9 @@ class LeaseKeeper:
         runtime = self._ports.runtime
         told = False
         while True:
-            if (left := self._ends - runtime.now()) > 0:
+            if self._ends > runtime.now():
                 told = False
-                await runtime.sleep(left)
+                await self._ports.machine.lapse()
                 continue
             if not told:
                 told = True
@@ -196,11 +219,13 @@ class LeaseKeeper:
             self._said.giving_up(self._given_up)
             self._ports.runtime.log("nothing runs", turn=self._given_up)
 
-    async def _pause(self) -> bool:
+    async def _pause(self, *, revoked: bool = False) -> bool:
         """No vCPU runs when this returns; if one cannot be listed or paused, the guard's freeze is the net. Answers
         whether any may have run until now."""
         await self._turn.acquire()
         with self._turn.returned():
+            if not revoked and self._ends > self._ports.runtime.now():
+                return True  # the lease is back, and who renews it has seen no reason to let anything go on
             self._stopped = True
             try:
                 running = [d for d in await self._ports.hypervisor.list() if d.state is DomainState.RUNNING]

@@ -14,6 +14,7 @@ finds the lease still in that turn, and revokes it as it was found, knows that i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -69,6 +70,14 @@ class BlockStorage(Protocol):
     async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
         """``anew``: in the lease's next turn. Refused once the lease was revoked or belongs to another boot; Unavailable or
         UnknownOutcome without a whole round trip: then nothing is renewed as far as the host knows."""
+        ...
+
+    async def keep(
+        self, host: str, boot: str, grant: Grant, renewed: Callable[[float], bool], *, every: float
+    ) -> Grant:
+        """Renew about every so many seconds, and return the first answer that is not this grant. ``renewed`` is told when,
+        on this host's clock, each renewal was sent that was granted, at the latest before anybody here looks until when
+        VMs may run; it says whether to go on. Raises what renew raises."""
         ...
 
     async def leases(self) -> tuple[Lease, ...]:

@@ -45,6 +45,10 @@ class Machine(Protocol):
 
     def held_until(self) -> float: ...
 
+    async def lapse(self, grace: float = 0.0) -> None:
+        """Return as soon as VMs have not been allowed to run for so many seconds."""
+        ...
+
     async def freeze(self) -> int:
         """Stop every VM's process without the hypervisor's help; returns how many were still running."""
         ...

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
+from drivers import beats
 from drivers.process.disk import aside
 from drivers.process.home import Home
 from drivers.process.meta import MetaService
@@ -14,7 +17,7 @@ from drivers.process.volumes import Volumes
 
 class ProcessBlock:
     def __init__(self, home: Home, runtime: Runtime) -> None:
-        self._home = home
+        self._home, self._runtime = home, runtime
         self._volumes = Volumes(home.root)
         self._meta = MetaService(home.root, home.host, runtime.now)
 
@@ -44,6 +47,11 @@ class ProcessBlock:
 
     async def renew(self, host: str, boot: str, *, anew: bool = False) -> Grant:
         return await aside(f"renew {host}", lambda: self._renew(host, boot, anew))
+
+    async def keep(
+        self, host: str, boot: str, grant: Grant, renewed: Callable[[float], bool], *, every: float
+    ) -> Grant:
+        return await beats.keep(self._runtime, lambda: self.renew(host, boot), grant, renewed, every)
 
     async def leases(self) -> tuple[Lease, ...]:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.machine import Facts, Health
 from ave.runtime import Runtime
+from drivers import beats
 from drivers.process import life
 from drivers.process.disk import aside
 from drivers.process.domains import Domains
@@ -18,6 +20,7 @@ LOOK_AGAIN_SECONDS = 5.0  # at what may break
 class ProcessMachine:
     def __init__(self, home: Home, domains: Domains, runtime: Runtime) -> None:
         self._home, self._domains, self._runtime = home, domains, runtime
+        self._held = -math.inf
 
     async def facts(self) -> Facts:
         return self._home.facts()
@@ -36,7 +39,12 @@ class ProcessMachine:
         self._home.hold_until(moment)
 
     def held_until(self) -> float:
-        return self._home.held_until()
+        """It only grows: what cannot be read now was true when it could."""
+        self._held = max(self._held, self._home.held_until())
+        return self._held
+
+    async def lapse(self, grace: float = 0.0) -> None:
+        await beats.lapse(self._runtime, self.held_until, grace)
 
     async def freeze(self) -> int:
         """By what the kernel says is running: no record, no lock and no hypervisor is asked."""

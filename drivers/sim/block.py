@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-
-import msgspec
+from typing import NamedTuple
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
+from drivers import beats
 from drivers.rights import Rights, accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Acknowledged, Deposed, Effect, Elected, Joined, Owned, Refusing, Revoked, Witness, Wrote
+from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
 from drivers.sim.records import Records
-from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.runtime import SimRuntime, Sleep, World
 
 RESTART_SECONDS = 5.0  # of the targets and the meta service: guess
 RENEW_SECONDS = 2.0  # an initiator's deadline for one request that nobody answers
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(NamedTuple):
     volume: str
     vm: str
     instance: int
@@ -50,11 +51,50 @@ class _Volume:
 
 
 class _Lease:
-    __slots__ = ("boot", "counter", "renewed_at", "revoked", "sent_at", "turn")
+    __slots__ = ("_counter", "_renewed_at", "_sent_at", "boot", "lull", "revoked", "turn")
 
-    def __init__(self, boot: str, now: float) -> None:
-        self.boot, self.counter, self.turn, self.revoked = boot, 0, 1, False
-        self.renewed_at = self.sent_at = now  # true time, for the oracle alone; the latter of what was answered
+    def __init__(self, boot: str, now: float, counter: int = 0, turn: int = 1) -> None:
+        self.boot, self.turn, self.revoked = boot, turn, False
+        self.lull: Lull | None = None  # while renewals are only counted
+        self._counter = counter
+        self._renewed_at = self._sent_at = now
+
+    @property
+    def counter(self) -> int:
+        self.count()
+        return self._counter
+
+    @property
+    def renewed_at(self) -> float:
+        """True time, for the oracle alone."""
+        self.count()
+        return self._renewed_at
+
+    @renewed_at.setter
+    def renewed_at(self, moment: float) -> None:
+        self._renewed_at = moment
+
+    @property
+    def sent_at(self) -> float:
+        """When what was answered last was sent: true time, for the oracle alone."""
+        self.count()
+        return self._sent_at
+
+    def count(self) -> None:
+        if self.lull is not None:
+            self.lull.count()
+
+    def renew(self, times: int, at: float) -> None:
+        self._counter += times
+        self.renewed_at = at
+
+    def answered(self, sent: float) -> None:
+        self._sent_at = sent
+
+    def stir(self) -> None:
+        """Something happens to it."""
+        if self.lull is not None:
+            self.lull.end()
 
 
 class Storage:
@@ -67,7 +107,10 @@ class Storage:
         members: Sequence[str],
         witness: Witness,
         preferred: Sequence[str] = (),
+        *,
+        lazy: bool = True,
     ) -> None:
+        self.lazy = lazy  # may renewals be counted that nothing keeps from succeeding?
         self.members = tuple(members)
         self.preferred = tuple(preferred)  # members that lead rather than others
         self.leader: str | None = members[0]
@@ -113,6 +156,21 @@ class Storage:
         """Do the answers of a majority arrive at this host?"""
         seen = sum(self._network.carries(member, host, Plane.STORAGE) for member in self.members)
         return self.serving and 2 * seen > len(self.members)
+
+    def lull_of(self, host: str) -> Lull | None:
+        lease = self.leases.get(host)
+        return None if lease is None else lease.lull
+
+    def may_rest(self, host: str, boot: str, grant: Grant) -> _Lease | None:
+        """The lease, if every renewal of it is sure to be answered by this grant until something happens."""
+        lease = self.leases.get(host)
+        if lease is None or lease.boot != boot or lease.revoked or not (self.lazy and self._network.whole):
+            return None
+        return lease if grant == Grant(self.leader or "", self.term, lease.turn) else None
+
+    def _stir(self) -> None:
+        for lease in self.leases.values():
+            lease.stir()
 
     def led_for(self, host: str) -> bool:
         """Can this host renew its lease? Not of a leader that is reached, but answers too late."""
@@ -177,15 +235,17 @@ class Storage:
     def accept(self, host: str, writes: Sequence[Write]) -> Sequence[Acknowledged]:
         """The targets' check, at the moment the writes arrive; what passes it is on the volumes."""
         acknowledged = []
+        volumes = self.volumes
         for write in writes:
-            volume = self.volumes.get(write.volume)
-            if volume is not None and volume.owner == host and volume.epoch == write.epoch:
-                if self.full or write.volume in self.flaws:
+            name, vm, instance, epoch, record = write
+            volume = volumes.get(name)
+            if volume is not None and volume.owner == host and volume.epoch == epoch:
+                if self.full or name in self.flaws:
                     continue  # not done: see ``fails`` and ``answers``
-                volume.records.put(write.vm, write.epoch, write.record)
-                acknowledged.append((write.volume, write.vm, write.instance, write.epoch, write.record))
+                volume.records.put(vm, epoch, record)
+                acknowledged.append(write)
             else:
-                self.witness(Refusing(host, write.volume, write.instance, write.epoch))
+                self.witness(Refusing(host, name, instance, epoch))
         if acknowledged:
             self.witness(Wrote(host, tuple(acknowledged)))
         return acknowledged
@@ -195,6 +255,8 @@ class Storage:
         return self.full or self.flaws.get(volume) is Flaw.ERROR
 
     def _look(self) -> None:
+        if not self._network.whole:
+            self._stir()
         if self.leader is not None and not self.reached_by(self.leader):
             self._depose()
         elif self.leader is None and not self._electing:
@@ -204,6 +266,7 @@ class Storage:
 
     def _depose(self) -> None:
         self._world.tell("storage", "meta leader lost", {"host": self.leader})
+        self._stir()
         lost, self.leader = self.leader or "", None
         self.witness(Deposed(lost))
         self._call_election()
@@ -321,7 +384,8 @@ class SimBlock:
         if lease is None or lease.boot != boot or lease.revoked:
             old, lease = lease, _Lease(boot, self._runtime.world.now)
             if old is not None:  # neither goes back, or a watcher would take a new lease for an old silence
-                lease.counter, lease.turn = old.counter + 1, old.turn + 1
+                old.stir()
+                lease = _Lease(boot, self._runtime.world.now, old.counter + 1, old.turn + 1)
             self._storage.leases[host] = lease
             self._storage.witness(Joined(host, boot))
         await self._answer()
@@ -333,15 +397,31 @@ class SimBlock:
         held = lease is not None and lease.boot == boot and not lease.revoked
         grant = Grant(self._storage.leader or "", self._storage.term)
         if held and lease is not None:
-            lease.counter += 1
+            lease.renew(1, self._runtime.world.now)
             lease.turn += anew
-            lease.renewed_at = self._runtime.world.now
             grant = Grant(grant.leader, grant.term, lease.turn)
         await self._answer()
         if not held or lease is None:
             raise Refused(f"the storage lease of {host} was revoked")
-        lease.sent_at = sent
+        lease.answered(sent)
         return grant
+
+    async def keep(
+        self, host: str, boot: str, grant: Grant, renewed: Callable[[float], bool], *, every: float
+    ) -> Grant:
+        async def wait(due: float, pause: float) -> None:
+            world, clock = self._runtime.world, self._runtime.clock
+            true = world.now + (due - clock.now()) / clock.rate
+            if (lease := self._storage.may_rest(host, boot, grant)) is not None:
+                lull = Lull(lease, self._runtime, true, pause, renewed)
+                try:
+                    await lull.over
+                finally:
+                    lull.end()
+                true = lull.due
+            await Sleep(world, max(0.0, true - world.now))
+
+        return await beats.keep(self._runtime, lambda: self.renew(host, boot), grant, renewed, every, wait)
 
     async def leases(self) -> tuple[Lease, ...]:
         await self._meta()
@@ -356,6 +436,7 @@ class SimBlock:
         if lease is not None and not lease.revoked:
             if lease.counter != counter:
                 raise Refused(f"{host} renewed its storage lease meanwhile")
+            lease.stir()
             lease.revoked = True
             self._storage.witness(Revoked(host))
         await self._answer()

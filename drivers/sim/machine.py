@@ -92,8 +92,9 @@ class Machine:
         self.clock = HostClock(world, self.name)
         self.guests: dict[str, Guest] = {}
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
-        self.held_until = 0.0
+        self._held_until = 0.0
         self.disk_factor = 1.0
+        self.probed = True  # does anybody judge what its guests write?
         self.dirty_factor = 1.0  # how many times faster its guests rewrite their memory
         self.mute: dict[str, bool] = {}  # VMs whose process answers nobody -> can it not even be killed?
         self.listable = True  # does the hypervisor say what is here?
@@ -128,7 +129,8 @@ class Machine:
         self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
         self.network.set_power(self.name, on=True)
         self.witness(Powered(self.name, True))
-        self._physical.spawn(self.initiator.write_for_ever(self._physical), name="guest writes")
+        if self.probed:
+            self._physical.spawn(self.initiator.write_for_ever(self._physical), name="guest writes")
         for process in self._processes:
             self._launch(process)
 
@@ -217,6 +219,17 @@ class Machine:
         runtime.random = self.world.random_for(f"{name}/{self._launches}")
         self.running[process] = runtime
         self._processes[process](self, runtime)
+
+    @property
+    def held_until(self) -> float:
+        """Until when, on its clock, VMs may run."""
+        if (lull := self.storage.lull_of(self.name)) is not None:
+            lull.count()  # by which it is moved on
+        return self._held_until
+
+    @held_until.setter
+    def held_until(self, moment: float) -> None:
+        self._held_until = moment
 
     # Guests
 
@@ -342,6 +355,16 @@ class SimMachine:
 
     def held_until(self) -> float:
         return self._machine.held_until
+
+    async def lapse(self, grace: float = 0.0) -> None:
+        machine, runtime = self._machine, self._runtime
+
+        def left() -> float:
+            return machine.held_until + grace - runtime.now()
+
+        while (seconds := left()) > 0:
+            lull = machine.storage.lull_of(machine.name)
+            await (runtime.sleep(seconds) if lull is None else lull.lapse(left))
 
     async def freeze(self) -> int:
         await self._runtime.sleep(physics.PAUSE_SECONDS)

@@ -106,16 +106,19 @@ class HostClock:
         # A random start, so that comparing two hosts' now() fails loudly.
         self._then = world.random_for(f"{name}/clock").uniform(1e4, 2e5)
         self.rate = 1.0
+        self.on_change: dict[object, Callable[[], None]] = {}  # called just before it changes
 
     def now(self) -> float:
         return self._then + (self._world._now - self._since) * self.rate
 
     def drift(self, rate: float) -> None:
         """Tick this many seconds per true second from now on."""
+        _tell(self.on_change)
         self._then, self._since, self.rate = self.now(), self._world.now, rate
 
     def step(self, seconds: float) -> None:
         """Jump: what a faulty clock source does to a host."""
+        _tell(self.on_change)
         self._then += seconds
 
 
@@ -269,6 +272,11 @@ class SimTask(Event):
             raise Crash(self._runtime.name, self.name, f"{type(error).__name__}: {error}") from error
 
 
+def _tell(whom: dict[object, Callable[[], None]]) -> None:
+    for tell in list(whom.values()):
+        tell()
+
+
 def _release(waiter: Wakeup) -> None:
     waiter.succeed()
 
@@ -312,6 +320,7 @@ class SimRuntime:
         self.clock = clock or HostClock(world, name)
         self.halted = False
         self.dead = False
+        self.on_stop: dict[object, Callable[[], None]] = {}  # called just before it stands still or dies
         self._held: list[tuple[SimTask, Event]] = []
 
     # What the control plane sees.
@@ -341,6 +350,7 @@ class SimRuntime:
 
     def halt(self) -> None:
         """Stall: nothing runs until ``resume``; what falls due meanwhile waits."""
+        _tell(self.on_stop)
         self.halted = True
 
     def resume(self) -> None:
@@ -356,6 +366,7 @@ class SimRuntime:
 
     def kill(self) -> None:
         """Power loss or ``kill -9``: nothing of it runs any more, not even ``finally`` blocks."""
+        _tell(self.on_stop)
         self.halted = self.dead = True
         self._held.clear()
 

@@ -40,8 +40,7 @@ class _Ordered:
 
     def move(self, old: Any, new: Any) -> None:
         buckets, by = self.buckets, self.by
-        if buckets is None:
-            return
+        assert buckets is not None, "made before"
         before = None if old is None else self.fields(old)
         after = None if new is None else self.fields(new)
         if before == after:
@@ -74,7 +73,8 @@ class Shelf:
         else:
             self.docs[id] = new
         for ordered in self._indexes if old is None or new is None else self._movable:
-            ordered.move(old, new)
+            if ordered.buckets is not None:
+                ordered.move(old, new)
 
     def find(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> Iterator[Any]:
         """Documents for which ``where`` holds, in order; an undeclared shape is an error."""

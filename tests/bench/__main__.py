@@ -10,7 +10,7 @@ import inspect
 import sys
 from time import monotonic
 
-from tests.bench import batches, capacity, hail, jobs, mongo, placement, simulator, sqlite, story
+from tests.bench import batches, capacity, hail, jobs, memory, mongo, placement, rescue, scale, simulator, sqlite, story
 from tests.bench.row import Row
 
 BENCHES = {
@@ -18,9 +18,12 @@ BENCHES = {
     "P4": batches,
     "P7": hail,
     "P9": simulator,
+    "P10": scale,
     "P11": capacity,
     "P12": mongo,
     "P13": sqlite,
+    "P15": rescue,
+    "P19": memory,
     "JOBS": jobs,
     "STORY": story,
 }
