@@ -22,7 +22,8 @@ LOOKS = (
     ("#d55e00", ""),
     ("#56b4e9", "7 4"),
     ("#7a7a7a", ""),
-)
+    ("#8b4513", "2 4"),
+)  # of one curve each, in this order
 
 
 def plot(budgets: Sequence[Budget]) -> str:

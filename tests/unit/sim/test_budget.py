@@ -301,6 +301,14 @@ def test_the_plot_has_a_curve_for_each_failure_that_stops_vms() -> None:
         assert "store failover" not in said
 
 
+def test_no_two_curves_of_the_published_plot_look_alike() -> None:
+    root = ET.fromstring(PAGE.with_suffix(".svg").read_text())
+    (panel, *_) = root.findall("{*}g")
+    looks = [(line.get("stroke"), line.get("stroke-dasharray")) for line in panel.findall("{*}polyline")]
+    assert len(looks) > 1
+    assert len(set(looks)) == len(looks)
+
+
 def test_the_published_page_is_of_these_tables() -> None:
     text = PAGE.read_text()
     for failure in FAILURES:
