@@ -163,10 +163,10 @@ class LeaseKeeper:
             try:
                 if self._stopped and renewed:
                     await self._resume()
-                if renewed:
+                if renewed and not self._stopped:
                     renewed = False
                     await self._keep()
-                else:  # without an answer every second counts
+                else:  # without an answer, or with something left to resume, every second counts
                     await runtime.sleep(RETRY_SECONDS * (0.9 + 0.2 * runtime.random.random()))
                     await self._renew()
                 renewed = True
@@ -245,30 +245,38 @@ class LeaseKeeper:
     async def _resume(self) -> None:
         """The lease is back and was never revoked, so nobody else was given what runs here.
 
-        What this keeper paused goes on at once. Of what the guard froze, or an earlier process paused, the store knows
-        whether its user wants it paused; without the store it waits.
+        What this keeper paused goes on at once, also if the hypervisor does not say what is here. Of what the guard froze,
+        or an earlier process paused, the store knows whether its user wants it paused; without the store it waits.
         """
         await self._turn.acquire()
         with self._turn.returned():
+            if self._ports.runtime.now() >= self._ends:
+                return  # lost again meanwhile
+            paused = [self._let_run(vm, epoch) for vm, epoch in self._paused.items()]
+            await gather(self._ports.runtime, *paused, name="resume")
             for domain in await self._ports.hypervisor.list():
                 if self._ports.runtime.now() >= self._ends:
-                    return  # lost again meanwhile
-                if domain.state is DomainState.PAUSED and await self._should_run(domain):
-                    await self._let_run(domain)
-            self._paused.clear()
-            self._stopped = False
+                    return
+                waits = domain.state is DomainState.PAUSED and domain.vm not in self._paused
+                if waits and await self._should_run(domain):
+                    await self._let_run(domain.vm, domain.epoch)
+            self._stopped = bool(self._paused)
 
-    async def _let_run(self, domain: Domain) -> None:
+    async def _let_run(self, vm: str, epoch: int) -> None:
+        """One that does not answer keeps none of the others still; the next look tries again."""
         runtime = self._ports.runtime
         try:
-            await self._ports.hypervisor.resume(domain.vm, Stamp(epoch=domain.epoch))
-            runtime.log("VM resumes", vm=domain.vm)
+            await self._ports.hypervisor.resume(vm, Stamp(epoch=epoch))
+            self._paused.pop(vm, None)
+            runtime.log("VM resumes", vm=vm)
         except Refused as refusal:
-            runtime.log("VM does not resume", vm=domain.vm, why=str(refusal))
+            self._paused.pop(vm, None)
+            runtime.log("VM does not resume", vm=vm, why=str(refusal))
+        except (Unavailable, UnknownOutcome) as trouble:
+            self._paused[vm] = epoch
+            runtime.log("VM does not resume yet", vm=vm, why=str(trouble))
 
     async def _should_run(self, domain: Domain) -> bool:
-        if self._paused.get(domain.vm) == domain.epoch:
-            return True
         vm = await self._ports.store.get(VM, domain.vm)
         here = vm is not None and vm.host == self._ports.host and vm.epoch == domain.epoch
         return here and vm is not None and vm.state is VMState.RUNNING

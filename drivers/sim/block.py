@@ -179,6 +179,10 @@ class Storage:
             return False
         return self._network.whole or self._network.trip_seconds(host, leader) <= RENEW_SECONDS
 
+    def connects(self, host: str) -> bool:
+        """Can it begin to speak with the leader? There and back, before anything can be asked."""
+        return self.leader is not None and 1.5 * self._network.trip_seconds(host, self.leader) <= RENEW_SECONDS
+
     def leader_hears(self, host: str) -> bool:
         return self.leader is not None and self._network.carries(host, self.leader, Plane.STORAGE)
 

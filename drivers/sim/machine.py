@@ -206,6 +206,10 @@ class Machine:
             self._stalled[process] = None
             self.running[process].halt()
 
+    def goes_on(self, process: str) -> bool:
+        """Does it run, and does nothing hold it?"""
+        return process in self.running and process not in self._stalled and not self._stands
+
     def unstall_process(self, process: str) -> None:
         if process in self._stalled:
             del self._stalled[process]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.vm import VM
-from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started, Wrote
+from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started
 from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
@@ -39,7 +39,7 @@ class RescuedInTime:
             "vm": self.wanted,
             Started: self.up,
             Resumed: self.up,
-            Wrote: self.tick,
+            "tick": self.tick,
             "end": self.end,
         }
 
@@ -75,8 +75,7 @@ class RescuedInTime:
         if id in self._lost and (vm is None or not vm.on):
             del self._lost[id]
 
-    def tick(self, _: Wrote) -> None:
-        now = self._stage.now()
+    def tick(self, now: float) -> None:
         if self._lost and now >= self._looked_at + LOOK_SECONDS:
             self._looked_at = now
             if not self._room_for_all():

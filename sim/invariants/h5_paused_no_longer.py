@@ -19,7 +19,7 @@ class PausedNoLonger:
     fenced host and is destroyed there.
 
     A host knows by itself what it has paused; what it did not pause itself, it must ask the store about. So time counts
-    while its node runs and reaches both.
+    while its node runs and reaches both, and while its hypervisor says what is there.
     """
 
     id = "H5"
@@ -71,8 +71,9 @@ class PausedNoLonger:
 
     def _able(self, machine: Machine) -> bool:
         stage, host = self._stage, machine.name
-        there = machine.powered and machine.network.up(host) and "node" in machine.running
-        return there and stage.storage.led_for(host) and stage.storage.reached_by(host) and stage.store.serves(host)
+        there = machine.powered and machine.network.up(host) and machine.goes_on("node") and machine.listable
+        storage = there and stage.storage.led_for(host) and stage.storage.reached_by(host)
+        return storage and stage.storage.connects(host) and stage.store.serves(host)
 
     def _waiting(self, machine: Machine, vms: Mapping[str, None]) -> Iterator[tuple[Guest, str]]:
         lease = self._stage.storage.leases.get(machine.name)
@@ -81,7 +82,13 @@ class PausedNoLonger:
         has_it = not lease.revoked and self._stage.now() - lease.renewed_at <= RENEWED_SECONDS
         for name in vms:
             guest = machine.guests.get(name)
-            if guest is None or guest.state != "paused" or guest.migrating or self._locked(name):
+            if (
+                guest is None
+                or guest.state != "paused"
+                or guest.migrating
+                or name in machine.mute
+                or self._locked(name)
+            ):
                 continue
             if lease.revoked:
                 yield guest, "was not destroyed after its host was fenced"

@@ -32,6 +32,7 @@ class RoomForTheUrgent:
         self._urgent: dict[str, int] = {}  # of these, the urgent ones
         self._ready: dict[str, tuple[str, str, float]] = {}  # urgent work -> lane, operation, since when it is ready
         self._there: dict[str, tuple[str, float]] = {}  # lane -> its worker or holder, and since when
+        self._apart: dict[str, float] = {}  # host -> when it was last seen not to reach the store
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"work": self.work, "handler": self.handler, "role": self.role, "tick": self.tick}
@@ -61,6 +62,7 @@ class RoomForTheUrgent:
             self._there[id] = (role.holder, self._stage.now())
 
     def tick(self, now: float) -> None:
+        self._apart.update({host: now for host in self._stage.machines if not self._stage.store.serves(host)})
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
             worker = self._stage.worker(host)
@@ -68,6 +70,9 @@ class RoomForTheUrgent:
                 continue
             there = max(self._there.get(name, ("", now))[1] for name in (lane, host))
             there = max(there, self._stage.calm.disturbed_at + SETTLE_SECONDS)  # it may be this host that was cut off
+            there = max(
+                there, self._apart.get(host, -SETTLE_SECONDS) + SETTLE_SECONDS
+            )  # as its lines may do by themselves
             if self._stage.calm.lasted(max(ready, there)) > CLAIMED_SECONDS:
                 what = f"{id} is urgent and waits for {now - ready:.0f} s for {worker}, which executes"
                 raise Violation(self.id, f"{what} {self._busy.get(worker, 0)}", (id, id.partition("/")[0], host))

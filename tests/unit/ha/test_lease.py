@@ -401,6 +401,33 @@ def test_vms_that_a_killed_node_had_paused_go_on_as_soon_as_others():
             cluster.everything_runs_once()
 
 
+def test_what_a_host_has_paused_goes_on_though_its_hypervisor_does_not_say_what_is_there():
+    with Cluster() as cluster:
+        cluster.cut("host-5")
+        cluster.advance(SEED.give_up + 5.0)
+        assert len(cluster.told(Paused, host="host-5")) == 2
+        cluster.machines["host-5"].listable = False
+        cluster.heal("host-5")
+        cluster.advance(BACK_SECONDS)
+        assert cluster.told(Revoked) == []
+        cluster.everything_runs_once()
+
+
+def test_a_vm_that_answers_nobody_keeps_no_other_from_going_on():
+    with Cluster() as cluster:
+        cluster.cut("host-5")
+        cluster.advance(SEED.give_up + 5.0)
+        first, second = cluster.machines["host-5"].guests.values()
+        cluster.machines["host-5"].mute[first.vm] = False
+        cluster.heal("host-5")
+        cluster.advance(BACK_SECONDS)
+        assert (first.state, second.state) == (DomainState.PAUSED, DomainState.RUNNING)
+        cluster.machines["host-5"].mute.clear()
+        cluster.advance(2 * BACK_SECONDS)
+        assert cluster.told(Revoked) == []
+        cluster.everything_runs_once()
+
+
 def test_vms_that_the_guard_froze_go_on_as_soon_as_others():
     with Cluster() as cluster:
         cluster.cut("host-5")

@@ -16,6 +16,7 @@ from ave.model.work import Fact, Work
 from ave.placement.purpose import Purpose
 from drivers.sim.facts import Joined, Powered, Resumed, Started
 from drivers.sim.machine import Guest
+from drivers.sim.network import Line
 from sim.invariants.h3_storm_brake import IN_ALL, PER_HOST, StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty
 from sim.invariants.h5_paused_no_longer import PausedNoLonger
@@ -200,6 +201,26 @@ def test_a_domain_that_outlives_its_hosts_fence_breaks_h5(history: History) -> N
     history.launch("host-1", 2)
     with history.broken("web", "host-1"):
         history.wait(20)
+
+
+@of(PausedNoLonger)
+def test_a_host_that_cannot_deal_with_what_is_paused_is_promised_time(history: History) -> None:
+    """Its node hangs, its hypervisor does not say what is there, or its line is too slow to connect to the storage: the
+    time begins when that is over."""
+    paused(history)
+    machine = history.cluster.machines["host-1"]
+    history.cluster.storage.leader = "host-2"
+    machine.listable = False
+    renewing(history, 30)
+    machine.listable = True
+    machine.stall_process("node")
+    renewing(history, 30)
+    machine.unstall_process("node")
+    machine.network.set_line("host-1", Line(delay=0.7))
+    renewing(history, 30)
+    machine.network.set_line("host-1", Line(delay=0.1))
+    with history.broken("web", "host-1"):
+        renewing(history, 20)
 
 
 @of(PausedNoLonger)

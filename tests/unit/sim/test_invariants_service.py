@@ -9,6 +9,7 @@ import pytest
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Key, Lock
 from drivers.sim.facts import Thawed
+from drivers.sim.network import Plane
 from sim.answers import Answered
 from sim.invariants.j7_every_job_ends import STILL_SECONDS, EveryJobEnds
 from sim.invariants.j8_one_job_per_key import OneJobPerKey
@@ -190,6 +191,21 @@ def test_the_lane_of_a_host_that_is_away_promises_nothing(history: History) -> N
     history.lose("host-2")
     history.put(task("stop", "a", W.READY, host="host-2", operation="vm.poweroff"))
     history.wait(60)
+
+
+@of(RoomForTheUrgent)
+def test_a_host_whose_line_to_the_store_comes_and_goes_is_promised_time(history: History) -> None:
+    """Nothing is said when it goes: it is looked at. Once it stays, the work must begin."""
+    cluster = history.cluster
+    away = next(host for host in cluster.machines if cluster.store.reign is None or host != cluster.store.reign.host)
+    history.put(task("stop", "a", W.READY, host=away, operation="vm.poweroff"))
+    for _ in range(6):
+        cluster.network.cut((away,), (Plane.MANAGEMENT,))
+        history.wait(10)
+        cluster.network.heal((away,), (Plane.MANAGEMENT,))
+        history.wait(10)
+    with history.broken("stop/a", away):
+        history.wait(25)
 
 
 @of(RoomForTheUrgent)
