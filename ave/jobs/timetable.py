@@ -1,8 +1,9 @@
 """The Job Center Scheduler: every master host submits each cycle's Jobs, and exactly one insert wins.
 
 A cycle is the second in which it begins. All of them compute it alike from the store's time, and it is part of the Job's id;
-so no lock and no leader is needed, and one healthy instance is enough. If the store's time jumps, a cycle is skipped or comes
-again: to repeat one changes nothing, because its Job is already there.
+so no lock and no leader is needed, and one healthy instance is enough. If the store's time jumps ahead, cycles are skipped.
+If it jumps back, they are numbered on from the last one: its Job is there already, and so would be those of all cycles until
+the old time is reached again. An instance that knows of no jump repeats cycles that are there, which changes nothing.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Timetable:
     def __init__(self, ports: Ports, crew: Crew, entries: Sequence[Entry] = TIMETABLE) -> None:
         self._ports, self._crew, self._entries = ports, crew, entries
         self._submitted: dict[str, int] = {}  # operation -> the last cycle that we know to be there
+        self._ahead: dict[str, int] = {}  # operation -> by how much its cycles are ahead of a time that has jumped back
 
     async def run(self) -> None:
         runtime = self._ports.runtime
@@ -67,11 +69,15 @@ class Timetable:
         wait = float("inf")
         for entry in self._entries:
             period = entry.period(len(hosts))
-            cycle = int(now // period * period)
-            if self._submitted.setdefault(entry.operation, cycle) != cycle:
+            begun = int(now // period * period)
+            cycle = begun + self._ahead.get(entry.operation, 0)
+            known = self._submitted.setdefault(entry.operation, cycle)
+            if cycle < known:
+                self._ahead[entry.operation] = known - begun
+            elif cycle > known:
                 await self._submit(entry, cycle, hosts)
                 self._submitted[entry.operation] = cycle
-            wait = min(wait, cycle + period - now)
+            wait = min(wait, begun + period - now)
         return wait + 0.05 * self._ports.runtime.random.random()
 
     async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> None:

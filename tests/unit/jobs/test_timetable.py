@@ -78,7 +78,7 @@ def test_for_an_hour_of_elections_kills_and_lost_answers_each_cycle_has_one_effe
 
 
 @pytest.mark.parametrize("jump", [-1000.0, -61.0, -1.0, 1.0, 61.0, 100_000.0])
-def test_a_cycle_that_comes_again_after_the_clock_of_the_store_jumped_is_the_same_job(jump):
+def test_whatever_the_clock_of_the_store_does_a_cycle_comes_every_period_and_none_twice(jump):
     with JobCenter(verbs=[scheduled()], timetable=[ENTRY]) as center:
         center.run_on(10 * PERIOD + 30.0)
         center.store._clock_offset = jump
@@ -86,9 +86,7 @@ def test_a_cycle_that_comes_again_after_the_clock_of_the_store_jumped_is_the_sam
         found = cycles(center)
         assert len(set(found)) == len(found)
         assert Counter(effect.job for effect in center.effects).most_common(1)[0][1] == 1
-        now = center.store.now()
-        assert found[-1] >= min(now, 600.0) - PERIOD - 1.0, "and it goes on"
-        assert found[-1] <= max(now, 631.0)
+        assert 29 <= len(found) <= 31
 
 
 def test_a_period_that_grows_with_the_number_of_hosts_names_no_two_cycles_alike():
