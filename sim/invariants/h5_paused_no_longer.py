@@ -19,7 +19,8 @@ class PausedNoLonger:
     fenced host and is destroyed there.
 
     A host knows by itself what it has paused; what it did not pause itself, it must ask the store about. So time counts
-    while its node runs and reaches both.
+    while its node runs and reaches both, and while the domain's process can be moved: one that hangs goes on only when it
+    answers, and one that not even kill -9 ends stays.
     """
 
     id = "H5"
@@ -83,9 +84,10 @@ class PausedNoLonger:
             guest = machine.guests.get(name)
             if guest is None or guest.state != "paused" or guest.migrating or self._locked(name):
                 continue
-            if lease.revoked:
+            hangs = machine.mute.get(name)  # None: it answers; True: it cannot even be killed
+            if lease.revoked and not hangs:
                 yield guest, "was not destroyed after its host was fenced"
-            elif has_it and not machine.initiator.stuck(guest) and self._should_run(machine, guest):
+            elif has_it and hangs is None and not machine.initiator.stuck(guest) and self._should_run(machine, guest):
                 yield guest, "stands still though the lease is back"
 
     def _should_run(self, machine: Machine, guest: Guest) -> bool:

@@ -225,12 +225,18 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """Where a VM, or each of a fleet, must be at that moment, or at the end; everything that is given must hold."""
+    """What must be true at that moment, or at the end, of a VM, of each of a fleet, of a host (the only one of ``hosts``),
+    or of an alarm; everything that is given must hold."""
 
     vm: str = ""
     fleet: str = ""
+    alarm: str = ""
+    raised: bool = True
     at: float | None = None
     hosts: tuple[str, ...] = ()
+    state: str = ""  # of a VM: what its domains do; of a host: what the store says
+    starts: int | None = None  # how often a VM was started since time 0
+    vms: int | None = None  # how many a host has, whether or not they stand still
     zone: str = ""
     apart: bool | None = None
     together: bool | None = None
