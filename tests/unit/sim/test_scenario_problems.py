@@ -520,7 +520,7 @@ spec:
             "host: host-1, state: running, vms: -1",
             [
                 '16:22 spec.expect[1].state: unknown state "running"; known: "joining", "online", "unmanaged", '
-                '"suspect", "fenced", …',
+                '"suspect", "fenced", "recovered", "entering-maintenance", "maintenance", "quarantined", "read-only"',
                 "16:38 spec.expect[1].vms: must be between 0 and 1000000, not -1",
             ],
         ),
