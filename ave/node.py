@@ -44,7 +44,7 @@ async def run_node(
     timing.require_safe()
     runtime = ports.runtime
     leadership = Leadership(ports)
-    said = Said(ports)
+    said = Said(ports, timing)
     crew = Crew(ports)
     kinds: dict[str, TaskKind] = {name: kind for verb in verbs.values() for name, kind in verb.tasks.items()}
     worker: Worker | None = None

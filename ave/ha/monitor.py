@@ -9,6 +9,7 @@ from ave.ha.brake import Brake
 from ave.ha.dispatch import GATHER_SECONDS, Dispatch
 from ave.ha.evacuation import Evacuation
 from ave.ha.flapping import Standing
+from ave.ha.guests import Guests
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
 from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
@@ -34,6 +35,7 @@ class Office(NamedTuple):
     dispatch: Dispatch
     holding: Holding
     evacuation: Evacuation
+    guests: Guests
 
 
 class Monitor:
@@ -77,13 +79,15 @@ class Monitor:
                 await self._office.dispatch.go_on(mirror, self._brake.expects(GATHER_SECONDS, self._leases))
                 await self._trust(role, mirror)
                 await self._reopen(role, mirror)
-                await self._office.evacuation.go_on(mirror)
+                await self._office.evacuation.go_on(mirror, self._signs)
+                await self._office.guests.go_on(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
     def _take_office(self, role: Role, mirror: Mirror) -> Office:
         dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
-        return Office(role, mirror, dispatch, holding, Evacuation(self._ports, self._crew))
+        evacuation = Evacuation(self._ports, self._crew, self._timing)
+        return Office(role, mirror, dispatch, holding, evacuation, Guests(self._ports, self._crew, role))
 
     async def _judge(self, office: Office) -> None:
         mirror = office.mirror

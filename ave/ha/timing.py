@@ -29,6 +29,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     give_up: float
     verdict: float
+    network: float = 65.0  # a network of VMs carries nothing on a host, before they leave it
+    guest: float = 120.0  # a guest says nothing, before its VM is started again
 
     def stopped_by(self) -> float:
         """The latest true time after its last renewal at which a host has stopped its VMs."""
@@ -57,8 +59,8 @@ PROFILES = {
     for profile in (
         Timing(name="seed", give_up=60.0, verdict=90.0),
         Timing(name="standard", give_up=95.0, verdict=130.0),
-        Timing(name="medium-high", give_up=70.0, verdict=100.0),
-        Timing(name="high", give_up=40.0, verdict=60.0),
+        Timing(name="medium-high", give_up=70.0, verdict=100.0, network=45.0, guest=60.0),
+        Timing(name="high", give_up=40.0, verdict=60.0, network=35.0, guest=30.0),
     )
 }
 for _profile in PROFILES.values():

@@ -92,7 +92,8 @@ class Signs:
 
 def signs_of(report: Report) -> list[str]:
     signs = [given_up(report.given_up)] if report.given_up else []
-    return [*signs, READ_ONLY] if report.read_only else signs
+    signs += [READ_ONLY] if report.read_only else []
+    return [*signs, *map(network_down, report.down)]
 
 
 READ_ONLY = "read-only"
@@ -100,6 +101,10 @@ READ_ONLY = "read-only"
 
 def given_up(turn: int) -> str:
     return f"turn {turn} given up"
+
+
+def network_down(network: str) -> str:
+    return f"network {network} down"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

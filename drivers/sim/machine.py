@@ -103,6 +103,7 @@ class Machine:
         self.hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that one did
         self._health = Health()
         self.health_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it is another
+        self.hush_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it of a silent guest
         self.migrations = 0
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
@@ -252,6 +253,7 @@ class Machine:
         if self.guests.get(guest.vm) is guest:
             del self.guests[guest.vm]
             self.mute.pop(guest.vm, None)
+            self._hush(guest)
             self.witness(Gone(guest.vm, self.name, guest.instance, itself or ""))
 
     def kill_guest(self, vm: str) -> None:
@@ -267,6 +269,13 @@ class Machine:
         """Its operating system does nothing any more. It cannot be asked to shut down, and is well after a reset."""
         if (guest := self.guests.get(vm)) is not None and guest.hung_at is None:
             guest.hung_at = self.clock.now()
+            self._hush(guest)
+
+    def _hush(self, guest: Guest) -> None:
+        """Of a guest that says nothing something has changed: who listens looks again."""
+        if guest.hung_at is not None:
+            for tell in self.hush_hearers.values():
+                tell()
 
     def _end(self, vm: str, how: End) -> None:
         if (guest := self.guests.get(vm)) is None:
@@ -309,6 +318,7 @@ class Machine:
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
+            self._hush(guest)
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
     def suspend(self, guest: Guest) -> None:
@@ -328,6 +338,7 @@ class Machine:
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
+            self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
 
 
