@@ -41,6 +41,9 @@ class NothingInUseDeleted:
         if stored is not None and stored.owner:
             return f"attached to {stored.owner}"
         for machine in stage.machines.values():
+            lease = stage.storage.leases.get(machine.name)
+            if lease is not None and lease.revoked:
+                continue  # what stands still there has lost its right for good
             for guest in machine.guests.values():
                 if name in guest.media and stored is not None and guest.epoch == stored.epoch:
                     return f"a domain of {guest.vm} on {machine.name} has it"
