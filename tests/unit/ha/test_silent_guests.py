@@ -117,6 +117,7 @@ def test_a_new_leader_restarts_nothing_twice():
         for name in hung:
             lab.machines["host-3"].hang_guest(name)
         lab.until(lambda: lab.jobs("ha.revive"))
+        assert lab.storage.leader is not None
         lab.machines[lab.storage.leader].kill("node")
         lab.advance(60.0)
         assert {lab.vm(name).revived for name in hung} == {1}

@@ -105,8 +105,8 @@ class Lab(SimCluster):
         self.until(lambda: self.work(job).state in ENDED, limit)
         return self.work(job)
 
-    def do(self, operation: str, request: Any, door: str = "host-1", **options: Any) -> Work:
-        return self.finish(self.submit(operation, request, door, **options))
+    def do(self, operation: str, request: Any, door: str = "host-1", *, limit: float = 900.0, **options: Any) -> Work:
+        return self.finish(self.submit(operation, request, door, **options), limit)
 
     # What is so
 
