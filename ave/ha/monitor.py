@@ -12,7 +12,7 @@ from ave.ha.flapping import Standing
 from ave.ha.guests import Guests
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
-from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
+from ave.ha.verdict import Signs, Silence, Starts, Verdict, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.worker import BEAT_SECONDS
 from ave.model.cluster import Handler, Lock, Role, lock_name
@@ -44,7 +44,7 @@ class Monitor:
         self._leadership = leadership
         self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
-        self._signs = Signs(gap=3 * BEAT_SECONDS)
+        self._signs, self._starts = Signs(gap=3 * BEAT_SECONDS), Starts()
         self._brake = Brake(ports.host, timing)
         self._standing = Standing()
         self._office: Office | None = None
@@ -110,13 +110,14 @@ class Monitor:
         return [verdict.host for verdict in verdicts if verdict.silence_alone and self._brake.holds(verdict.host)]
 
     def _verdicts(self, mirror: Mirror) -> list[Verdict]:
-        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs)
+        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs, self._starts)
         return judge(mirror.hosts, evidence, self._timing)
 
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
         asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
+        self._starts.look(runtime.now(), {handler.id: handler.uuid for handler in handlers})
         self._beats.look(asked, runtime.now(), [Lease(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, office: Office, host: Host, verdict: Verdict) -> None:
