@@ -6,7 +6,7 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak explore check format bench lock clean
+.PHONY: help setup demo test soak explore budget check format bench lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -25,6 +25,9 @@ soak: .venv/ready  ## the long ones: crash points, killed workers, failing store
 
 explore: .venv/ready  ## 1000 drawn scenarios of 2 hours each; goes on where it stood; make explore ARGS="--seed 5000"
 	@$(RUN)/ave sim explore --seeds 1000 --out runs/explore --resume $(ARGS)
+
+budget: .venv/ready  ## what high availability costs, by profile: docs/ha-budget.md; some 10 min on two cores
+	@$(RUN)/ave sim budget --profile all --seeds 40 --page docs/ha-budget.md $(ARGS)
 
 check: .venv/ready  ## format, lint, types and architecture, in under 30 s
 	$(RUN)/ruff format --check .

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ave.errors import NoFit, Refused
-from ave.ha.timing import PROFILES
+from ave.ha.timing import PROFILES, Timing
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
 from sim import faults
@@ -41,10 +41,12 @@ class Story:
         arrivals: Sequence[Workload] = (),
         recorder: Recorder | None = None,
         tell: Tell | None = None,
+        timing: Timing | None = None,
     ) -> None:
+        """``timing``: instead of the scenario's profile."""
         self.scenario, self.seed = scenario, seed
         self._arrivals = tuple(arrivals)
-        self.cluster = SimCluster(scenario.topology, seed=seed, timing=PROFILES[scenario.profile])
+        self.cluster = SimCluster(scenario.topology, seed=seed, timing=timing or PROFILES[scenario.profile])
         self.oracle = Oracle(self.cluster)
         self.metrics = Metrics(self.cluster)
         self.observer = Observer(self.cluster)
