@@ -66,7 +66,7 @@ ROWS = (
     Fault(
         kind=FaultKind(
             "node-stall",
-            "the host's node process hangs; nobody restarts it unless that is seen; when its lease ends the guard freezes the VMs",
+            "the host's node hangs; nobody restarts it unless that is seen, and when its lease ends the guard freezes the VMs",
             "host",
             (_SEEN,),
             True,
