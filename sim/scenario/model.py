@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ave.model.group import Rule
+from ave.model.settings import DEFAULTS, Settings
 from sim.chance import Source, sample
 from sim.scenario.catalogue import Value
 
@@ -270,6 +271,7 @@ class Scenario(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...] = ()
     expect: tuple[Expectation, ...] = ()
     profile: str = "seed"  # of high availability: how soon a host gives up and is judged
+    settings: Settings = DEFAULTS  # that hold for the whole cluster
     repeat: int = 1  # how many seeds, from its own on
     matrix: dict[
         str, tuple[str, ...]

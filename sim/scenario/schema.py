@@ -232,6 +232,14 @@ THRESHOLD = Record(
 )
 
 
+SETTINGS = Record(
+    {
+        "networkFailure": Field(Flag(), default=False, to="network_failure"),
+        "guestFailure": Field(Flag(), default=False, to="guest_failure"),
+    }
+)
+
+
 def document(catalogue: Catalogue) -> Record:
     spec = {
         "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
@@ -239,6 +247,7 @@ def document(catalogue: Catalogue) -> Record:
         "repeat": Field(Whole(1, MOST_RUNS), default=1),
         "matrix": Field(Counts(PATH, Many(Plain(), least=1)), default={}),
         "profile": Field(Word("profile", catalogue.profiles), default="seed"),
+        "settings": Field(SETTINGS, default={}),
         "batch": Field(Word("batch plan", ("spread", "compact")), default="spread"),
         "duration": Field(_lasting(1.0), required=True),
         "topology": Field(TOPOLOGY, required=True),
