@@ -207,6 +207,10 @@ class Machine:
         for runtime in (*going_on, self._physical):
             runtime.resume()
 
+    def works(self, process: str) -> bool:
+        """Is there such a process, and does it not stand still?"""
+        return process in self.running and process not in self._stalled and not self._stands
+
     def stall_process(self, process: str, *, seen: bool = False) -> None:
         """It hangs; everything else on the host goes on. Only if it is seen that a node does, it shows no sign of life."""
         if process in self.running:

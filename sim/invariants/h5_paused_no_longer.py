@@ -89,7 +89,7 @@ class PausedNoLonger:
 
     def _able(self, machine: Machine) -> bool:
         stage, host = self._stage, machine.name
-        there = machine.powered and machine.network.up(host) and "node" in machine.running
+        there = machine.powered and machine.network.up(host) and machine.works("node")
         return there and stage.storage.led_for(host) and stage.storage.reached_by(host) and stage.store.serves(host)
 
     def _waiting(self, machine: Machine, vms: Mapping[str, None]) -> Iterator[tuple[Guest, str]]:
