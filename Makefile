@@ -6,7 +6,7 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak explore budget check format bench lock clean
+.PHONY: help setup demo test soak explore budget mutants check format bench lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -28,6 +28,9 @@ explore: .venv/ready  ## 1000 drawn scenarios of 2 hours each; goes on where it 
 
 budget: .venv/ready  ## what high availability costs, by profile: docs/ha-budget.md; some 10 min on two cores
 	@$(RUN)/ave sim budget --profile all --seeds 40 --page docs/ha-budget.md $(ARGS)
+
+mutants: .venv/ready  ## bugs put in on purpose: who catches them; writes docs/mutants.md; hours, goes on where it stood
+	@$(RUN)/python -m tests.mutants --resume runs/mutants.jsonl $(ARGS)
 
 check: .venv/ready  ## format, lint, types and architecture, in under 30 s
 	$(RUN)/ruff format --check .

@@ -10,6 +10,7 @@ from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
 from ave.model.network import Network
+from ave.model.settings import Settings
 from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.model.work import Work
@@ -21,6 +22,7 @@ KINDS = (
     Kind("host", Host, (Index(), Index(("state",)))),
     Kind("report", Report, (Index(),)),
     Kind("zone", Zone, (Index(),)),
+    Kind("settings", Settings, (Index(),)),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
     Kind("volume", Volume, (Index(),)),
     Kind("network", Network, (Index(),)),

@@ -44,7 +44,7 @@ async def run_node(
     timing.require_safe()
     runtime = ports.runtime
     leadership = Leadership(ports)
-    said = Said(ports)
+    said = Said(ports, timing)
     crew = Crew(ports)
     kinds: dict[str, TaskKind] = {name: kind for verb in verbs.values() for name, kind in verb.tasks.items()}
     worker: Worker | None = None
@@ -58,6 +58,7 @@ async def run_node(
     worker = Worker(ports, crew, verbs, kinds, lambda: tuple(scheduler.roles), ROLES if master else ())
     running: dict[str, dict[str, Callable[[], Coroutine[Any, Any, None]]]] = {
         "lease": {
+            "life": ports.machine.live,
             "lease": LeaseKeeper(ports, timing, leadership, said).run,
             "said": said.run,
             "reconcile": lambda: reconcile_at_start(ports),

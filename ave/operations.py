@@ -147,6 +147,24 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
     """A request that says it all by being made."""
 
 
+class LeaveHost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the VM Monitor asks for: all of a host's VMs are to be moved away, or those that need one of some networks."""
+
+    host: str
+    networks: tuple[str, ...] = ()
+
+
+class ReviveVMs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the VM Monitor asks for: start VMs again where they are, each if it is still of the epoch that was silent."""
+
+    vms: dict[str, int]
+
+
+class EditCluster(msgspec.Struct, frozen=True, kw_only=True):
+    network_failure: bool | UnsetType = UNSET
+    guest_failure: bool | UnsetType = UNSET
+
+
 class RescueVMs(msgspec.Struct, frozen=True, kw_only=True):
     """What the VM Monitor asks for: bring back the VMs of hosts that are proved not to run them, the first one first."""
 
@@ -211,14 +229,15 @@ OPERATIONS = {
             "move every VM away from a host and keep it empty",
             type=JobType.ONE_TIME,
         ),
+        Operation("cluster.edit", EditCluster, "change what holds for the whole cluster"),
         Operation("host.exit-maintenance", ExitMaintenance, "let a host take VMs again", type=JobType.ONE_TIME),
         Operation(
             "ha.rescue", RescueVMs, "start the VMs of dead hosts elsewhere", by_user=False, urgency=Urgency.RESCUE
         ),
         Operation(
             "ha.evacuate",
-            NameHosts,
-            "let VMs leave hosts that should not run them for long",
+            LeaveHost,
+            "let VMs leave a host that should not run them for long",
             by_user=False,
             type=JobType.ONE_TIME,
         ),
@@ -229,6 +248,7 @@ OPERATIONS = {
             by_user=False,
             urgency=Urgency.STOP,
         ),
+        Operation("ha.revive", ReviveVMs, "start VMs again whose guests are silent, where they are", by_user=False),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),
         _scheduled("jobs.recover", Nothing, "the net below the continuous sweeps: nothing in the Job Center is stuck"),

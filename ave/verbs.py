@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ave.groups import describe as group_describe
 from ave.groups import switch as group_switch
 from ave.groups.repair import REPAIR
+from ave.ha import settings as cluster
 from ave.ha.rescue import RESCUE
 from ave.hosts.enter import ENTER
 from ave.hosts.evacuate import EVACUATE_HOSTS
@@ -26,7 +27,7 @@ from ave.vms.displace import DISPLACE
 from ave.vms.edit import EDIT
 from ave.vms.migrate import MIGRATE
 from ave.vms.power import POWEROFF, SHUTDOWN
-from ave.vms.restart import RESET, RESTART
+from ave.vms.restart import RESET, RESTART, REVIVE
 from ave.vms.start import START_VERB
 from ave.vms.suspend import RESUME, SUSPEND
 from ave.vms.synchronise import SYNCHRONISE_VERB
@@ -48,6 +49,7 @@ VERBS: Mapping[str, Verb] = {
         RESCUE,
         EVACUATE_HOSTS,
         DISPLACE,
+        REVIVE,
         volume_create.CREATE,
         volume_grow.GROW,
         volume_delete.DELETE,
@@ -62,6 +64,7 @@ VERBS: Mapping[str, Verb] = {
         REPAIR,
         ENTER,
         EXIT,
+        cluster.EDIT,
         REPORT,
         SYNCHRONISE_VERB,
         RECOVER_VERB,

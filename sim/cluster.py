@@ -15,6 +15,7 @@ from ave.kinds import KINDS
 from ave.model.group import Group as PlacementGroup
 from ave.model.group import GroupState
 from ave.model.host import HostState, Zone
+from ave.model.settings import DEFAULTS, Settings
 from ave.model.states import move
 from ave.model.vm import VM, Priority, VMState
 from ave.model.volume import Volume, VolumeState
@@ -81,9 +82,13 @@ class SimCluster:
         for listener in self.listeners:
             listener(fact)
 
-    def power_on(self, fleets: Sequence[Fleet] = (), groups: Sequence[Group] = ()) -> None:
+    def power_on(
+        self, fleets: Sequence[Fleet] = (), groups: Sequence[Group] = (), settings: Settings = DEFAULTS
+    ) -> None:
         """Begin at time 0 with every host online and joined, and these fleets running on them by the rules of the groups."""
         view = View()
+        if settings != DEFAULTS:
+            self.store.ledger.commit([Insert(settings)], 0.0)
         for machine in self.machines.values():
             boot = f"{machine.name}/boot-1"
             self.storage.grant(machine.name, boot)

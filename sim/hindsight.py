@@ -119,6 +119,10 @@ def at(recording: Recording, t: float) -> Snapshot:
 
 
 def _cluster(docs: _Docs) -> Snapshot:
+    for id, report in docs.get("report", {}).items():
+        if report.get("down") and (host := docs["host"].get(id)) is not None:
+            carrying = [name for name in host.get("networks", ()) if name not in report["down"]]
+            docs["host"][id] = host | {"networks": carrying}
     kinds: dict[str, Any] = {"host": Host, "zone": Zone, "group": Group, "vm": VM}
     read = {f"{name}s": tuple(_all(docs, name, kind)) for name, kind in kinds.items()}
     return msgspec.convert(read, Snapshot)

@@ -78,7 +78,7 @@ def markdown(outcome: Outcome) -> str:
         parts += ["## Thresholds", table(("threshold", "value", ""), judged)]
     if outcome.expected:
         met = [(m.what, "kept" if m.passed else f"missed: {m.found}") for m in outcome.expected]
-        parts += ["## Expected hosts", table(("expectation", ""), met)]
+        parts += ["## Expectations", table(("expectation", ""), met)]
     if outcome.armed:
         armed = [(id, CATALOGUE.invariants[id], f"{count:,}") for id, count in outcome.armed.items()]
         parts += ["## Invariants", "How often each was at stake:", table(("", "promise", "armed"), armed)]

@@ -93,7 +93,7 @@ class Story:
     def _begin(self) -> None:
         standing = [fleet for fleet in self._fleets.values() if fleet.arrive is None]
         try:
-            self.cluster.power_on(standing, self.scenario.groups)
+            self.cluster.power_on(standing, self.scenario.groups, self.scenario.settings)
         except (NoFit, Refused) as refusal:
             raise Violation("scenario", f"the fleets that exist at time 0 do not fit: {refusal}") from refusal
         for place, expected in enumerate(self.scenario.expect):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.jobs.cancel import cancel
@@ -23,6 +23,7 @@ from ave.operations import (
     DescribedNetwork,
     DescribeGroups,
     DescribeNetworks,
+    EditCluster,
     EditVM,
     EditVMs,
     EnterMaintenance,
@@ -134,6 +135,18 @@ def _wish(name: str, number: int, given: Given) -> EditVM:
         attach=(own("attach"),) if given.get("attach") else (),
         detach=(own("detach"),) if given.get("detach") else (),
     )
+
+
+_SWITCHES = tuple(
+    Parameter(name, "text", "", choices=("", "on", "off")) for name in ("network-failure", "guest-failure")
+)
+
+
+def _settings(names: tuple[str, ...], given: Given) -> EditCluster:
+    def wish(name: str) -> bool | UnsetType:
+        return given[name] == "on" if given.get(name) else UNSET
+
+    return EditCluster(network_failure=wish("network-failure"), guest_failure=wish("guest-failure"))
 
 
 _HOST = Parameter("host", "text", "", phrase="the target host; chosen by the scheduler if absent")
@@ -277,6 +290,7 @@ ACTIONS: dict[str, Action] = {
             (HostState.MAINTENANCE,),
             lambda names, given: ExitMaintenance(host=names[0], bring_back=given.get("return") == "yes"),
         ),
+        Action(ActionKind("cluster.edit", "change settings of the whole cluster", "none", _SWITCHES), (), _settings),
     )
 }
 

@@ -114,7 +114,9 @@ def lost_vms(mirror: Mirror, host: Host) -> list[VM]:
 
 def _crashed(vm: VM, mirror: Mirror) -> bool:
     """Did it end where all else goes on? Then it is first tried there."""
-    return mirror.hosts[vm.host].state is HostState.ONLINE and vm.state is VMState.UNKNOWN and not vm.host_epoch
+    if vm.state is not VMState.UNKNOWN or vm.host_epoch or mirror.hosts[vm.host].state is not HostState.ONLINE:
+        return False
+    return all(mirror.carries(vm.host, network) for network in vm.networks)
 
 
 def _most_urgent_first(vm: VM) -> tuple[int, str]:

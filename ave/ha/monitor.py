@@ -9,9 +9,10 @@ from ave.ha.brake import Brake
 from ave.ha.dispatch import GATHER_SECONDS, Dispatch
 from ave.ha.evacuation import Evacuation
 from ave.ha.flapping import Standing
+from ave.ha.guests import Guests
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
-from ave.ha.verdict import Signs, Silence, Verdict, judge, weigh
+from ave.ha.verdict import Signs, Silence, Starts, Verdict, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.worker import BEAT_SECONDS
 from ave.model.cluster import Handler, Lock, Role, lock_name
@@ -34,6 +35,7 @@ class Office(NamedTuple):
     dispatch: Dispatch
     holding: Holding
     evacuation: Evacuation
+    guests: Guests
 
 
 class Monitor:
@@ -42,7 +44,7 @@ class Monitor:
         self._leadership = leadership
         self._leases, self._beats = Silence(gap=3 * TICK_SECONDS), Silence(gap=3 * BEAT_SECONDS)
         self._beats_read = float("-inf")
-        self._signs = Signs(gap=3 * BEAT_SECONDS)
+        self._signs, self._starts = Signs(gap=3 * BEAT_SECONDS), Starts()
         self._brake = Brake(ports.host, timing)
         self._standing = Standing()
         self._office: Office | None = None
@@ -77,13 +79,15 @@ class Monitor:
                 await self._office.dispatch.go_on(mirror, self._brake.expects(GATHER_SECONDS, self._leases))
                 await self._trust(role, mirror)
                 await self._reopen(role, mirror)
-                await self._office.evacuation.go_on(mirror)
+                await self._office.evacuation.go_on(mirror, self._signs)
+                await self._office.guests.go_on(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
     def _take_office(self, role: Role, mirror: Mirror) -> Office:
         dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
-        return Office(role, mirror, dispatch, holding, Evacuation(self._ports, self._crew))
+        evacuation = Evacuation(self._ports, self._crew, self._timing)
+        return Office(role, mirror, dispatch, holding, evacuation, Guests(self._ports, self._crew, role))
 
     async def _judge(self, office: Office) -> None:
         mirror = office.mirror
@@ -106,13 +110,14 @@ class Monitor:
         return [verdict.host for verdict in verdicts if verdict.silence_alone and self._brake.holds(verdict.host)]
 
     def _verdicts(self, mirror: Mirror) -> list[Verdict]:
-        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs)
+        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs, self._starts)
         return judge(mirror.hosts, evidence, self._timing)
 
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
         asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
+        self._starts.look(runtime.now(), {handler.id: handler.uuid for handler in handlers})
         self._beats.look(asked, runtime.now(), [Lease(handler.id, handler.beat, False) for handler in handlers])
 
     async def _carry_out(self, office: Office, host: Host, verdict: Verdict) -> None:

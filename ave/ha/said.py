@@ -1,4 +1,5 @@
-"""What a host says of itself in the store: which turns of its lease it has given up, and what is broken of it.
+"""What a host says of itself in the store: which turns of its lease it has given up, what is broken of it, and which guests
+it has not heard of for too long.
 
 Said whenever it is another. The store may be out of reach, and then it is said late: nothing that is read here is believed
 for being new (``ave.ha.verdict``).
@@ -9,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.errors import Unavailable, UnknownOutcome
+from ave.ha.timing import Timing
 from ave.model.host import Report
 from ave.ports.machine import Health
 from ave.ports.store import Conflict, Insert, Replace
@@ -16,13 +18,15 @@ from ave.ports.together import Ports
 from ave.sync import together
 
 RETRY_SECONDS = 1.0
+LISTEN_AGAIN_SECONDS = 10.0
 
 
 class Said:
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self, ports: Ports, timing: Timing) -> None:
+        self._ports, self._timing = ports, timing
         self._given_up = 0
         self._health = Health()
+        self._silent: dict[str, int] = {}
         self._news = ports.runtime.signal()
 
     def giving_up(self, turn: int) -> None:
@@ -30,7 +34,8 @@ class Said:
         self._news.set()
 
     async def run(self) -> None:
-        await together(self._ports.runtime, {"look": self._look_for_ever(), "say": self._say_for_ever()})
+        loops = {"look": self._look_for_ever(), "listen": self._listen_for_ever(), "say": self._say_for_ever()}
+        await together(self._ports.runtime, loops)
 
     async def _look_for_ever(self) -> None:
         known: Health | None = None
@@ -41,6 +46,16 @@ class Said:
             except (Unavailable, UnknownOutcome) as trouble:
                 self._ports.runtime.log("health unknown", why=str(trouble))
                 await self._ports.runtime.sleep(RETRY_SECONDS)
+
+    async def _listen_for_ever(self) -> None:
+        known: dict[str, int] | None = None
+        while True:
+            try:
+                known = self._silent = await self._ports.hypervisor.silent(self._timing.guest, known)
+                self._news.set()
+            except Unavailable as trouble:
+                self._ports.runtime.log("guests not heard", why=str(trouble))
+                await self._ports.runtime.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _say_for_ever(self) -> None:
         while True:
@@ -66,4 +81,5 @@ class Said:
         """A turn that was given up stays given up, also by an earlier process."""
         given_up = max(known.given_up, self._given_up)
         health = self._health
-        return msgspec.structs.replace(known, given_up=given_up, read_only=health.read_only, down=health.down)
+        broken = {"read_only": health.read_only, "down": health.down, "silent": self._silent}
+        return msgspec.structs.replace(known, given_up=given_up, **broken)

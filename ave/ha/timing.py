@@ -15,12 +15,14 @@ RATE_ERROR = 0.001  # between any two monotonic clocks: ten times what a bad qua
 PAUSE_SECONDS = 2.0  # worst time from the decision to pause until no vCPU runs
 GUARD_GRACE_SECONDS = 15.0  # how long after the lease's end the guard leaves the pausing to the node
 GUARD_SECONDS = 2.0  # worst time of the guard's freeze
+HUNG_SECONDS = 15.0  # without a sign of life after which the guard ends the node
 RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0  # the leader's look at the leases
 SUSPECT_SECONDS = 15.0  # silence after which nothing new is placed there
 READ_ONLY_SECONDS = 85.0  # without a writable file system after which a host's VMs are moved away
 IDLE_SECONDS = 5.0  # how long a host's word that nothing runs there must stand: its lease may be back within a moment
 UNMANAGED_SECONDS = 20.0  # silence of a host's worker in the store after which nothing new is placed there
+LOOP_STARTS, LOOP_SECONDS = 4, 120.0  # a worker that is started so often within so long is not given new VMs
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     give_up: float
     verdict: float
+    network: float = 65.0  # a network of VMs carries nothing on a host, before they leave it
+    guest: float = 120.0  # a guest says nothing, before its VM is started again
 
     def stopped_by(self) -> float:
         """The latest true time after its last renewal at which a host has stopped its VMs."""
@@ -57,8 +61,8 @@ PROFILES = {
     for profile in (
         Timing(name="seed", give_up=60.0, verdict=90.0),
         Timing(name="standard", give_up=95.0, verdict=130.0),
-        Timing(name="medium-high", give_up=70.0, verdict=100.0),
-        Timing(name="high", give_up=40.0, verdict=60.0),
+        Timing(name="medium-high", give_up=70.0, verdict=100.0, network=45.0, guest=60.0),
+        Timing(name="high", give_up=40.0, verdict=60.0, network=35.0, guest=30.0),
     )
 }
 for _profile in PROFILES.values():

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ave.ha.timing import IDLE_SECONDS, READ_ONLY_SECONDS, SUSPECT_SECONDS, TICK_SECONDS, UNMANAGED_SECONDS, Timing
+from ave.ha.timing import (
+    IDLE_SECONDS,
+    LOOP_SECONDS,
+    LOOP_STARTS,
+    READ_ONLY_SECONDS,
+    SUSPECT_SECONDS,
+    TICK_SECONDS,
+    UNMANAGED_SECONDS,
+    Timing,
+)
 from ave.model.host import Host, HostState, Report
 from ave.ports.block import Lease
 
@@ -71,6 +80,24 @@ class Silence:
         return watched is not None and watched.moved
 
 
+class Starts:
+    """How often each host's worker was seen to start anew of late."""
+
+    def __init__(self) -> None:
+        self._seen: dict[
+            str, tuple[str, tuple[float, ...]]
+        ] = {}  # host -> the start that is there, and when others came
+
+    def look(self, now: float, workers: Mapping[str, str]) -> None:
+        for host, uuid in workers.items():
+            known, moments = self._seen.get(host, (uuid, ()))
+            moments = (*moments, now) if uuid != known else moments
+            self._seen[host] = uuid, tuple(moment for moment in moments if now - moment < LOOP_SECONDS)
+
+    def of(self, host: str) -> int:
+        return len(self._seen.get(host, ("", ()))[1])
+
+
 class Signs:
     """Since when each host says what it says of itself."""
 
@@ -92,7 +119,8 @@ class Signs:
 
 def signs_of(report: Report) -> list[str]:
     signs = [given_up(report.given_up)] if report.given_up else []
-    return [*signs, READ_ONLY] if report.read_only else signs
+    signs += [READ_ONLY] if report.read_only else []
+    return [*signs, *map(network_down, report.down)]
 
 
 READ_ONLY = "read-only"
@@ -100,6 +128,10 @@ READ_ONLY = "read-only"
 
 def given_up(turn: int) -> str:
     return f"turn {turn} given up"
+
+
+def network_down(network: str) -> str:
+    return f"network {network} down"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,16 +143,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     mute: float = 0.0  # for so long its worker has not beaten in the store
     beats: bool = False  # it was seen to beat
     idle: float | None = None  # for so long its own word has stood that nothing runs there, in this turn of its lease
+    starts: int = 0  # so often its worker was started anew of late
     read_only: float | None = None  # for so long it has said that its file system takes no writes
 
 
 def weigh(
-    hosts: Iterable[str], leases: Silence, beats: Silence, reports: Mapping[str, Report], signs: Signs
+    hosts: Iterable[str], leases: Silence, beats: Silence, reports: Mapping[str, Report], signs: Signs, starts: Starts
 ) -> dict[str, Evidence]:
-    return {host: _weigh(host, leases, beats, reports.get(host), signs) for host in hosts}
+    return {host: _weigh(host, leases, beats, reports.get(host), signs, starts.of(host)) for host in hosts}
 
 
-def _weigh(host: str, leases: Silence, beats: Silence, report: Report | None, signs: Signs) -> Evidence:
+def _weigh(host: str, leases: Silence, beats: Silence, report: Report | None, signs: Signs, starts: int) -> Evidence:
     lease = leases.of(host)
     idle = None
     # A word about an older turn is no word about this one: the host has taken its lease up again since.
@@ -135,6 +168,7 @@ def _weigh(host: str, leases: Silence, beats: Silence, report: Report | None, si
         beats=beats.lively(host),
         idle=idle,
         read_only=signs.seconds(host, READ_ONLY),
+        starts=starts,
     )
 
 
@@ -179,6 +213,9 @@ def _judge(host: Host, seen: Evidence, timing: Timing) -> Verdict | None:
         return Verdict(host.id, HostState.SUSPECT, _silent(seen))
     if seen.mute >= UNMANAGED_SECONDS:
         return Verdict(host.id, HostState.UNMANAGED, f"its worker is silent for {seen.mute:.0f} s")
+    if seen.starts >= LOOP_STARTS:
+        why = f"its worker was started {seen.starts} times within {LOOP_SECONDS:g} s"
+        return Verdict(host.id, HostState.UNMANAGED, why)
     if seen.read_only is not None and seen.read_only >= READ_ONLY_SECONDS:
         return Verdict(host.id, HostState.READ_ONLY, f"its file system takes no writes for {seen.read_only:.0f} s")
     recent = seen.silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED

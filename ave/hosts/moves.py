@@ -33,6 +33,7 @@ class Moves:
         )
         self.open: dict[str, None] = {}
         self.ended: dict[str, Result] = {}  # VM -> how its last try ended
+        self.placeless: dict[str, None] = {}  # VMs for which the last try found no host
 
     @property
     def room(self) -> bool:
@@ -60,6 +61,9 @@ class Moves:
             whys = [each.why for each in job.results.values() if not each.ok]
             failed = Result(False, whys[0] if whys else str(job.state))
             self.ended[vm] = result if result is not None and not result.ok else failed if whys else Result(True)
+            self.placeless.pop(vm, None)
+            if job.plan is not None and any(fact.refusal for fact in job.plan.facts.values()):
+                self.placeless[vm] = None
             self._next[vm] = self._next.get(vm, 1) + 1
 
     async def party(self, vm: VM) -> tuple[str, ...]:

@@ -122,6 +122,7 @@ async def next_tasks(carrier: Work, plan: Plan, crew: Crew) -> tuple[Plan, list[
             function=step.function,
             lane=lane,
             bound=bound,
+            heritable=step.heritable,
             operation=carrier.operation,
             arguments=step.arguments,
             resource=step.resource,

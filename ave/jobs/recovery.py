@@ -14,6 +14,7 @@ from ave.jobs.folding import FINISHED, fold
 from ave.jobs.mend import Mender
 from ave.jobs.queue import leave
 from ave.model.cluster import Handler
+from ave.model.host import Host, HostState
 from ave.model.states import move
 from ave.model.work import LEAD, Result, Work, WorkState
 from ave.operations import OPERATIONS, JobType
@@ -23,6 +24,7 @@ from ave.ports.together import Ports
 SWEEP_SECONDS = 7.0
 LEASE_SECONDS = 30.0
 GAP_SECONDS = 1.5 * SWEEP_SECONDS
+INHERITED_SECONDS = 300.0  # the longest that work waits for its host to answer or to be judged dead
 UNCLAIMED_SECONDS = 300.0  # after so long in the lane of a host that has no worker, a task is in the wrong lane
 
 
@@ -94,6 +96,9 @@ class Recovery:
             await self._fail(item, "its worker is gone, and scheduled work is not repeated", *guard)
             return
         changed = item if item.state is WorkState.READY else _again(item, "its worker is gone")
+        if guard and item.bound and item.heritable:
+            await self._bequeath(item, changed, *guard)
+            return
         if guard and item.bound:
             await self._fail(item, f"{item.lane} does not answer", *guard)
             return
@@ -106,6 +111,20 @@ class Recovery:
             return
         await self._ports.store.commit(Replace(changed, {"modified": 0.0}), *guard)
         self._ports.runtime.log("work recovered", work=item.id, state=str(changed.state), lane=changed.lane)
+
+    async def _bequeath(self, item: Work, waiting: Work, *guard: Write) -> None:
+        """To anybody once its host is judged dead. Until then it waits for that host, but not for ever."""
+        host = await self._ports.store.get(Host, item.lane)
+        if host is None or host.state in (HostState.FENCED, HostState.RECOVERED):
+            if not (lane := await self._idle_host()):
+                return
+            waiting = msgspec.structs.replace(waiting, lane=lane, bound=False)
+        elif await self._ports.store.now() - item.submitted >= INHERITED_SECONDS:
+            await self._fail(item, f"{item.lane} does not answer, and is {host.state}", *guard)
+            return
+        if waiting is not item:
+            await self._ports.store.commit(Replace(waiting, {"modified": 0.0}), *guard)
+            self._ports.runtime.log("work recovered", work=item.id, state=str(waiting.state), lane=waiting.lane)
 
     async def _give_up_waiting(self, item: Work) -> None:
         """For a worker that never came."""

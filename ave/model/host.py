@@ -94,6 +94,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     given_up: int = 0  # no turn of its storage lease up to this one lets anything run there any more
     read_only: bool = False  # its file system takes no writes
     down: tuple[str, ...] = ()  # networks of VMs that carry nothing there
+    silent: dict[str, int] = {}  # VMs whose guest has said nothing for too long, and of which epoch they are
 
 
 class ZoneState(StrEnum):

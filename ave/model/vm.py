@@ -81,6 +81,7 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     reserved: str = ""  # the host whose room a Job holds for it
     reserved_under: int = 0  # the version of the scheduler's role under which that was decided
     had: tuple[str, ...] = ()  # volumes that it gave away under this epoch: it may have them again
+    revived: int = 0  # restarts in a row because its guest had fallen silent
     refit: bool = False  # its domain's devices are being changed; should nobody end that, its host makes them these
 
     @property

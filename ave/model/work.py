@@ -133,6 +133,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     fact: str = ""  # … or to the host that an earlier step found; none of the three: any idle host
     arguments: dict[str, Any] = {}
     needs: tuple[str, ...] = ()  # names of steps
+    heritable: bool = False  # bound to a host, it waits for that; once the host is judged dead, any other does it
     undo: str = ""  # the function that takes back what it may have done, should it fail or be stopped
     owed: bool = False  # the undo is owed even if it never begins: the commit that began its Job has begun its work
     order: int = 0  # in a paced plan: while a step of a lower order waits for its turn, this one does
@@ -179,6 +180,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     lane: str  # the host or role whose workers may claim it
     bound: bool = False  # only that host can do it: it fails with its host instead of moving to another
+    heritable: bool = False  # it waits for its host, until that is judged dead: then any other does it
     state: WorkState = WorkState.READY
     story: tuple[str, ...] = ()
     rank: float = 0.0  # order within the lane: lower first

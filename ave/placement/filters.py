@@ -119,7 +119,9 @@ def of_networks(unit: Unit, view: View) -> Account:
     wanted = list(dict.fromkeys(network for vm in unit.vms for network in vm.networks))
 
     def missing(row: int) -> list[str]:
-        return [network for network in wanted if not _has_network(view, network, row)]
+        down = view.down.get(view.names[row], ())
+        lacking = [network for network in wanted if not _has_network(view, network, row)]
+        return [f"{network}, which is down there" if network in down else network for network in lacking]
 
     def says(row: int) -> str:
         if lacking := missing(row):

@@ -95,6 +95,8 @@ class View:
         self._stakes: dict[str, Stake] = {}
         self._strangers: dict[str, list[int]] = {}  # sums of hosts that VMs name and nobody has put yet
         self._bits: dict[str, int] = {}
+        self._networks: dict[str, tuple[str, ...]] = {}  # host -> those that it has …
+        self.down: dict[str, tuple[str, ...]] = {}  # … and those that carry nothing there
         self._models: dict[str, int] = {}
         self._zones: dict[str, int] = {}
         self.primary_zones: dict[str, None] = {}
@@ -123,21 +125,38 @@ class View:
         self._limit("volumes", row, host.volumes_max)
         self.free_mib[row] = host.memory_mib - host.reserve_mib - self.held_mib[row]
         self.per_cpu[row], self.per_mib[row] = 1 / host.cpus, 1 / host.memory_mib
+        self._networks[host.id] = host.networks
+        self._wire(host.id, row)
+        self._divide(row)
+        self.kept.clear()
+
+    def put_down(self, host: str, networks: tuple[str, ...]) -> None:
+        """Networks that carry nothing on the host: to a VM it is as if the host had none of them."""
+        if networks:
+            self.down[host] = networks
+        else:
+            self.down.pop(host, None)
+        if (row := self.rows.get(host)) is not None:
+            self._wire(host, row)
+            self.kept.clear()
+
+    def _wire(self, host: str, row: int) -> None:
         for word in self._words:
             word[row] = 0
-        for name in host.networks:
+        down = self.down.get(host, ())
+        for name in self._networks[host]:
             place, bit = divmod(self._bits.setdefault(name, len(self._bits)), _WORD_BITS)
             if place == len(self._words):
                 self._words.append(np.zeros(len(self._whole["state"]), np.uint64))
                 self._reach()
-            self._words[place][row] |= np.uint64(1 << bit)
-        self._divide(row)
-        self.kept.clear()
+            if name not in down:
+                self._words[place][row] |= np.uint64(1 << bit)
 
     def drop_host(self, host: str) -> None:
         row = self.rows.pop(host, None)
         if row is None:
             return
+        del self._networks[host]
         self._limit("nics", row, 0)
         self._limit("volumes", row, 0)
         sums = [int(getattr(self, name)[row]) for name in _SUMS]
@@ -288,6 +307,7 @@ class View:
         twin._stakes = self._stakes.copy()
         twin._strangers = {host: sums[:] for host, sums in self._strangers.items()}
         twin._bits, twin._models, twin._new_names = self._bits.copy(), self._models.copy(), self._new_names
+        twin._networks, twin.down = self._networks.copy(), self.down.copy()
         twin._zones, twin.primary_zones = self._zones.copy(), self.primary_zones.copy()
         twin._groups, twin._limited = self._groups.copy(), self._limited.copy()
         twin._groups_of = {vm: groups.copy() for vm, groups in self._groups_of.items()}

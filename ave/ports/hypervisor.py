@@ -6,6 +6,7 @@ the newest stamp per VM durably and refuses an older one. ``Unavailable`` from `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -78,6 +79,11 @@ class Hypervisor(Protocol):
 
     async def hear(self) -> None:
         """Return soon after a domain has ended by itself. A hint: it may return for nothing."""
+        ...
+
+    async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
+        """VMs that run here and whose guest has not been heard of for so many seconds, and of which epoch they are; with
+        ``unlike`` as soon as it is not these any more, within seconds. Not those whose guest never says anything."""
         ...
 
     async def start(self, vm: VM, stamp: Stamp) -> None:

@@ -52,3 +52,15 @@ class Machine(Protocol):
     async def freeze(self) -> int:
         """Stop every VM's process without the hypervisor's help; returns how many were still running."""
         ...
+
+    async def live(self) -> None:
+        """Show signs of life of this process, the host's node, for as long as this is awaited: it does not return."""
+        ...
+
+    async def hung(self, seconds: float) -> None:
+        """Return as soon as the node is there, and has shown no sign of life for so many seconds, all of them watched."""
+        ...
+
+    async def end_node(self) -> None:
+        """Kill the node, and nobody else, so that its supervisor starts another one. Gone already is success."""
+        ...

@@ -14,6 +14,7 @@ from ave.jobs.verb import TaskKind
 from ave.model.cluster import Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
+from ave.model.settings import Settings
 from ave.model.vm import VM
 from ave.model.work import Fact, Work
 from ave.placement.batch import Batch, place_batch, reserving
@@ -70,7 +71,7 @@ class Scheduler:
         runtime, store = self._ports.runtime, self._ports.store
         while True:
             try:
-                watch = await store.watch((Host, VM, Group, Zone, Report))
+                watch = await store.watch((Host, VM, Group, Zone, Report, Settings))
                 try:
                     taken = {name: await take_role(self._ports, name, term) for name in ROLES}
                     mirror = Mirror()

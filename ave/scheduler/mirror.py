@@ -10,6 +10,7 @@ from typing import Any
 
 from ave.model.group import Group
 from ave.model.host import Host, HostState, Report, Zone
+from ave.model.settings import DEFAULTS, Settings
 from ave.model.vm import VM
 from ave.placement.view import View
 from ave.ports.store import Store, Watch
@@ -26,12 +27,15 @@ class Mirror:
         self.freed = 0  # changes that may have made room for a VM that had found none
         self.groups: dict[str, Group] = {}
         self.reports: dict[str, Report] = {}
+        self.settings = DEFAULTS
+        self.revived: dict[str, None] = {}  # VMs that were started again because their guest was silent
         self._apply: dict[str, Callable[[str, Any], None]] = {
             "host": self._host,
             "vm": self._vm,
             "group": self._group,
             "zone": self._zone,
             "report": self._report,
+            "settings": self._settings,
         }
 
     async def read(self, store: Store) -> None:
@@ -45,12 +49,19 @@ class Mirror:
             self._vm(vm.id, vm)
         for report in await store.find(Report):
             self._report(report.id, report)
+        for settings in await store.find(Settings):
+            self._settings(settings.id, settings)
 
     async def follow(self, watch: Watch) -> None:
         """Apply commits until the stream breaks."""
         while True:
             for kind, id, doc in (await watch.next()).changes:
                 self._apply[kind](id, doc)
+
+    def carries(self, host: str, network: str) -> bool:
+        """Has the host this network of VMs, and does it say nothing against it?"""
+        report = self.reports.get(host)
+        return network in self.hosts[host].networks and (report is None or network not in report.down)
 
     def learn(self, vm: VM) -> None:
         """What this process has just committed itself counts at once."""
@@ -95,9 +106,18 @@ class Mirror:
         self.changes += 1
 
     def _report(self, id: str, report: Report | None) -> None:
-        """What a host says of itself decides nothing about places, so it is no change."""
-        if report is not None:
-            self.reports[id] = report
+        """Of what a host says of itself only the networks that carry nothing there matter for places."""
+        if report is None:
+            return
+        before, self.reports[id] = self.reports.get(id), report
+        was = before.down if before is not None else ()
+        if report.down != was:
+            self.view.put_down(id, report.down)
+            self.freed += any(name not in report.down for name in was)
+            self.changes += 1
+
+    def _settings(self, id: str, settings: Settings | None) -> None:
+        self.settings = settings or DEFAULTS
 
     def _vm(self, id: str, vm: VM | None) -> None:
         known = self.vms.get(id)
@@ -110,6 +130,7 @@ class Mirror:
             if known is not None:
                 del self.vms[id]
                 self.stale.pop(id, None)
+                self.revived.pop(id, None)
                 self.view.drop_vm(id)
         else:
             self.vms[id] = vm
@@ -117,6 +138,10 @@ class Mirror:
             if vm.host:
                 self.on.setdefault(vm.host, {})[id] = None
             self._weigh(vm)
+            if vm.revived:
+                self.revived[id] = None
+            else:
+                self.revived.pop(id, None)
         self.changes += 1
 
     def _gives_room(self, known: VM | None, vm: VM | None) -> bool:

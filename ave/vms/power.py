@@ -43,9 +43,10 @@ def require_seconds(seconds: float) -> None:
 
 
 def off_step(vm: VM) -> Step:
-    """On its host; but what its host is judged to run no more may be settled anywhere."""
+    """On its host; but what its host is judged to run no more may be settled anywhere. Until either is so it waits: that it
+    is wanted off holds already, so nobody rescues it, and no volume of it is given to anybody while it may still run."""
     host = "" if vm.state is VMState.UNKNOWN else vm.host
-    return Step(function="vm.poweroff", resource=vm.id, host=host, undo=SETTLE)
+    return Step(function="vm.poweroff", resource=vm.id, host=host, heritable=True, undo=SETTLE)
 
 
 async def shutdown(ports: Ports, task: Work) -> None:

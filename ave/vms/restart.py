@@ -1,4 +1,4 @@
-"""Restart and reset: off, and on again on the same host. They differ in whether the guest is asked.
+"""Restart, reset and revive: off, and on again on the same host. They differ in whether the guest is asked, and by whom.
 
 Each is a new incarnation, with the VM's next epoch (docs/decisions/0010): whether it was done already can be told from
 outside, so a repeated attempt does not do it twice. The VM is wanted on throughout: should its host be lost in between,
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from ave.errors import Refused
 from ave.jobs.verb import Found, Split, Verb, each
 from ave.model.host import Host
 from ave.model.vm import VM, VMState
-from ave.model.work import Step, Work
-from ave.operations import NameVMs, ShutdownVMs
+from ave.model.work import Result, Step, Work
+from ave.operations import NameVMs, ReviveVMs, ShutdownVMs
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
 from ave.scheduler.steps import SETTLE
@@ -44,6 +46,20 @@ def _split(function: str, names: tuple[str, ...], found: Found, arguments: dict[
         for vm in able
     }
     return Split(steps=steps, results=refused, writes=tuple(Change(VM, vm.id, {}, {"on": True}) for vm in able))
+
+
+def split_revive(request: ReviveVMs, found: Found) -> Split:
+    """As a reset, but only of what is wanted, and of the very incarnation that was silent: it may be another by now."""
+    there = found.of(VM)
+    due = [name for name, epoch in request.vms.items() if (vm := there.get(name)) and vm.epoch == epoch and _wanted(vm)]
+    reset = _split("vm.reset", tuple(due), found, {})
+    counted = tuple(Change(VM, name, {}, {"revived": there[name].revived + 1}) for name in due)  # type: ignore[union-attr]
+    others = {name: Result(True, "it is another since") for name in there if name not in due}
+    return msgspec.structs.replace(reset, writes=counted, results={**reset.results, **others})
+
+
+def _wanted(vm: VM) -> bool:
+    return vm.state is VMState.RUNNING and vm.on and vm.ha
 
 
 async def restart(ports: Ports, task: Work) -> None:
@@ -95,5 +111,11 @@ RESET = Verb(
     operation="vm.reset",
     resources=lambda request: each(VM, request.vms),
     split=split_reset,
+    tasks=tasks(reset=reset, settle=settle),
+)
+REVIVE = Verb(
+    operation="ha.revive",
+    resources=lambda request: each(VM, request.vms),
+    split=split_revive,
     tasks=tasks(reset=reset, settle=settle),
 )

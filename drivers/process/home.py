@@ -16,7 +16,7 @@ from ave.errors import Unavailable
 from ave.ports.machine import Facts
 from drivers.process import disk
 from drivers.process.guest import SHUT_DOWN
-from drivers.process.life import kernel
+from drivers.process.life import Life, kernel
 
 FOLDERS = ("domains", "rights", "locks")
 
@@ -103,6 +103,24 @@ class Home:
         except (OSError, ValueError, Unavailable):
             return 0.0
         return 0.0 if math.isnan(ends) else ends
+
+    # Signs of life
+
+    def show_life(self, process: Life, count: int) -> None:
+        """Of the node; need not outlast anything."""
+        sign = f"{process.kernel} {process.pid} {process.born} {count}"
+        disk.replace(self.folder / "life", _sealed(sign).encode(), durably=False)
+
+    def shown_life(self) -> tuple[Life, int] | None:
+        """The newest sign, and of which process it is; None if none can be read."""
+        try:
+            text = (self.folder / "life").read_text()
+            kernel_of, pid, born, count, _ = text.split()
+            if text != _sealed(f"{kernel_of} {pid} {born} {count}"):
+                return None
+            return Life(kernel_of, int(pid), int(born)), int(count)
+        except (OSError, ValueError):
+            return None
 
     # Health
 

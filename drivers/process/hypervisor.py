@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from drivers.process.life import Life
 T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.02  # at a guest that shuts down
+LISTEN_SECONDS = 10.0  # from one look for silent guests to the next
 HEAR_SECONDS = 1.0  # from one look for what has ended to the next
 
 
@@ -48,6 +49,14 @@ class ProcessHypervisor:
             except Unavailable:
                 pass  # the next look
             await self._runtime.sleep(HEAR_SECONDS)
+
+    async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
+        while True:
+            running = [domain for domain in await self.list() if domain.state is DomainState.RUNNING]
+            silent = {domain.vm: domain.epoch for domain in running if domain.silent >= seconds}
+            if silent != unlike:
+                return silent
+            await self._runtime.sleep(LISTEN_SECONDS)
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._aside("start", vm.id, lambda: self._start(vm, stamp))

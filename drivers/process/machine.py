@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
+from functools import partial
+from itertools import count
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.machine import Facts, Health
@@ -14,6 +17,7 @@ from drivers.process.disk import aside
 from drivers.process.domains import Domains
 from drivers.process.home import Home
 
+LIFE_SECONDS = 3.0  # from one sign of life to the next, and from one look for them to the next
 LOOK_AGAIN_SECONDS = 5.0  # at what may break
 
 
@@ -60,3 +64,40 @@ class ProcessMachine:
         for process in running:
             life.wait_until_standing(process)
         return len(running)
+
+    async def live(self) -> None:
+        itself = life.life_of(os.getpid())
+        assert itself is not None, "this very process is there"
+        for number in count():
+            try:
+                await aside(f"life of {self._home.host}", partial(self._home.show_life, itself, number))
+            except (OSError, Unavailable, UnknownOutcome) as trouble:
+                self._runtime.log("no sign of life could be given", why=str(trouble))
+            await self._runtime.sleep(LIFE_SECONDS)
+
+    async def hung(self, seconds: float) -> None:
+        """A gap between two looks is not watching. Nor is a sign missed where nobody can give one."""
+        seen: tuple[life.Life, int] | None = None
+        since = looked = self._runtime.now()
+        while True:
+            sign, now = await self._sign(), self._runtime.now()
+            if sign is None or sign != seen or now - looked > 2 * LIFE_SECONDS:
+                seen, since = sign, now
+            elif now - since >= seconds:
+                return
+            looked = now
+            await self._runtime.sleep(LIFE_SECONDS)
+
+    async def _sign(self) -> tuple[life.Life, int] | None:
+        def look() -> tuple[life.Life, int] | None:
+            sign = self._home.shown_life()
+            return None if sign is None or not life.is_there(sign[0]) or self._home.is_read_only() else sign
+
+        try:
+            return await aside(f"life of {self._home.host}", look)
+        except (Unavailable, UnknownOutcome):
+            return None
+
+    async def end_node(self) -> None:
+        if (sign := await self._sign()) is not None:
+            life.send(sign[0], signal.SIGKILL)

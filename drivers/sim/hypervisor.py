@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
@@ -20,7 +21,9 @@ class SimHypervisor:
         self._machine, self._runtime, self._machines = machine, runtime, machines
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
         self._heard = runtime.signal()
+        self._hushed = runtime.signal()
         machine.hearers[runtime.name] = self._heard.set
+        machine.hush_hearers[runtime.name] = self._hushed.set
 
     async def list(self) -> tuple[Domain, ...]:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -45,6 +48,28 @@ class SimHypervisor:
     async def hear(self) -> None:
         await self._heard.wait()
         self._heard.clear()
+
+    async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
+        while True:
+            self._hushed.clear()
+            await self._runtime.sleep(physics.DISK_SECONDS)
+            if not self._machine.listable:
+                raise Unavailable(f"the hypervisor of {self._machine.name} does not say what runs there")
+            running = [g for g in self._machine.guests.values() if g.state is DomainState.RUNNING]
+            left = {g.vm: g.hung_at + seconds - self._machine.clock.now() for g in running if g.hung_at is not None}
+            silent = {g.vm: g.epoch for g in running if left.get(g.vm, 1.0) <= 0.0}
+            if silent != unlike:
+                return silent
+            await self._hush(min((wait for wait in left.values() if wait > 0.0), default=None))
+
+    async def _hush(self, seconds: float | None) -> None:
+        """Until the guests that say nothing may be others than before."""
+        if seconds is None:
+            await self._hushed.wait()
+            return
+        with suppress(TimeoutError):
+            async with self._runtime.timeout(seconds):
+                await self._hushed.wait()
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
@@ -129,6 +154,7 @@ class SimHypervisor:
         self._machine.migrations += 1
         try:
             await self._copy(source, target)
+            copy.hung_at = None if source.hung_at is None else machine.clock.now()  # it is no better there
         except BaseException:
             machine.remove(copy)
             if source.migrating:  # it was we who paused it, and not the end of the lease

@@ -19,6 +19,8 @@ from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
 from drivers.sim.runtime import HostClock, SimRuntime, World
 
+NODE = "node"
+
 
 class Phase(StrEnum):
     """Of a migration, as its source goes through them."""
@@ -103,6 +105,9 @@ class Machine:
         self.hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that one did
         self._health = Health()
         self.health_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it is another
+        self.hush_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it of a silent guest
+        self.lifeless_since: float | None = None  # on its clock: since when its node shows no sign of life
+        self.life_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it shows none
         self.migrations = 0
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
@@ -145,6 +150,7 @@ class Machine:
         self._physical.kill()
         self.running.clear()
         self._stalled.clear()
+        self.lifeless_since = None
         self.initiator.lose_power()
         self.migrations = 0
         for guest in list(self.guests.values()):
@@ -165,6 +171,7 @@ class Machine:
     def kill(self, process: str) -> None:
         """``kill -9``; its supervisor starts it again within seconds."""
         self._stalled.pop(process, None)
+        self._revive(process)
         self.running.pop(process).kill()
         low, high = physics.PROCESS_RESTART_SECONDS
 
@@ -200,21 +207,30 @@ class Machine:
         for runtime in (*going_on, self._physical):
             runtime.resume()
 
-    def stall_process(self, process: str) -> None:
-        """It hangs; everything else on the host goes on, and nobody restarts it."""
+    def works(self, process: str) -> bool:
+        """Is there such a process, and does it not stand still?"""
+        return process in self.running and process not in self._stalled and not self._stands
+
+    def stall_process(self, process: str, *, seen: bool = False) -> None:
+        """It hangs; everything else on the host goes on. Only if it is seen that a node does, it shows no sign of life."""
         if process in self.running:
             self._stalled[process] = None
             self.running[process].halt()
-
-    def goes_on(self, process: str) -> bool:
-        """Does it run, and does nothing hold it?"""
-        return process in self.running and process not in self._stalled and not self._stands
+            if seen and process == NODE:
+                self.lifeless_since = self.clock.now()
+                for tell in self.life_hearers.values():
+                    tell()
 
     def unstall_process(self, process: str) -> None:
         if process in self._stalled:
             del self._stalled[process]
+            self._revive(process)
             if not self._stands:
                 self.running[process].resume()
+
+    def _revive(self, process: str) -> None:
+        if process == NODE:
+            self.lifeless_since = None
 
     def _launch(self, process: str) -> None:
         name = f"{self.name}/{process}"
@@ -256,6 +272,7 @@ class Machine:
         if self.guests.get(guest.vm) is guest:
             del self.guests[guest.vm]
             self.mute.pop(guest.vm, None)
+            self._hush(guest)
             self.witness(Gone(guest.vm, self.name, guest.instance, itself or ""))
 
     def kill_guest(self, vm: str) -> None:
@@ -271,6 +288,13 @@ class Machine:
         """Its operating system does nothing any more. It cannot be asked to shut down, and is well after a reset."""
         if (guest := self.guests.get(vm)) is not None and guest.hung_at is None:
             guest.hung_at = self.clock.now()
+            self._hush(guest)
+
+    def _hush(self, guest: Guest) -> None:
+        """Of a guest that says nothing something has changed: who listens looks again."""
+        if guest.hung_at is not None:
+            for tell in self.hush_hearers.values():
+                tell()
 
     def _end(self, vm: str, how: End) -> None:
         if (guest := self.guests.get(vm)) is None:
@@ -313,6 +337,7 @@ class Machine:
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
+            self._hush(guest)
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
     def suspend(self, guest: Guest) -> None:
@@ -332,6 +357,7 @@ class Machine:
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
+            self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
 
 
@@ -341,7 +367,9 @@ class SimMachine:
     def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
         self._machine, self._runtime = machine, runtime
         self._changed = runtime.signal()
+        self._lifeless = runtime.signal()
         machine.health_hearers[runtime.name] = self._changed.set
+        machine.life_hearers[runtime.name] = self._lifeless.set
 
     async def facts(self) -> Facts:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -376,3 +404,23 @@ class SimMachine:
         for guest in running:
             self._machine.pause(guest)
         return len(running)
+
+    async def live(self) -> None:
+        """It does for as long as it is not seen to hang."""
+        await self._runtime.signal().wait()
+
+    async def hung(self, seconds: float) -> None:
+        while True:
+            self._lifeless.clear()
+            since = self._machine.lifeless_since
+            if since is None:
+                await self._lifeless.wait()
+            elif (left := since + seconds - self._runtime.now()) > 0:
+                await self._runtime.sleep(left)
+            else:
+                return
+
+    async def end_node(self) -> None:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        if self._machine.lifeless_since is not None and NODE in self._machine.running:
+            self._machine.kill(NODE)

@@ -20,6 +20,7 @@ from ave.operations import (
     DescribedNetwork,
     DescribeGroups,
     DescribeNetworks,
+    EditCluster,
     EditVM,
     EditVMs,
     EnterMaintenance,
@@ -32,6 +33,7 @@ from ave.operations import (
     NameVolumes,
     NewVM,
     NewVolume,
+    ReviveVMs,
     ShutdownVMs,
     StartVMs,
 )
@@ -306,6 +308,17 @@ CASES: tuple[Case, ...] = (
         operation="ha.displace",
         phrase="two VMs, which are rescued",
         about=(Ask(operation="ha.displace", request=NameVMs(vms=TWO)),),
+    ),
+    Case(
+        operation="ha.revive",
+        phrase="a VM where it is, and one that is another since",
+        about=(Ask(operation="ha.revive", request=ReviveVMs(vms={"web-1": 1, "web-2": 7})),),
+    ),
+    _asked(
+        "cluster.edit",
+        "for the first time, and again",
+        EditCluster(guest_failure=True),
+        EditCluster(network_failure=True),
     ),
     Case(operation="vm.synchronise", phrase="a cycle", due=30.0),
     Case(operation="host.report", phrase="a cycle; its hosts have more memory", due=300.0, arrange=_other_memory),

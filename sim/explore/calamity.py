@@ -16,6 +16,8 @@ BOUNDED_RATIO = 0.75  # of the scenarios in which a minority is down at once; in
 RECOVERS_SECONDS = 100.0  # after its end a fault still counts as under way: a host boots
 SHORT, LONG = (5.0, 60.0), (150.0, 300.0)  # between two bursts: too short for a rescue, and long enough
 LONG_RATIO = 0.3
+EARLY_RATIO = 0.2  # of the scenarios in which nothing befalls the cluster any more after …
+EARLY_SHARE = 0.4  # … this part: who waits for ever is found out by waiting, while users go on
 BURST_SECONDS = 15.0  # mean time between the faults of one
 MOST_OF_A_BURST = 8
 NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high availability …
@@ -59,8 +61,10 @@ def faults(
     hosts are busy with it, if one of them is kept from its work just then."""
     drawn = _Drawn(source, hosts, masters, timing, asked, bounded=happens(source, BOUNDED_RATIO))
     at, until = span
+    if happens(source, EARLY_RATIO):
+        until = at + EARLY_SHARE * (until - at)
     hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
-    for rush in rushes if hindering else ():
+    for rush in (rush for rush in rushes if hindering and rush + RUSH_SECONDS[1] < until):
         drawn.strike(rush - 1.0, uniform(source, *RUSH_SECONDS), choice(source, hindering), True, names)
     while rows:
         for _ in range(1 + below(source, MOST_OF_A_BURST)):

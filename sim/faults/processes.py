@@ -17,8 +17,11 @@ def _kill(machine: Machine, given: Given) -> None:
         machine.kill(str(given["process"]))
 
 
+_SEEN = Parameter("seen", "flag", False, phrase="by the guard, which ends it after 15 s, so that it is started anew")
+
+
 def _stall(process: str) -> Deed:
-    return each(lambda machine, given: machine.stall_process(process))
+    return each(lambda machine, given: machine.stall_process(process, seen=bool(given.get("seen"))))
 
 
 def _unstall(process: str) -> Deed:
@@ -63,9 +66,9 @@ ROWS = (
     Fault(
         kind=FaultKind(
             "node-stall",
-            "the host's node process hangs and nobody restarts it; when its lease ends the guard freezes the VMs",
+            "the host's node hangs; nobody restarts it unless that is seen, and when its lease ends the guard freezes the VMs",
             "host",
-            (),
+            (_SEEN,),
             True,
         ),
         covers=("F07", "F38", "F46"),
@@ -84,7 +87,7 @@ ROWS = (
             "leader-stall",
             "the node process on the storage's meta leader hangs, so the Active scheduler and monitor do; it stays leader",
             "storage",
-            (),
+            (_SEEN,),
             True,
         ),
         covers=("F38", "F39"),

@@ -131,6 +131,9 @@ class RescuedInTime:
 
     def _alike(self) -> bool:
         """Does memory alone tell hosts apart?"""
-        facts = [machine.facts for machine in self._stage.machines.values()]
-        limits = {(f.networks, f.cpu_model, f.nics_max, f.volumes_max) for f in facts}
+        limits = {
+            (f.networks, f.cpu_model, f.nics_max, f.volumes_max, machine.networks_down)
+            for machine in self._stage.machines.values()
+            for f in [machine.facts]
+        }
         return len(limits) == 1 and not self._stage.store.ledger.shelves_by_name["group"].docs

@@ -44,7 +44,8 @@ class StaticStability:
         }
 
     def powered(self, fact: Powered) -> None:
-        self._harm(fact.host, for_ever=not fact.on)
+        if self._stage.now() > 0.0:  # where the story begins nobody comes back from anything
+            self._harm(fact.host, for_ever=not fact.on)
         self.look(fact)
 
     def disturbed(self, fact: Disturbed) -> None:

@@ -16,16 +16,17 @@ STARTING_SECONDS = 5.0  # a process that was killed is back, and has read what i
 
 class PausedNoLonger:
     """Armed by every VM that goes on where it stood still, though no Job resumes it, and by every one that stood still on a
-    fenced host and is destroyed there.
+    fenced host and is destroyed there. A host whose lease has ended, and was not revoked, ends nothing: it may come back.
 
     A host knows by itself what it has paused; what it did not pause itself, it must ask the store about. So time counts
-    while its node runs and reaches both, and while its hypervisor says what is there.
+    while its node runs and reaches both, while its hypervisor says what is there, and while the domain's process can be
+    moved: one that hangs goes on only when it answers, and one that not even kill -9 ends stays.
     """
 
     id = "H5"
     phrase = (
-        "what the end of a lease paused goes on within 10 s when the lease is back, and is gone within 10 s of contact "
-        "if its host was fenced"
+        "the end of a lease pauses VMs and ends none; they go on within 10 s when it is back, and are gone within 10 s of "
+        "contact if their host was fenced"
     )
 
     def __init__(self, stage: Stage) -> None:
@@ -48,6 +49,23 @@ class PausedNoLonger:
         self.armed += (
             self._left(fact) and lease is not None and lease.revoked and self._stage.machines[fact.host].powered
         )
+        if self._ended_for_its_lease(fact):
+            raise Violation(
+                self.id, f"{fact.vm} ended on {fact.host}, which had only lost its lease", (fact.vm, fact.host)
+            )
+
+    def _ended_for_its_lease(self, fact: Gone) -> bool:
+        """Did a host without a lease end what nobody else was given, and no Job is at work on?"""
+        machine, lease = self._stage.machines[fact.host], self._stage.storage.leases.get(fact.host)
+        vm, host = self._stage.vm(fact.vm), self._stage.host(fact.host)
+        if vm is None or host is None or lease is None or self._locked(fact.vm):
+            return False
+        if self._stage.calm.disturbed_at == self._stage.now():
+            return False  # a fault ended it
+        over = machine.powered and machine.clock.now() >= machine.held_until
+        unrevoked = not lease.revoked and lease.boot == machine.facts.boot
+        its_own = vm.host == host.id and vm.host_epoch == host.epoch and vm.state is VMState.RUNNING
+        return over and unrevoked and its_own
 
     def _left(self, fact: Resumed | Gone) -> bool:
         """Is it one that stood still here?"""
@@ -71,7 +89,7 @@ class PausedNoLonger:
 
     def _able(self, machine: Machine) -> bool:
         stage, host = self._stage, machine.name
-        there = machine.powered and machine.network.up(host) and machine.goes_on("node") and machine.listable
+        there = machine.powered and machine.network.up(host) and machine.works("node") and machine.listable
         storage = there and stage.storage.led_for(host) and stage.storage.reached_by(host)
         return storage and stage.storage.connects(host) and stage.store.serves(host)
 
@@ -82,17 +100,12 @@ class PausedNoLonger:
         has_it = not lease.revoked and self._stage.now() - lease.renewed_at <= RENEWED_SECONDS
         for name in vms:
             guest = machine.guests.get(name)
-            if (
-                guest is None
-                or guest.state != "paused"
-                or guest.migrating
-                or name in machine.mute
-                or self._locked(name)
-            ):
+            if guest is None or guest.state != "paused" or guest.migrating or self._locked(name):
                 continue
-            if lease.revoked:
+            hangs = machine.mute.get(name)  # None: it answers; True: it cannot even be killed
+            if lease.revoked and not hangs:
                 yield guest, "was not destroyed after its host was fenced"
-            elif has_it and not machine.initiator.stuck(guest) and self._should_run(machine, guest):
+            elif has_it and hangs is None and not machine.initiator.stuck(guest) and self._should_run(machine, guest):
                 yield guest, "stands still though the lease is back"
 
     def _should_run(self, machine: Machine, guest: Guest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ave.model.group import Aspect, Group, Rule
-from ave.model.host import Host, HostState
+from ave.model.host import Host, HostState, Report
 from ave.model.vm import VM, VMState
 from sim.invariants.shape import Stage
 
@@ -30,6 +30,13 @@ def bars(stage: Stage, vm: VM, host: Host) -> Iterator[str]:
             yield f"breaks {group.id}: it {group.phrase}"
 
 
+def cut_off(stage: Stage, vm: VM, host: Host) -> bool:
+    """Does a network that it needs carry nothing there, as the host has said, or will say within seconds?"""
+    report, machine = stage.store.ledger.get(Report, host.id), stage.machines.get(host.id)
+    down = (*(report.down if report is not None else ()), *(machine.networks_down if machine is not None else ()))
+    return any(network in down for network in vm.networks)
+
+
 def short(stage: Stage, vm: VM, host: Host) -> Iterator[str]:
     """Of what that has a limit the host would have too little, with all that is there and on its way."""
     if not (host.nics_max or host.volumes_max):
@@ -51,7 +58,7 @@ def fits(stage: Stage, vm: VM, host: Host, *, rescue: bool) -> bool:
     pins = sum(one.vcpus for one in others if one.pinned)
     if vm.pinned and not rescue and pins + vm.vcpus > host.exclusive_cpus:
         return False
-    return not any(unfit(stage, vm, host)) and not any(short(stage, vm, host))
+    return not any(unfit(stage, vm, host)) and not any(short(stage, vm, host)) and not cut_off(stage, vm, host)
 
 
 def groups_of(stage: Stage, vm: str) -> list[Group]:
@@ -125,6 +132,8 @@ class _Room:
     def takes(self, stage: Stage, vm: VM) -> bool:
         host = self.host
         if host is None or vm.memory_mib > self.mib or any(bars(stage, vm, host)):
+            return False
+        if cut_off(stage, vm, host):
             return False
         nics = host.nics_max and self._nics + len(vm.networks) > host.nics_max
         volumes = host.volumes_max and self._volumes + len(vm.media) > host.volumes_max

@@ -9,7 +9,7 @@ from ave.model.vm import PRIORITIES, VM
 from ave.model.work import Work, WorkState
 from ave.placement.purpose import Purpose
 from ave.scheduler.steps import PLACE
-from sim.invariants.hard_rules import groups_of, unfit
+from sim.invariants.hard_rules import cut_off, groups_of, unfit
 from sim.invariants.shape import Stage, Violation
 
 SMALL = 12, 6  # VMs and hosts: so much is searched through
@@ -64,7 +64,7 @@ class RescuesMost:
             return
         self.armed += 1
         hosts: list[Host] = self._stage.store.ledger.find(Host, {}, (), 0, None)
-        fit = {vm.id: [host.id for host in hosts if not any(unfit(self._stage, vm, host))] for vm in vms}
+        fit = {vm.id: [host.id for host in hosts if self._fits(vm, host)] for vm in vms}
         rooms = {host.id: self._room(host, vms) for host in hosts if any(host.id in able for able in fit.values())}
         order = sorted(
             ((PRIORITIES.index(vm.priority), vm) for vm in vms), key=lambda one: (one[0], -one[1].memory_mib)
@@ -78,6 +78,9 @@ class RescuesMost:
         if better:
             what = f"the rescue of {len(vms)} VMs placed {_words(got)}, and {better}"
             raise Violation(self.id, what, (work.job, *(vm.id for vm in vms if vm.id not in placed)))
+
+    def _fits(self, vm: VM, host: Host) -> bool:
+        return not any(unfit(self._stage, vm, host)) and not cut_off(self._stage, vm, host)
 
     def _tied(self, vm: VM) -> bool:
         aspects = (Aspect.SAME_HOST, Aspect.DIFFERENT_HOSTS)

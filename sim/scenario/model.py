@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ave.model.group import Rule
+from ave.model.settings import DEFAULTS, Settings
 from sim.chance import Source, sample
 from sim.scenario.catalogue import Value
 
@@ -225,12 +226,18 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """Where a VM, or each of a fleet, must be at that moment, or at the end; everything that is given must hold."""
+    """What must be true at that moment, or at the end, of a VM, of each of a fleet, of a host (the only one of ``hosts``),
+    or of an alarm; everything that is given must hold."""
 
     vm: str = ""
     fleet: str = ""
+    alarm: str = ""
+    raised: bool = True
     at: float | None = None
     hosts: tuple[str, ...] = ()
+    state: str = ""  # of a VM: what its domains do; of a host: what the store says
+    starts: int | None = None  # how often a VM was started since time 0
+    vms: int | None = None  # how many a host has, whether or not they stand still
     zone: str = ""
     apart: bool | None = None
     together: bool | None = None
@@ -264,6 +271,7 @@ class Scenario(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...] = ()
     expect: tuple[Expectation, ...] = ()
     profile: str = "seed"  # of high availability: how soon a host gives up and is judged
+    settings: Settings = DEFAULTS  # that hold for the whole cluster
     repeat: int = 1  # how many seeds, from its own on
     matrix: dict[
         str, tuple[str, ...]

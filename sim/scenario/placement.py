@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from sim.scenario.timeline import Scope
 
 _NEEDS: Final = {Aspect.HOSTS: "hosts", Aspect.NOT_HOSTS: "hosts", Aspect.ZONE: "zone"}
-_SAYS: Final = ("host", "hosts", "zone", "apart", "together", "unpinned", "refused")
+_SAYS: Final = {
+    "vm": ("host", "hosts", "zone", "state", "starts", "unpinned", "refused"),
+    "fleet": ("hosts", "zone", "apart", "together", "state", "starts", "unpinned"),
+    "host": ("state", "vms"),
+    "alarm": ("raised",),
+}
 
 
 def check_placement(reader: Reader, spec: dict[str, Any], scope: Scope, catalogue: Catalogue) -> None:
@@ -119,5 +124,8 @@ def _expectation(reader: Reader, path: str, item: dict[str, Any], scope: Scope, 
         report_reference(reader, f"{path}.fleet", "fleet", fleet, scope, scope.shapes)
     if "host" in item and "hosts" in item:
         reader.report(f"{path}.hosts", 'belongs in place of "host", not beside it')
-    if not any(key in item for key in _SAYS):
-        reader.report(path, f"expects nothing: say one of {', '.join(_SAYS)}")
+    says = () if item["kind"] is WRONG else _SAYS[item["kind"]]
+    if says and not any(key in item for key in says):
+        reader.report(path, f"expects nothing: say one of {', '.join(says)}")
+    if item.get("state") == "off" and not {"host", "hosts", "zone"}.isdisjoint(item):
+        reader.report(f"{path}.state", "a VM that is off is nowhere")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ave.model.group import Rule
+from ave.model.host import HostState
 from ave.placement.filters import ANY_MODEL, FILTERS
 from ave.placement.place import TARGET
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
@@ -55,6 +56,7 @@ LONGEST = 10 * YEAR
 MOST_PLUGGED = 1_000_000  # virtual NICs or volumes of one host
 MOST_RUNS = 10_000  # of one file, over its seeds and its matrix
 MOST_SEED = (1 << 63) - 1
+VM_STATES = ("running", "paused", "off")  # what its domains do
 MOST_COUNT = 1_000_000_000  # of a parameter that declares no bound of its own
 
 
@@ -187,11 +189,14 @@ GROUP = Record(
         "enabled": Field(Flag(), default=True),
     }
 )
+_AT = {"at": Field(_lasting(0.0))}
 _EXPECTED = {
-    "at": Field(_lasting(0.0)),
     "hosts": Field(Many(NAME, least=1)),
     "zone": Field(NAME),
     "unpinned": Field(Flag()),
+    "state": Field(Word("state", VM_STATES)),
+    "starts": Field(Whole(0, MOST_VMS)),
+    **_AT,
 }
 EXPECTATION = ByKey(
     "kind",
@@ -207,6 +212,15 @@ EXPECTATION = ByKey(
         "fleet": Record(
             {"fleet": Field(NAME, required=True), "apart": Field(Flag()), "together": Field(Flag()), **_EXPECTED}
         ),
+        "host": Record(
+            {
+                "host": Field(NAME, required=True),
+                "state": Field(Word("state", tuple(HostState))),
+                "vms": Field(Whole(0, MOST_VMS)),
+                **_AT,
+            }
+        ),
+        "alarm": Record({"alarm": Field(LINE, required=True), "raised": Field(Flag(), default=True), **_AT}),
     },
 )
 
@@ -218,6 +232,14 @@ THRESHOLD = Record(
 )
 
 
+SETTINGS = Record(
+    {
+        "networkFailure": Field(Flag(), default=False, to="network_failure"),
+        "guestFailure": Field(Flag(), default=False, to="guest_failure"),
+    }
+)
+
+
 def document(catalogue: Catalogue) -> Record:
     spec = {
         "mode": Field(Word("mode", ("cluster", "capacity")), default="cluster"),
@@ -225,6 +247,7 @@ def document(catalogue: Catalogue) -> Record:
         "repeat": Field(Whole(1, MOST_RUNS), default=1),
         "matrix": Field(Counts(PATH, Many(Plain(), least=1)), default={}),
         "profile": Field(Word("profile", catalogue.profiles), default="seed"),
+        "settings": Field(SETTINGS, default={}),
         "batch": Field(Word("batch plan", ("spread", "compact")), default="spread"),
         "duration": Field(_lasting(1.0), required=True),
         "topology": Field(TOPOLOGY, required=True),

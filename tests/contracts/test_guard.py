@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ave.ha.timing import GUARD_GRACE_SECONDS, GUARD_SECONDS
+from ave.ha.timing import GUARD_GRACE_SECONDS, GUARD_SECONDS, HUNG_SECONDS
 from ave.jobs.crew import Crew
 from ave.jobs.submit import submit
 from ave.model.host import Host, HostState
@@ -19,6 +19,7 @@ from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import StoreConfig
 from drivers.process import life
 from drivers.process.home import Home
+from drivers.process.machine import LIFE_SECONDS
 from drivers.process.ports import domains
 from drivers.process.power import power_off
 from drivers.production import open_store
@@ -29,16 +30,21 @@ GIVE_UP, VERDICT = 16.0, 34.0  # as short as the inequality allows
 
 @pytest.fixture
 def node(tmp_path, monkeypatch):
-    """A node and a guard; yields (root of its cluster, URL of its store, the node's process)."""
+    """A node and a guard; yields (root of its cluster, URL of its store, the node's process, what starts another node)."""
     root, url = tmp_path / "cluster", f"sqlite:{tmp_path / 'store'}"
     environment = {**os.environ, "AVE_HA__GIVE_UP": str(GIVE_UP), "AVE_HA__VERDICT": str(VERDICT)}
     started = []
-    for command in (["node", "--store", url], ["guard"]):
+
+    def start(*command):
         words = [sys.executable, "-m", "ave.cli.main", *command, "--host", "a", "--root", str(root)]
-        with (tmp_path / f"{command[0]}.log").open("wb") as log:
+        with (tmp_path / f"{command[0]}.log").open("ab") as log:
             started.append(subprocess.Popen(words, env=environment, stdout=log, stderr=log))
+        return started[-1]
+
     try:
-        yield root, url, started[0]
+        process = start("node", "--store", url)
+        start("guard")
+        yield root, url, process, lambda: start("node", "--store", url)
     finally:
         for process in started:
             process.kill()
@@ -59,18 +65,20 @@ async def create(url):
         await store.close()
 
 
-def test_process_a_node_that_hangs_does_not_keep_its_vms_running(node):
-    root, url, process = node
+def test_process_a_node_that_hangs_is_ended_and_does_not_keep_its_vms_running(node):
+    root, url, process, start = node
     asyncio.run(asyncio.wait_for(create(url), 60.0))
     here = domains(root, "a")
     wait_for(lambda: [d.vm for d in here.list()] == ["vm"], "the VM runs")
     (guest,) = here.processes()
     process.send_signal(signal.SIGSTOP)
-    ends = Home(root, "a").held_until()
+    stopped, ends = time.monotonic(), Home(root, "a").held_until()
+    assert process.wait(HUNG_SECONDS + 3 * LIFE_SECONDS) == -signal.SIGKILL
+    assert time.monotonic() - stopped >= HUNG_SECONDS - LIFE_SECONDS, "it might have gone on"
     assert not life.is_standing(guest)
     while not life.is_standing(guest):
         assert time.monotonic() < ends + GUARD_GRACE_SECONDS + GUARD_SECONDS, "the guard is late"
         time.sleep(0.05)
     assert time.monotonic() >= ends + GUARD_GRACE_SECONDS, "the guard leaves it to the node for so long"
-    process.send_signal(signal.SIGCONT)
+    start()
     wait_for(lambda: not life.is_standing(guest), "the lease is back, and nobody has revoked it")

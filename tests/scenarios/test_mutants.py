@@ -1,63 +1,42 @@
-"""Bugs put in on purpose, each by one small patch at run time, must be caught by a scenario that ships."""
+"""Bugs put in on purpose, each by a small patch at run time, are caught by the scenarios that are meant for them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 
-from ave.ha import monitor, timing
-from ave.ha.verdict import judge
-from ave.jobs import locks
-from sim.outcome import VIOLATION, Outcome
+from sim.outcome import VIOLATION
+from tests.mutants.directed import caught, sound
+from tests.mutants.mutant import Mutant
+from tests.mutants.table import MUTANTS
 from tests.scenarios.shipped import play
 
-SEEDS = range(1, 6)
+CASES = {
+    f"{label}-{scenario}" if len(mutant.scenarios) > 1 else label: (mutant, scenario)
+    for label, mutant in MUTANTS.items()
+    for scenario in mutant.scenarios
+}
+WITH_NETS = {label: mutant for label, mutant in MUTANTS.items() if mutant.nets}
 
 
-def caught(name: str) -> dict[str, str]:
-    """Which invariants the scenario finds broken, and what each says first."""
-    found: dict[str, str] = {}
-    for seed in SEEDS:
-        outcome: Outcome = play(name, seed)
-        if outcome.violation is not None:
-            assert outcome.exit_code == VIOLATION
-            assert outcome.violation.slice, "a violation tells what led to it"
-            found.setdefault(outcome.violation.invariant, outcome.violation.what)
-    return found
+@pytest.mark.parametrize(("mutant", "scenario"), CASES.values(), ids=CASES)
+def test_mutant_is_caught(mutant: Mutant, scenario: str) -> None:
+    seed, broken = caught(mutant, scenario)
+    assert broken is not None, "nobody noticed"
+    assert broken.invariant in mutant.caught_by, broken.what
+    assert mutant.says in broken.what
+    assert broken.slice, "a violation tells what led to it"
+    assert sound(scenario, seed), "it passes without the mutant"
 
 
-def test_revoking_a_lease_without_waiting_for_it_to_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No fence wait: the leader judges after 20 s what may run for 60."""
-
-    def hasty(hosts: Any, evidence: Any, times: timing.Timing) -> Any:
-        return judge(hosts, evidence, msgspec.structs.replace(times, verdict=20.0))
-
-    monkeypatch.setattr(monitor, "judge", hasty)
-    assert "S4" in caught("ha/partition-heals.yaml")
+@pytest.mark.parametrize("mutant", WITH_NETS.values(), ids=WITH_NETS)
+def test_what_is_broken_is_the_mutant_and_not_that_its_nets_are_off(mutant: Mutant) -> None:
+    for scenario in mutant.scenarios:
+        seed, _ = caught(mutant, scenario)
+        with mutant.nets_alone():
+            assert play(scenario, seed).violation is None
 
 
-def test_rescuing_while_the_old_domain_still_runs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bug where the revocation is not what is looked at: two domains run at once."""
-    from sim.invariants.s4_fenced_first import FencedFirst
-
-    def hasty(hosts: Any, evidence: Any, times: timing.Timing) -> Any:
-        return judge(hosts, evidence, msgspec.structs.replace(times, verdict=20.0))
-
-    monkeypatch.setattr(monitor, "judge", hasty)
-    monkeypatch.setattr(FencedFirst, "handlers", lambda self: {})
-    assert "S2" in caught("ha/partition-heals.yaml")
-
-
-def test_ignoring_the_locks_of_others_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "held_by_others", lambda known, job: {})
-    assert "J4" in caught("jobs/failover-during-create.yaml")
-
-
-def test_an_error_that_nobody_handles_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(known: Any, job: str) -> dict[str, str]:
-        raise ZeroDivisionError("planted")
-
-    monkeypatch.setattr(locks, "held_by_others", broken)
-    assert "ZeroDivisionError: planted" in caught("jobs/tight-memory.yaml")["crash"]
+def test_a_violation_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant = MUTANTS["01-skips-locks"]
+    with mutant.applied():
+        assert play(mutant.scenarios[0], 1).exit_code == VIOLATION

@@ -169,3 +169,12 @@ def test_a_command_in_a_page_is_understood_and_names_valid_scenarios(page: str) 
             for word in words:
                 if word.endswith(".yaml") and words[0] == "sim":
                     load(ROOT / word, CATALOGUE)
+
+
+def test_every_incident_is_a_scenario_and_is_told_of() -> None:
+    told = PAGES["docs/incidents.md"].read_text(encoding="utf-8")
+    files = {path.stem[:6]: path.name for path in (ROOT / "scenarios/ha").glob("inc-*.yaml")}
+    assert sorted(files) == [f"inc-{number:02}" for number in range(1, 26) if number != 7]  # there are no snapshots yet
+    for incident, file in files.items():
+        row = next(line for line in told.splitlines() if line.startswith(f"| {incident.upper()} |"))
+        assert f"(../scenarios/ha/{file})" in row

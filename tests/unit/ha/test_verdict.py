@@ -2,8 +2,8 @@
 
 import pytest
 
-from ave.ha.timing import PROFILES, Timing
-from ave.ha.verdict import READ_ONLY, Signs, Silence, Verdict, judge, weigh
+from ave.ha.timing import LOOP_SECONDS, LOOP_STARTS, PROFILES, Timing
+from ave.ha.verdict import READ_ONLY, Signs, Silence, Starts, Verdict, judge, weigh
 from ave.model.host import HOST, Host, HostState, Report
 from ave.ports.block import Lease
 
@@ -37,7 +37,7 @@ def host(state: HostState, name: str = "h") -> Host:
 
 
 def judged(hosts: dict[str, Host], leases: Silence, beats: Silence, timing: Timing = SEED) -> list[Verdict]:
-    return judge(hosts, weigh(hosts, leases, beats, {}, Signs(gap=GAP)), timing)
+    return judge(hosts, weigh(hosts, leases, beats, {}, Signs(gap=GAP), Starts()), timing)
 
 
 def verdicts(state: HostState, leases: Silence, beats: Silence) -> list[Verdict]:
@@ -251,7 +251,7 @@ def signs(report: Report, *, since: float, until: float = 200.0) -> Signs:
 
 
 def of_report(state: HostState, report: Report, *, since: float, turn: int = 3) -> list[Verdict]:
-    seen = weigh(["h"], renewing(turn), renewing(turn), {"h": report}, signs(report, since=since))
+    seen = weigh(["h"], renewing(turn), renewing(turn), {"h": report}, signs(report, since=since), Starts())
     return judge({"h": host(state)}, seen, SEED)
 
 
@@ -277,7 +277,7 @@ def test_a_word_counts_from_when_the_leader_watches_the_lease_in_that_turn_witho
         leases = Silence(gap=GAP)
         for now in (180.0, 200.0 - looked, 200.0 - looked / 2, 200.0):
             leases.look(now, now, [Lease("h", 7, False, 3)])
-        found = judge({"h": host(H.MAINTENANCE)}, weigh(["h"], leases, ALIVE, {"h": report}, heard), SEED)
+        found = judge({"h": host(H.MAINTENANCE)}, weigh(["h"], leases, ALIVE, {"h": report}, heard, Starts()), SEED)
         assert [verdict.state for verdict in found] == states
 
 
@@ -323,3 +323,36 @@ def test_a_sign_counts_from_when_it_was_first_seen_without_a_gap_in_the_looking(
     ):
         seen.look(now, [report])
         assert seen.seconds("h", READ_ONLY) == seconds
+
+
+# A worker that starts again and again
+
+
+def started(times: int, every: float = 10.0) -> Starts:
+    made = Starts()
+    for number in range(times + 1):
+        made.look(number * every, {"h": f"start-{number}"})
+    return made
+
+
+def looping(state: HostState, starts: Starts) -> list[Verdict]:
+    turn = silence((0.0, 1), (1.0, 2))
+    return judge({"h": host(state)}, weigh(["h"], turn, turn, {}, Signs(gap=GAP), starts), SEED)
+
+
+def test_the_worker_that_is_there_at_the_first_look_is_no_start():
+    assert (started(0).of("h"), started(2).of("h"), started(2).of("other")) == (0, 2, 0)
+
+
+def test_a_start_counts_only_for_a_while():
+    starts = started(LOOP_STARTS)
+    starts.look(LOOP_SECONDS + 10.0, {"h": f"start-{LOOP_STARTS}"})
+    assert starts.of("h") == LOOP_STARTS - 1, "the first one was at 10 s"
+
+
+def test_a_host_whose_worker_starts_again_and_again_is_unmanaged_until_that_is_over():
+    assert looping(H.ONLINE, started(LOOP_STARTS - 1)) == []
+    (verdict,) = looping(H.ONLINE, started(LOOP_STARTS))
+    assert (verdict.state, verdict.why) == (H.UNMANAGED, "its worker was started 4 times within 120 s")
+    assert looping(H.UNMANAGED, started(LOOP_STARTS)) == []
+    assert [v.state for v in looping(H.UNMANAGED, started(1))] == [H.ONLINE]

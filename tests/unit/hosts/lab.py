@@ -8,6 +8,7 @@ from ave.jobs.cancel import cancel
 from ave.jobs.submit import submit
 from ave.model.cluster import Lock
 from ave.model.host import Host
+from ave.model.settings import DEFAULTS, Settings
 from ave.model.vm import VM
 from ave.model.work import ENDED, LEAD, Fact, Work
 from ave.operations import OPERATIONS, JobType
@@ -37,6 +38,7 @@ class Lab(SimCluster):
         topology: Topology | None = None,
         more: Sequence[Fleet] = (),
         groups: Sequence[Group] = (),
+        settings: Settings = DEFAULTS,
     ) -> None:
         topology = topology or Topology(
             shapes=(Shape(hosts, 16, gib * GIB_IN_MIB, 0),), masters=3, zones={}, networks=("vm",)
@@ -53,6 +55,7 @@ class Lab(SimCluster):
             ]
             + list(more),
             groups,
+            settings,
         )
         self.advance(BEGIN)
 
@@ -102,8 +105,8 @@ class Lab(SimCluster):
         self.until(lambda: self.work(job).state in ENDED, limit)
         return self.work(job)
 
-    def do(self, operation: str, request: Any, door: str = "host-1", **options: Any) -> Work:
-        return self.finish(self.submit(operation, request, door, **options))
+    def do(self, operation: str, request: Any, door: str = "host-1", *, limit: float = 900.0, **options: Any) -> Work:
+        return self.finish(self.submit(operation, request, door, **options), limit)
 
     # What is so
 

@@ -1,9 +1,12 @@
 """The place task on a whole simulated cluster: what it commits, and what it takes back."""
 
+from ave.model.cluster import Role
+from ave.model.host import Host
 from ave.model.vm import VM
 from ave.model.work import WorkState
 from ave.operations import CreateVMs, NameVMs, NewVM, StartVMs
-from ave.ports.store import Change
+from ave.ports.store import Change, Check
+from ave.scheduler.role import SCHEDULER
 from tests.unit.hosts.lab import Lab, whys
 
 
@@ -12,7 +15,12 @@ def test_room_that_an_earlier_attempt_had_found_is_given_up_with_the_decision_th
     with Lab(fleets={"web": (1, 2, True)}) as lab:
         (vm,) = (vm.id for vm in lab.all(VM))
         lab.do("vm.poweroff", NameVMs(vms=(vm,)))
-        lab.commit(Change(VM, vm, {}, {"reserved": "host-2", "reserved_under": 99}))
+        held = [
+            Check(type, id, {"version": lab.doc(type, id).version})
+            for type, id in ((Host, "host-2"), (Role, SCHEDULER))
+        ]
+        found = {"reserved": "host-2", "reserved_under": 99}
+        lab.commit(Change(VM, vm, {"version": lab.vm(vm).version}, found), *held)
         job = lab.submit("vm.start", StartVMs(vms=(vm,), host="host-9"))
         lab.until(lambda: lab.work(f"{job}/place") is not None and lab.work(f"{job}/place").state is WorkState.DONE)
         assert lab.vm(vm).reserved == ""

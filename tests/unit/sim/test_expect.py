@@ -1,4 +1,4 @@
-"""A VM that is not where a scenario expects it fails the run, with a sentence that says where it is."""
+"""What is not as a scenario expects it fails the run, with a sentence that says what is so instead."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ spec:
     - {at: 50s, action: vm.create, fleet: rt}
     - {at: 90s, action: vm.migrate, target: web-1, host: host-3}
     - {at: 2m, action: vm.poweroff, target: web-2}
+    - {at: 2m, action: vm.suspend, target: rt-1}
+    - {at: 2m, fault: vm-crash, target: web-1}
   expect:
 """
 
@@ -49,9 +51,15 @@ def test_vms_that_are_where_they_are_expected_pass() -> None:
         "fleet: rt, at: 45s, together: false",
         "fleet: web, at: 60s, apart: false",
         "vm: rt-4, refused: CpuPinningFilter",
+        "vm: web-1, at: 119s, state: running, starts: 0",
+        "vm: web-1, state: running, starts: 1",
+        "vm: web-2, state: off, starts: 0",
+        "vm: rt-1, state: paused",
+        "host: host-3, state: online, vms: 2",
+        "alarm: ha/mass-failure, raised: false",
     )
     assert verdict(outcome) == "PASSED"
-    assert [met.passed for met in outcome.expected] == [True] * 7
+    assert [met.passed for met in outcome.expected] == [True] * 13
     assert "| web on host-1, in zone a, together at 60 s | kept |" in markdown(outcome)
 
 
@@ -63,6 +71,15 @@ def test_vms_that_are_where_they_are_expected_pass() -> None:
         ("vm: web-1, zone: a", "web-1 in zone a (but web-1 is on host-3)"),
         ("vm: web-2, host: host-1", "web-2 on host-1 (but web-2 runs nowhere)"),
         ("vm: web-1, refused: NetworkFilter", "web-1 refused by NetworkFilter (but it was not refused)"),
+        ("vm: web-1, starts: 0", "web-1 started never (but web-1 was started once)"),
+        ("vm: web-1, starts: 2", "web-1 started twice (but web-1 was started once)"),
+        ("vm: web-2, state: running", "web-2 running (but web-2 is off)"),
+        ("vm: rt-1, state: running", "rt-1 running (but rt-1 is paused)"),
+        ("vm: web-1, at: 60s, state: off", "web-1 off at 60 s (but web-1 is running)"),
+        ("fleet: web, at: 60s, state: paused", "web paused at 60 s (but web-1 is running)"),
+        ("host: host-3, state: fenced", "host-3 fenced (but it is online)"),
+        ("host: host-3, at: 60s, vms: 0", "host-3 with 0 VMs at 60 s (but it has 1)"),
+        ("alarm: ha/mass-failure", "alarm ha/mass-failure raised (but it is not raised)"),
         ("vm: web-1, unpinned: true", "web-1 unpinned (but web-1 is pinned)"),
         (
             "vm: rt-4, refused: NetworkFilter",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ha.timing import PROFILES
+from ave.ha.timing import HUNG_SECONDS, LOOP_SECONDS, PROFILES
 from ave.model.host import Host, HostState
 from ave.operations import MigrateVMs
 from ave.ports.hypervisor import DomainState, Stamp
@@ -151,6 +151,30 @@ def test_a_node_that_hangs_lets_its_lease_end_and_the_guard_freezes_its_vms(worl
     assert {fact.host for fact in world.during(10.0, Resumed)} == {HOST}
 
 
+def test_a_node_that_is_seen_to_hang_is_ended_by_the_guard_and_started_anew_and_no_vm_stops(world: World) -> None:
+    node = world.machines[HOST].running["node"]
+    end = world.begin("node-stall", HOST, seen=True)
+    assert world.during(HUNG_SECONDS - 1.0, Paused, Gone) == []
+    assert world.machines[HOST].running["node"] is node
+    assert world.during(6.0, Paused, Gone) == []
+    assert world.machines[HOST].running["node"] is not node
+    end()
+    assert world.during(LEASE + 60.0, Paused, Gone) == []
+    host: Host = world.store.ledger.get(Host, HOST)
+    assert (host.state, host.epoch) == (HostState.ONLINE, 1)
+
+
+def test_a_node_that_goes_on_in_time_is_not_ended(world: World) -> None:
+    node = world.machines[HOST].running["node"]
+    for _ in range(3):
+        end = world.begin("node-stall", HOST, seen=True)
+        world.advance(HUNG_SECONDS - 1.0)
+        end()
+        world.advance(0.5)
+    world.advance(HUNG_SECONDS)
+    assert world.machines[HOST].running["node"] is node
+
+
 def test_a_guard_that_hangs_stops_nobody(world: World) -> None:
     end = world.begin("guard-stall", HOST)
     assert world.during(200.0, Paused, Gone) == []
@@ -174,11 +198,13 @@ def test_a_process_in_a_crash_loop_is_started_again_and_again_and_no_vm_stops(wo
         assert world.during(5.0, Paused, Gone) == []
         started.append(world.machines[HOST].running.get("node"))
     assert len(dict.fromkeys(started)) > 5
+    assert world.store.ledger.get(Host, HOST).state is HostState.UNMANAGED, "it gets no new VM"
     end()
     world.advance(5.0)
     last = world.machines[HOST].running["node"]
-    world.advance(60.0)
+    world.advance(LOOP_SECONDS)
     assert world.machines[HOST].running["node"] is last
+    assert world.store.ledger.get(Host, HOST).state is HostState.ONLINE
 
 
 def test_a_leader_whose_process_hangs_stays_leader(world: World) -> None:

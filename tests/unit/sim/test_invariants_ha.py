@@ -231,6 +231,35 @@ def test_what_shall_not_run_here_stands_still(history: History, wanted: VM) -> N
     renewing(history, 40)
 
 
+def without_lease(history: History) -> Guest:
+    guest = paused(history)
+    history.wait(30)
+    history.cluster.machines["host-1"].held_until = 0.0
+    return guest
+
+
+@of(PausedNoLonger)
+def test_a_host_that_ends_a_vm_because_its_lease_is_over_breaks_h5(history: History) -> None:
+    guest = without_lease(history)
+    with history.broken("web", "host-1"):
+        history.cluster.machines["host-1"].remove(guest)
+
+
+@of(PausedNoLonger)
+@pytest.mark.parametrize("wanted", [web("host-2"), web(state=VMState.UNKNOWN), web(host_epoch=1)])
+def test_what_others_were_given_may_end_without_a_lease(history: History, wanted: VM) -> None:
+    guest = without_lease(history)
+    history.put(wanted)
+    history.cluster.machines["host-1"].remove(guest)
+
+
+@of(PausedNoLonger)
+def test_a_fault_may_end_a_vm_without_a_lease(history: History) -> None:
+    guest = without_lease(history)
+    history.disturb()
+    history.cluster.machines["host-1"].remove(guest)
+
+
 # H6
 
 

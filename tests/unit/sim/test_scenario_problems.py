@@ -494,7 +494,7 @@ spec:
             "vm: db-1, host: host-1, at: 5m",
             "vm: db-3, at: 2h",
             [
-                "16:7 spec.expect[1]: expects nothing: say one of host, hosts, zone, apart, together, unpinned, refused",
+                "16:7 spec.expect[1]: expects nothing: say one of host, hosts, zone, state, starts, unpinned, refused",
                 '16:8 spec.expect[1].vm: unknown VM "db-3"; fleet "db" has db-1 … db-2',
                 "16:18 spec.expect[1].at: 2h is after the end of the run (duration 1h)",
             ],
@@ -506,6 +506,28 @@ spec:
                 '16:32 spec.expect[1].hosts: belongs in place of "host", not beside it',
                 '16:49 spec.expect[1].refused: unknown filter "Network", did you mean "NetworkFilter"?',
             ],
+        ),
+        (
+            "vm: db-1, host: host-1",
+            "host: host-4",
+            [
+                "16:7 spec.expect[1]: expects nothing: say one of state, vms",
+                '16:8 spec.expect[1].host: unknown host "host-4"; the hosts are host-1 … host-3',
+            ],
+        ),
+        (
+            "vm: db-1, host: host-1",
+            "host: host-1, state: running, vms: -1",
+            [
+                '16:22 spec.expect[1].state: unknown state "running"; known: "joining", "online", "unmanaged", '
+                '"suspect", "fenced", "recovered", "entering-maintenance", "maintenance", "quarantined", "read-only"',
+                "16:38 spec.expect[1].vms: must be between 0 and 1000000, not -1",
+            ],
+        ),
+        (
+            "vm: db-1, host: host-1",
+            "vm: db-1, host: host-1, state: off",
+            ["16:32 spec.expect[1].state: a VM that is off is nowhere"],
         ),
         (
             "spec:\n",
