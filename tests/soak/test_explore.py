@@ -21,7 +21,10 @@ from sim.explore.trial import Trial
 SEEDS, PART, HOURS = 50, 5, 2.0
 LEAST_FAULTS = 3000
 #: What cannot be put at stake yet, and why.
-NOT_YET: dict[str, str] = {}
+NOT_YET = {
+    "H8": "25 Jobs of users within 5 min before a fault and ten minutes of peace after it; draws ask for one in 120 s, and"
+    " have peace for 400 s. tests/unit/sim/test_invariants_ha.py puts it at stake.",
+}
 
 
 @contextmanager
