@@ -26,11 +26,14 @@ def outcome(write: Write, old: Any, kind: str, now: float) -> Any:
 
 def changed(old: Any, change: Change, now: float) -> Any:
     """The next version of the document. What lies beside a changed path is shared, not copied."""
-    flat = {**change.set, **_stamped(change.stamp, now)}
+    flat = {**change.set, **_stamped(change.stamp, now)} if change.stamp else dict(change.set)
     for path, by in change.add.items():
-        flat[path] = _at(old, path) + by
+        flat[path] = (_at(old, path) if "." in path else getattr(old, path)) + by
     flat["version"] = old.version + 1
-    if "." not in "".join(flat):
+    for path in flat:
+        if "." in path:
+            break
+    else:
         return _replace(old, **flat)
     for path, value in flat.items():
         old = _with(old, path.split("."), value)

@@ -11,7 +11,7 @@ Whatever the verdict rests on, no VM starts before the storage has fenced every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ave.ha.timing import SUSPECT_SECONDS, Timing
 from ave.ha.verdict import Silence
@@ -34,12 +34,13 @@ class Brake:
         self._mute: dict[str, float] = {}  # host -> for how long the store has not heard of it
 
     def look(self, now: float, hosts: Mapping[str, Host], leases: Silence, beats: Silence) -> None:
-        self._fell = {host: since for host in hosts if (since := self._since(host, leases)) is not None}
-        there = sum(host.state not in GONE or name in self._fell for name, host in hosts.items())
-        found = many(self._fell, max(HOSTS_MAX, SHARE_MAX * there))
+        perhaps = dict.fromkeys([*self._fell, *leases.still(SUSPECT_SECONDS)])
+        self._fell = {
+            host: since for host in perhaps if host in hosts and (since := self._since(host, leases)) is not None
+        }
+        found = many(self._fell, max(HOSTS_MAX, SHARE_MAX * self._there(hosts))) if self._fell else {}
         self._together = {host: None for host in self._fell if host in self._together or host in found}
-        others = [host for host in hosts if host not in self._together and host != self._own]
-        heard = all(any(_heard(other, voices) for other in others) for voices in (leases, beats))
+        heard = all(any(_heard(other, voices) for other in self._others(hosts)) for voices in (leases, beats))
         self._hears = (now if self._hears is None else self._hears) if heard else None
         long_heard = self._hears is not None and now - self._hears >= self._timing.give_up
         self._mute = {host: beats.seconds(host) for host in self._together} if long_heard else {}
@@ -52,6 +53,12 @@ class Brake:
         """Is one of a mass failure about to be judged, within so long?"""
         verdict = self._timing.verdict
         return any(verdict - seconds <= leases.seconds(host) < verdict for host in self._together)
+
+    def _there(self, hosts: Mapping[str, Host]) -> int:
+        return sum(host.state not in GONE or name in self._fell for name, host in hosts.items())
+
+    def _others(self, hosts: Mapping[str, Host]) -> Iterator[str]:
+        return (host for host in hosts if host not in self._together and host != self._own)
 
     def _since(self, host: str, leases: Silence) -> float | None:
         watched, known = leases.of(host), self._fell.get(host)

@@ -45,10 +45,11 @@ class Evacuation:
 
     async def go_on(self, mirror: Mirror, signs: Signs) -> None:
         now = self._ports.runtime.now()
-        for host in list(mirror.hosts.values()):
-            networks = cut_off(mirror, host, signs, self._timing.network)
-            if host.state is not HostState.READ_ONLY and not networks:
-                self._leaving.pop(host.id, None)
+        for name in sorted(dict.fromkeys((*mirror.odd, *signs.hosts(), *self._leaving))):
+            host = mirror.hosts.get(name)
+            networks = cut_off(mirror, host, signs, self._timing.network) if host is not None else ()
+            if host is None or (host.state is not HostState.READ_ONLY and not networks):
+                self._leaving.pop(name, None)
                 continue
             job, due = self._leaving.get(host.id, ("", now))
             if now < due or not any(True for _ in _running(mirror, host.id)):

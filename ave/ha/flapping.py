@@ -36,11 +36,10 @@ class Standing:
     def look(self, hosts: Mapping[str, Host], now: float) -> list[Host]:
         """The hosts that are to be trusted again, as they shall be, in the order of their names."""
         trusted = []
-        for name in sorted(hosts):
+        back = [name for name, host in hosts.items() if host.returns]
+        self._since = {name: self._since[name] for name in back if name in self._since}
+        for name in sorted(back):
             host = hosts[name]
-            if not host.returns:
-                self._since.pop(name, None)
-                continue
             epoch, since = self._since.get(name, (0, 0.0))
             if epoch != host.epoch:
                 self._since[name] = host.epoch, now

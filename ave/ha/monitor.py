@@ -12,7 +12,7 @@ from ave.ha.flapping import Standing
 from ave.ha.guests import Guests
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
-from ave.ha.verdict import Signs, Silence, Starts, Verdict, judge, weigh
+from ave.ha.verdict import Signs, Silence, Starts, Verdict, doubtful, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.worker import BEAT_SECONDS
 from ave.model.cluster import Handler, Lock, Role, lock_name
@@ -110,8 +110,9 @@ class Monitor:
         return [verdict.host for verdict in verdicts if verdict.silence_alone and self._brake.holds(verdict.host)]
 
     def _verdicts(self, mirror: Mirror) -> list[Verdict]:
-        evidence = weigh(mirror.hosts, self._leases, self._beats, mirror.reports, self._signs, self._starts)
-        return judge(mirror.hosts, evidence, self._timing)
+        known = self._leases, self._beats, self._signs, self._starts
+        hosts = doubtful(mirror.hosts, mirror.odd, *known)
+        return judge(hosts, weigh(hosts, mirror.reports, *known), self._timing)
 
     async def _read_beats(self) -> None:
         runtime = self._ports.runtime
@@ -139,7 +140,7 @@ class Monitor:
 
     async def _reopen(self, role: Role, mirror: Mirror) -> None:
         """A host that is being emptied by nobody (its Job was cancelled between two steps, or could not undo) takes VMs."""
-        for host in list(mirror.hosts.values()):
+        for host in [mirror.hosts[name] for name in sorted(mirror.odd)]:
             if host.state is HostState.ENTERING_MAINTENANCE:
                 lock = await self._ports.store.get(Lock, lock_name(Host, host.id))
                 if lock is not None and not lock.job:

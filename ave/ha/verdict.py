@@ -7,7 +7,8 @@ starts again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -41,7 +42,8 @@ class Silence:
 
     def __init__(self, gap: float) -> None:
         self._gap = gap
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, Watched] = {}  # in the order in which they moved last
+        self._revoked: dict[str, None] = {}
         self._looked = float("-inf")
 
     def look(self, asked: float, answered: float, leases: Iterable[Lease]) -> None:
@@ -52,14 +54,30 @@ class Silence:
         """
         if asked - self._looked > self._gap:
             self._watched.clear()
+            self._revoked.clear()
         self._looked = asked
         for lease in leases:
             known = self._watched.get(lease.host)
-            if known is None or (known.counter, known.revoked) != (lease.counter, lease.revoked):
-                turned = known.turned if known is not None and known.turn == lease.turn else answered
-                self._watched[lease.host] = Watched(
-                    lease.counter, answered, lease.revoked, known is not None, lease.turn, turned
-                )
+            if known is None or known.counter != lease.counter or known.revoked is not lease.revoked:
+                self._move(known, lease, answered)
+
+    def _move(self, known: Watched | None, lease: Lease, answered: float) -> None:
+        turned = known.turned if known is not None and known.turn == lease.turn else answered
+        self._watched.pop(lease.host, None)
+        self._watched[lease.host] = Watched(
+            lease.counter, answered, lease.revoked, known is not None, lease.turn, turned
+        )
+        if lease.revoked:
+            self._revoked[lease.host] = None
+        else:
+            self._revoked.pop(lease.host, None)
+
+    def still(self, seconds: float) -> Iterator[str]:
+        """Those that have not moved for so long, without a look at the others."""
+        return takewhile(lambda host: self.seconds(host) >= seconds, self._watched)
+
+    def revoked(self) -> Iterator[str]:
+        return iter(self._revoked)
 
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
@@ -97,6 +115,10 @@ class Starts:
     def of(self, host: str) -> int:
         return len(self._seen.get(host, ("", ()))[1])
 
+    def hosts(self) -> list[str]:
+        """Those that were seen to start anew."""
+        return [host for host, (_, moments) in self._seen.items() if moments]
+
 
 class Signs:
     """Since when each host says what it says of itself."""
@@ -116,8 +138,14 @@ class Signs:
         since = self._since.get((host, sign))
         return None if since is None else self._looked - since
 
+    def hosts(self) -> list[str]:
+        """Those that say anything."""
+        return [host for host, _ in self._since]
 
-def signs_of(report: Report) -> list[str]:
+
+def signs_of(report: Report) -> Sequence[str]:
+    if not (report.given_up or report.read_only or report.down):
+        return ()
     signs = [given_up(report.given_up)] if report.given_up else []
     signs += [READ_ONLY] if report.read_only else []
     return [*signs, *map(network_down, report.down)]
@@ -147,8 +175,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     read_only: float | None = None  # for so long it has said that its file system takes no writes
 
 
+def doubtful(
+    hosts: Mapping[str, Host], odd: Iterable[str], leases: Silence, beats: Silence, signs: Signs, starts: Starts
+) -> dict[str, Host]:
+    """The hosts of which there may be anything to judge: not those that are online (the others are ``odd``), are heard, and
+    say nothing of themselves. Of a thousand hosts these are a few, and the leader looks every second."""
+    silent = (*leases.still(SUSPECT_SECONDS), *leases.revoked(), *beats.still(UNMANAGED_SECONDS))
+    return {name: hosts[name] for name in (*odd, *silent, *signs.hosts(), *starts.hosts()) if name in hosts}
+
+
 def weigh(
-    hosts: Iterable[str], leases: Silence, beats: Silence, reports: Mapping[str, Report], signs: Signs, starts: Starts
+    hosts: Iterable[str], reports: Mapping[str, Report], leases: Silence, beats: Silence, signs: Signs, starts: Starts
 ) -> dict[str, Evidence]:
     return {host: _weigh(host, leases, beats, reports.get(host), signs, starts.of(host)) for host in hosts}
 

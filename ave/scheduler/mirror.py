@@ -20,6 +20,7 @@ class Mirror:
     def __init__(self) -> None:
         self.view = View()
         self.hosts: dict[str, Host] = {}
+        self.odd: dict[str, None] = {}  # hosts that are not online
         self.vms: dict[str, VM] = {}
         self.on: dict[str, dict[str, None]] = {}  # host -> its VMs
         self.stale: dict[str, None] = {}  # VMs recorded under an epoch that their host has left behind
@@ -73,11 +74,16 @@ class Mirror:
     def _host(self, id: str, host: Host | None) -> None:
         if host is None:
             if self.hosts.pop(id, None) is not None:
+                self.odd.pop(id, None)
                 self.view.drop_host(id)
         elif id not in self.hosts or self.hosts[id].version < host.version:
             before, self.hosts[id] = self.hosts.get(id), host
             self.freed += _offers_more(host, before)
             self.view.put_host(host)
+            if host.state is HostState.ONLINE:
+                self.odd.pop(id, None)
+            else:
+                self.odd[id] = None
             if before is None or before.epoch != host.epoch:
                 for name in self.on.get(id, ()):
                     self._weigh(self.vms[name])

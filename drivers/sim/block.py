@@ -51,13 +51,22 @@ class _Volume:
 
 
 class _Lease:
-    __slots__ = ("_counter", "_renewed_at", "_sent_at", "boot", "lull", "revoked", "turn")
+    __slots__ = ("_counter", "_renewed_at", "_sent_at", "_shown", "boot", "lull", "revoked", "turn")
 
     def __init__(self, boot: str, now: float, counter: int = 0, turn: int = 1) -> None:
         self.boot, self.turn, self.revoked = boot, turn, False
         self.lull: Lull | None = None  # while renewals are only counted
         self._counter = counter
         self._renewed_at = self._sent_at = now
+        self._shown: Lease | None = None  # what a look has found last
+
+    def shown(self, host: str) -> Lease:
+        if self.lull is not None:
+            self.lull.count()
+        shown, counter = self._shown, self._counter
+        if shown is None or shown.counter != counter or shown.revoked is not self.revoked or shown.turn != self.turn:
+            shown = self._shown = Lease(host, counter, self.revoked, self.turn)
+        return shown
 
     @property
     def counter(self) -> int:
@@ -431,8 +440,7 @@ class SimBlock:
         await self._meta()
         if self._storage.leader != self._host:
             raise Unavailable("this host does not lead the storage's meta service")
-        leases = self._storage.leases.items()
-        return tuple(Lease(host, lease.counter, lease.revoked, lease.turn) for host, lease in leases)
+        return tuple([lease.shown(host) for host, lease in self._storage.leases.items()])
 
     async def revoke(self, host: str, counter: int) -> None:
         await self._meta()

@@ -33,6 +33,7 @@ class Lull:
     ) -> None:
         """The next renewal is due then in true time, and one every ``pause`` seconds of the host's clock."""
         self.due, self.over = due, Wakeup(runtime.world)
+        self._world = runtime.world
         self._lease, self._runtime, self._pause, self._renewed = lease, runtime, pause, renewed
         self._lapsing: dict[Wakeup, Callable[[], float]] = {}
         lease.lull = self
@@ -40,7 +41,7 @@ class Lull:
 
     def count(self) -> None:
         """Take in every renewal that has been answered by now."""
-        now = self._runtime.world.now
+        now = self._world._now
         late = now - TRIP_SECONDS - self.due
         if late < 0:
             return

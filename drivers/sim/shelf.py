@@ -5,16 +5,47 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
 from operator import attrgetter
 from typing import Any
 
 from ave.ports.store import Above, Below, In, Index, Kind, Where
 from drivers.query import Fields, fields_of, is_by_id, served
 
+FEW = 20  # that are sorted in one by one
+
+Place = tuple[Any, ...]  # (order values…, id) of a document in an index
+
+
+class _Bucket:
+    """The places of the documents with one value of ``by``. What is put there is sorted in when somebody looks: most of it,
+    such as work that is done, nobody ever looks for."""
+
+    __slots__ = ("_fresh", "_sorted")
+
+    def __init__(self, places: list[Place]) -> None:
+        self._sorted = sorted(places)
+        self._fresh: dict[Place, None] = {}
+
+    def put(self, place: Place) -> None:
+        self._fresh[place] = None
+
+    def remove(self, place: Place) -> None:
+        if self._fresh.pop(place, self) is self:
+            del self._sorted[bisect_left(self._sorted, place)]
+
+    def places(self) -> list[Place]:
+        if len(self._fresh) > FEW:
+            self._sorted += self._fresh
+            self._sorted.sort()
+        else:
+            for place in self._fresh:
+                insort(self._sorted, place)
+        self._fresh.clear()
+        return self._sorted
+
 
 class _Ordered:
-    """One index: for each value of ``by``, the sorted (order values…, id) of its documents.
+    """One index: for each value of ``by``, its documents.
 
     It is made when it is first asked for: a run uses few of the declared ones, and each costs at every write.
     """
@@ -26,16 +57,15 @@ class _Ordered:
         self.by = len(index.by)
         names = (*index.by, *index.order, "id")
         self.fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else lambda doc: (doc.id,)
-        self.buckets: dict[tuple[Any, ...], list[tuple[Any, ...]]] | None = None
+        self.buckets: dict[tuple[Any, ...], _Bucket] | None = None
 
-    def made(self, docs: Iterable[Any]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
+    def made(self, docs: Iterable[Any]) -> dict[tuple[Any, ...], _Bucket]:
         if self.buckets is None:
-            self.buckets = {}
+            places: dict[tuple[Any, ...], list[Place]] = {}
             for doc in docs:
                 fields = self.fields(doc)
-                self.buckets.setdefault(fields[: self.by], []).append(fields[self.by :])
-            for bucket in self.buckets.values():
-                bucket.sort()
+                places.setdefault(fields[: self.by], []).append(fields[self.by :])
+            self.buckets = {key: _Bucket(found) for key, found in places.items()}
         return self.buckets
 
     def move(self, old: Any, new: Any) -> None:
@@ -46,10 +76,12 @@ class _Ordered:
         if before == after:
             return
         if before is not None:
-            bucket = buckets[before[:by]]
-            del bucket[bisect_left(bucket, before[by:])]
+            buckets[before[:by]].remove(before[by:])
         if after is not None:
-            insort(buckets.setdefault(after[:by], []), after[by:])
+            bucket = buckets.get(key := after[:by])
+            if bucket is None:
+                bucket = buckets[key] = _Bucket([])
+            bucket.put(after[by:])
 
 
 class Shelf:
@@ -79,27 +111,28 @@ class Shelf:
     def find(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> Iterator[Any]:
         """Documents for which ``where`` holds, in order; an undeclared shape is an error."""
         docs = self.docs
-        if is_by_id(where, order, after):
+        if "id" in where and is_by_id(where, order, after):
             wanted = where["id"]
             ids = wanted.values if isinstance(wanted, In) else (wanted,)
             return iter([docs[i] for i in sorted(dict.fromkeys(ids)) if i in docs])
-        shape = fields_of(where), tuple(order)
-        if shape not in self._serving:
-            self._serving[shape] = self._choose(*shape)
-        ordered, ranged, by_id = self._serving[shape]
+        shape = (*where, *map(type, where.values()), *order)
+        serving = self._serving.get(shape)
+        if serving is None:
+            serving = self._serving[shape] = self._choose(fields_of(where), tuple(order))
+        ordered, ranged, by_id = serving
         buckets = ordered.made(docs.values())
         runs = [
-            _run(bucket, where[ranged] if ranged else None, None if by_id else after)
+            _run(places, where[ranged] if ranged else None, None if by_id else after)
             for key in _keys(where, ordered.index.by)
-            if (bucket := buckets.get(key))
+            if (bucket := buckets.get(key)) and (places := bucket.places())
         ]
         if not runs:
             return iter(())
-        places = runs[0] if len(runs) == 1 else heapq.merge(*runs)
+        merged = runs[0] if len(runs) == 1 else heapq.merge(*runs)
         if by_id:
-            found = sorted(place[-1] for place in places)
+            found = sorted(place[-1] for place in merged)
             return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
-        return (docs[place[-1]] for place in places)
+        return (docs[place[-1]] for place in merged)
 
     def _choose(self, fields: Fields, order: tuple[str, ...]) -> tuple[_Ordered, str, bool]:
         found = served(self.kind, fields, order)
@@ -109,14 +142,21 @@ class Shelf:
 
 def _keys(where: Where, by: tuple[str, ...]) -> Iterable[tuple[Any, ...]]:
     """Every bucket the query asks for: In fans out."""
-    return product(*[dict.fromkeys(value.values) if isinstance(value := where[f], In) else (value,) for f in by])
+    keys: list[tuple[Any, ...]] = [()]
+    for field in by:
+        value = where[field]
+        if type(value) is In:
+            keys = [(*key, one) for key in keys for one in dict.fromkeys(value.values)]
+        else:
+            keys = [(*key, value) for key in keys]
+    return keys
 
 
-def _run(bucket: list[tuple[Any, ...]], ranged: Any, after: tuple[Any, ...] | None) -> Iterator[tuple[Any, ...]]:
-    first = bisect_right(bucket, after) if after is not None else 0
-    last = len(bucket)
+def _run(places: list[Place], ranged: Any, after: tuple[Any, ...] | None) -> Iterator[Place]:
+    first = bisect_right(places, after) if after is not None else 0
+    last = len(places)
     if isinstance(ranged, Below):
-        last = bisect_left(bucket, (ranged.value,))
+        last = bisect_left(places, (ranged.value,))
     elif isinstance(ranged, Above):
-        first = max(first, bisect_right(bucket, ranged.value, key=lambda place: place[0]))
-    return map(bucket.__getitem__, range(first, last))  # lazy: a claim looks at one of thousands
+        first = max(first, bisect_right(places, ranged.value, key=lambda place: place[0]))
+    return map(places.__getitem__, range(first, last))  # lazy: a claim looks at one of thousands

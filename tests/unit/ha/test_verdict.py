@@ -1,9 +1,11 @@
 """Silence as a leader watched it, and the judgement of it: every row of the table."""
 
+from random import Random
+
 import pytest
 
 from ave.ha.timing import LOOP_SECONDS, LOOP_STARTS, PROFILES, Timing
-from ave.ha.verdict import READ_ONLY, Signs, Silence, Starts, Verdict, judge, weigh
+from ave.ha.verdict import READ_ONLY, Signs, Silence, Starts, Verdict, doubtful, judge, weigh
 from ave.model.host import HOST, Host, HostState, Report
 from ave.ports.block import Lease
 
@@ -37,7 +39,7 @@ def host(state: HostState, name: str = "h") -> Host:
 
 
 def judged(hosts: dict[str, Host], leases: Silence, beats: Silence, timing: Timing = SEED) -> list[Verdict]:
-    return judge(hosts, weigh(hosts, leases, beats, {}, Signs(gap=GAP), Starts()), timing)
+    return judge(hosts, weigh(hosts, {}, leases, beats, Signs(gap=GAP), Starts()), timing)
 
 
 def verdicts(state: HostState, leases: Silence, beats: Silence) -> list[Verdict]:
@@ -251,7 +253,7 @@ def signs(report: Report, *, since: float, until: float = 200.0) -> Signs:
 
 
 def of_report(state: HostState, report: Report, *, since: float, turn: int = 3) -> list[Verdict]:
-    seen = weigh(["h"], renewing(turn), renewing(turn), {"h": report}, signs(report, since=since), Starts())
+    seen = weigh(["h"], {"h": report}, renewing(turn), renewing(turn), signs(report, since=since), Starts())
     return judge({"h": host(state)}, seen, SEED)
 
 
@@ -277,7 +279,7 @@ def test_a_word_counts_from_when_the_leader_watches_the_lease_in_that_turn_witho
         leases = Silence(gap=GAP)
         for now in (180.0, 200.0 - looked, 200.0 - looked / 2, 200.0):
             leases.look(now, now, [Lease("h", 7, False, 3)])
-        found = judge({"h": host(H.MAINTENANCE)}, weigh(["h"], leases, ALIVE, {"h": report}, heard, Starts()), SEED)
+        found = judge({"h": host(H.MAINTENANCE)}, weigh(["h"], {"h": report}, leases, ALIVE, heard, Starts()), SEED)
         assert [verdict.state for verdict in found] == states
 
 
@@ -337,7 +339,7 @@ def started(times: int, every: float = 10.0) -> Starts:
 
 def looping(state: HostState, starts: Starts) -> list[Verdict]:
     turn = silence((0.0, 1), (1.0, 2))
-    return judge({"h": host(state)}, weigh(["h"], turn, turn, {}, Signs(gap=GAP), starts), SEED)
+    return judge({"h": host(state)}, weigh(["h"], {}, turn, turn, Signs(gap=GAP), starts), SEED)
 
 
 def test_the_worker_that_is_there_at_the_first_look_is_no_start():
@@ -356,3 +358,45 @@ def test_a_host_whose_worker_starts_again_and_again_is_unmanaged_until_that_is_o
     assert (verdict.state, verdict.why) == (H.UNMANAGED, "its worker was started 4 times within 120 s")
     assert looping(H.UNMANAGED, started(LOOP_STARTS)) == []
     assert [v.state for v in looping(H.UNMANAGED, started(1))] == [H.ONLINE]
+
+
+# Whom to look at
+
+
+def test_those_that_stand_still_are_found_without_a_look_at_the_others():
+    watched = Silence(gap=GAP)
+    for now, leases in ((0.0, (1, 1, 1)), (2.0, (1, 2, 1)), (4.0, (1, 3, 2))):
+        watched.look(now, now, [Lease(name, counter, False) for name, counter in zip("abc", leases, strict=True)])
+    assert [list(watched.still(seconds)) for seconds in (4.0, 2.0, 0.0)] == [["a"], ["a"], ["a", "b", "c"]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_is_not_doubtful_needs_no_verdict(seed: int):
+    random = Random(seed)
+    names = [f"h{number}" for number in range(8)]
+    counters, beaten, revoked = dict.fromkeys(names, 1), dict.fromkeys(names, 1), dict.fromkeys(names, False)
+    hosts = {name: host(random.choice([H.ONLINE, H.ONLINE, H.ONLINE, *H]), name) for name in names}
+    leases, beats, signs, starts = known = Silence(gap=GAP), Silence(gap=5 * GAP), Signs(gap=GAP), Starts()
+    quiet = mute = dict.fromkeys(names, False)
+    given = 0
+    for now in range(300):
+        if now % 40 == 0:
+            quiet, mute = ({name: random.random() < 0.4 for name in names} for _ in range(2))
+        for name in names:
+            counters[name] += not quiet[name] and random.random() < 0.4
+            beaten[name] += not mute[name]
+            revoked[name] = revoked[name] or random.random() < 0.001
+        reports = {name: Report(id=name, given_up=quiet[name], read_only=random.random() < 0.1) for name in names[::3]}
+        leases.look(now, now, [Lease(name, counters[name], revoked[name]) for name in names])
+        if now % 5 == 0:
+            beats.look(now, now, [Lease(name, beaten[name], False) for name in names[1:]])
+            starts.look(now, {name: f"{now if name in names[4:6] and now > 200 else 0}" for name in names})
+        signs.look(now, reports.values())
+        odd = [name for name in names if hosts[name].state is not H.ONLINE]
+        few = doubtful(hosts, odd, *known)
+        every, found = (judge(some, weigh(some, reports, *known), SEED) for some in (hosts, few))
+        assert found == every
+        given += len(found)
+        for verdict in random.sample(found, min(1, len(found))):
+            hosts[verdict.host] = host(verdict.state, verdict.host)
+    assert given > 3

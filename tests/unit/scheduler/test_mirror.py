@@ -74,3 +74,13 @@ def test_a_vm_or_a_rule_that_is_gone_makes_room_and_what_is_learnt_twice_does_no
     assert mirror.freed == known + 1
     mirror.learn_group(GROUP)
     assert mirror.freed == known + 2, "a rule that is another one may bar less"
+
+
+def test_hosts_that_are_not_online_are_told_apart():
+    mirror = Mirror()
+    for version, state in enumerate((HostState.ONLINE, HostState.SUSPECT, HostState.FENCED, HostState.ONLINE), 1):
+        mirror.learn_host(msgspec.structs.replace(HERE, version=version, state=state))
+        assert list(mirror.odd) == ([] if state is HostState.ONLINE else ["h"])
+    mirror.learn_host(msgspec.structs.replace(HERE, version=9, state=HostState.FENCED))
+    mirror._host("h", None)
+    assert not mirror.odd
