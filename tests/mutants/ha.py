@@ -143,8 +143,8 @@ ROWS = (
         scenarios=("placement/two-schedulers.yaml",),
         patches=(
             edit(
-                Silence.look,
-                {"lease.counter, answered,": "lease.counter, answered if known else 0.0,"},
+                Silence._move,
+                {"lease.counter, answered, lease.revoked": "lease.counter, answered if known else 0.0, lease.revoked"},
             ),
         ),
     ),

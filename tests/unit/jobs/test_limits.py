@@ -119,7 +119,7 @@ def test_a_group_that_grows_too_large_fails_and_the_others_go_on():
 
 
 def test_results_that_fit_the_plan_fit_the_job_too():
-    steps = {f"{n:0>60}": Step(function="fail", resource=f"{n:0>60}") for n in range(60)}
+    steps = {f"{n:0>60}": Step(function="fail", resource=f"{n:0>60}") for n in range(58)}
     with JobCenter(steps, largest=LARGEST) as center:
         (job,) = center.finish(center.submit(DAG, "a"), limit=30.0)
         assert len(job.results) == len(steps)
