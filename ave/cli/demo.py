@@ -145,7 +145,7 @@ SENTENCES: dict[str, Callable[[Teller, str, dict[str, Any]], str]] = {
     "host-crash": Teller.fault,
     "host-crash ends": lambda t, p, f: f"· {f['hosts']} has power again and boots",
     "host judged": Teller.judged,
-    "rescue submitted": lambda t, p, f: f"◐ rescue of {f['vms']} VMs of {f['host']} is submitted",
+    "rescue submitted": lambda t, p, f: f"◐ rescue of {f['vms']} VMs of {f['hosts'].replace(',', ', ')} is submitted",
     "host joins": lambda t, p, f: f"· {p.partition('/')[0]} joins with nothing running, and accepts VMs again",
     "job begins": _begins,
     "job ends": _ends,
