@@ -25,7 +25,7 @@ AT_WORK = (
 
 
 class Crew:
-    """Hosts that are online, by how idle their workers are. Read at most every few seconds: a hint, not a proof."""
+    """Hosts that are there, by how idle their workers are. Read at most every few seconds: a hint, not a proof."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -43,7 +43,7 @@ class Crew:
             draw -= free
             if draw < 0:
                 return host
-        raise Unavailable("no host is online to do this")
+        raise Unavailable("no host is there to do this")
 
     async def lanes(self, steps: Iterable[Step], facts: Mapping[str, Fact]) -> list[tuple[str, bool]]:
         """Where the tasks of these steps go, and whether each is bound to go there.
@@ -80,6 +80,7 @@ class Crew:
         busy = {handler.id: handler.busy for handler in await store.find(Handler)}
         here = [host for host in found if host.id in busy]
         self._here = tuple(host.id for host in here)
-        online = [host.id for host in here if host.state is HostState.ONLINE]
-        self._idle = [(host, max(1, UNITS_PER_HOST - busy[host])) for host in online]
+        online = [host for host in here if host.state is HostState.ONLINE]
+        # A small cluster may have nobody who accepts VMs for a while, and its Jobs must go on.
+        self._idle = [(host.id, max(1, UNITS_PER_HOST - busy[host.id])) for host in online or here]
         self._read_at = self._ports.runtime.now()

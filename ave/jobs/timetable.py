@@ -3,7 +3,7 @@
 A cycle is the second in which it begins. All of them compute it alike from the store's time, and it is part of the Job's id;
 so no lock and no leader is needed, and one healthy instance is enough. If the store's time jumps ahead, cycles are skipped.
 If it jumps back, they are numbered on from the last one: its Job is there already, and so would be those of all cycles until
-the old time is reached again. An instance that knows of no jump repeats cycles that are there, which changes nothing.
+the old time is reached again. An instance that has just started asks which of them are there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.jobs.cleanup import CLEAN_UP
+from ave.jobs.cleanup import CLEAN_UP, JOB_SECONDS
 from ave.jobs.crew import Crew
 from ave.jobs.mend import RECOVER
 from ave.jobs.submit import submit
-from ave.model.work import Urgency
-from ave.operations import NameHosts, Nothing
+from ave.model.work import Urgency, Work
+from ave.operations import JobType, NameHosts, Nothing
+from ave.ports.store import In
 from ave.ports.together import Ports
 
 RETRY_SECONDS = 5.0
@@ -71,7 +72,9 @@ class Timetable:
             period = entry.period(len(hosts))
             begun = int(now // period * period)
             cycle = begun + self._ahead.get(entry.operation, 0)
-            known = self._submitted.setdefault(entry.operation, cycle)
+            known = self._submitted.get(entry.operation)
+            if known is None:
+                known = self._submitted[entry.operation] = await self._newest(entry, begun, int(period))
             if cycle < known:
                 self._ahead[entry.operation] = known - begun
             elif cycle > known:
@@ -79,6 +82,13 @@ class Timetable:
                 self._submitted[entry.operation] = cycle
             wait = min(wait, begun + period - now)
         return wait + 0.05 * self._ports.runtime.random.random()
+
+    async def _newest(self, entry: Entry, cycle: int, period: int) -> int:
+        """The last cycle that is there, of this one and those to come: these were submitted before time jumped back."""
+        ahead = range(cycle, cycle + int(JOB_SECONDS[JobType.SCHEDULED]) + period, period)
+        wanted = {f"{entry.operation}@{number}": number for number in ahead}
+        found = await self._ports.store.find(Work, {"id": In(tuple(wanted))})
+        return max((wanted[job.id] for job in found), default=cycle)
 
     async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> None:
         id = f"{entry.operation}@{cycle}"

@@ -47,10 +47,12 @@ class NothingInUseDeleted:
             for guest in machine.guests.values():
                 if name in guest.media and stored is not None and guest.epoch == stored.epoch:
                     return f"a domain of {guest.vm} on {machine.name} has it"
-        if (holder := stage.lock_holder(lock_name(Volume, name))) not in ("", job):
-            return f"{holder} is at work on it"
         volume = stage.store.ledger.get(Volume, name)
         vm = stage.vm(volume.vm) if volume is not None else None
+        if vm is not None and vm.state is VMState.DELETING and stage.lock_holder(lock_name(VM, vm.id)) == job:
+            return ""  # it goes with its VM, whoever would still change it: that is refused, and nothing of it is left
+        if (holder := stage.lock_holder(lock_name(Volume, name))) not in ("", job):
+            return f"{holder} is at work on it"
         if vm is None or name not in vm.media:
             return ""
         if (holder := stage.lock_holder(lock_name(VM, vm.id))) not in ("", job):

@@ -6,7 +6,9 @@ import pytest
 
 from ave.errors import Refused
 from ave.jobs.verb import Found
+from ave.model.cluster import Role
 from ave.model.group import Group, Rule
+from ave.model.host import Host
 from ave.model.vm import VM, VMState
 from ave.operations import (
     CreateVMs,
@@ -20,8 +22,9 @@ from ave.operations import (
     NewVM,
     StartVMs,
 )
-from ave.ports.store import Change, Replace, Watch
+from ave.ports.store import Change, Check, Replace, Watch
 from ave.scheduler.mirror import Mirror
+from ave.scheduler.role import SCHEDULER
 from ave.vms import create
 from tests.unit.hosts.lab import whys
 from tests.unit.vms.world import Cloud
@@ -209,7 +212,10 @@ def test_room_that_nobodys_job_holds_is_given_back_within_a_synchronisation(stat
             cloud.do("vm.poweroff", NameVMs(vms=("low-1",)))
         vm = cloud.vm("low-1")
         other = next(host for host in cloud.machines if host != vm.host)
-        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other, "reserved_under": 1}))
+        held = [
+            Check(type, id, {"version": cloud.doc(type, id).version}) for type, id in ((Host, other), (Role, SCHEDULER))
+        ]
+        cloud.commit(Change(VM, vm.id, {"version": vm.version}, {"reserved": other, "reserved_under": 1}), *held)
         cloud.until(lambda: not cloud.vm("low-1").reserved, 45.0)
         assert cloud.vm("low-1").state is state
         cloud.sound()

@@ -501,6 +501,7 @@ def test_a_vm_that_hangs_can_be_killed_late_or_not_at_all(world: World) -> None:
     assert isinstance(world.ask(hypervisor.destroy(second, Stamp(epoch=epoch))), Unavailable)
     assert world.world.now - before == pytest.approx(10.1, abs=0.1)
     end()
+    world.witness(Disturbed("paused by hand", (HOST,)))
     assert world.ask(hypervisor.pause(second)) is None
     assert world.machines[HOST].guests[second].state is DomainState.PAUSED
 
