@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.host import Report
-from ave.model.volume import Volume
+from ave.model.vm import VM, VMState
 from ave.ports.hypervisor import DomainState
-from drivers.sim.facts import Gone, Joined, Owned, Resumed, Revoked, Started
+from drivers.sim.facts import Gone, Joined, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
 
@@ -26,6 +26,9 @@ class FencedFirst:
         self._since: dict[
             str, tuple[str, int]
         ] = {}  # VM -> host of its last domain, and how often that host had joined
+        self._copies: dict[
+            str, tuple[Started, int]
+        ] = {}  # VM -> the copy that a migration may still give the right to, and how often its host had joined
         self._joins: dict[str, int] = {}
         self._on_its_word: dict[
             str, None
@@ -36,7 +39,7 @@ class FencedFirst:
         return {
             Started: self.started,
             Resumed: self.resumed,
-            Owned: self.owned,
+            "vm": self.handed_over,
             Revoked: self.revoked,
             Joined: self.joined,
             Gone: self.gone,
@@ -63,35 +66,51 @@ class FencedFirst:
             what = f"{fact.vm} begins to run on {fact.host}, whose lease was revoked because it said that nothing does"
             raise Violation(self.id, what, (fact.vm, fact.host))
 
+    def _runs_on(self, fact: Started | Resumed) -> None:
+        self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+        self._copies.pop(fact.vm, None)
+
     def joined(self, fact: Joined) -> None:
         self._on_its_word.pop(fact.host, None)
         self._joins[fact.host] = self._joins.get(fact.host, 0) + 1
 
     def gone(self, fact: Gone) -> None:
-        """A confirmed end: nothing of it is left to fence."""
-        if self._stage.machines[fact.host].powered and self._since.get(fact.vm, ("", 0))[0] == fact.host:
+        """A confirmed end: nothing of it is left to fence. A copy that loses its power may have got the right by then, or
+        get it still: only its host's next life proves that it does not use it."""
+        if not self._stage.machines[fact.host].powered:
+            return
+        if self._since.get(fact.vm, ("", 0))[0] == fact.host:
             del self._since[fact.vm]
+        if fact.vm in self._copies and self._copies[fact.vm][0].instance == fact.instance:
+            del self._copies[fact.vm]
 
     def resumed(self, fact: Resumed) -> None:
         """Where it was, or where it has migrated to: a copy that never ran is nobody's last domain."""
         self._require_still(fact)
-        self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+        self._runs_on(fact)
 
-    def owned(self, fact: Owned) -> None:
-        """With the volume the right goes to the host where a migration's copy waits for it, whole: the source cannot go on,
-        and who is to be proved lost from now on is that host."""
-        volume = self._stage.store.ledger.get(Volume, fact.volume)
-        machine = self._stage.machines.get(fact.owner)
-        copy = machine.guests.get(volume.vm) if volume is not None and machine is not None else None
-        if copy is not None and copy.state is DomainState.INCOMING and copy.epoch == fact.epoch:
-            self._since[copy.vm] = (fact.owner, self._joins.get(fact.owner, 0))
+    def handed_over(self, change: tuple[str, VM | None]) -> None:
+        """A migration gives the right away in one commit, while the source stands still: it cannot go on, and who is to be
+        proved lost from now on is the host of the copy, be the copy still there or not."""
+        name, vm = change
+        if vm is None or name not in self._copies:
+            return
+        copy, joins = self._copies[name]
+        if (vm.state, vm.host, vm.epoch) != (VMState.RUNNING, copy.host, copy.epoch):
+            return
+        del self._copies[name]
+        machine = self._stage.machines.get(self._since.get(name, ("", 0))[0])
+        source = machine.guests.get(name) if machine is not None else None
+        if source is None or source.state is not DomainState.RUNNING:
+            self._since[name] = (copy.host, joins)
 
     def started(self, fact: Started) -> None:
         if fact.incoming:
+            self._copies[fact.vm] = (fact, self._joins.get(fact.host, 0))
             return
         self._require_still(fact)
         old, joins = self._since.get(fact.vm, ("", 0))
-        self._since[fact.vm] = (fact.host, self._joins.get(fact.host, 0))
+        self._runs_on(fact)
         if not fact.job.startswith("ha."):
             return
         self.armed += 1

@@ -14,6 +14,7 @@ from ave.model.host import HostState
 from ave.model.vm import VM, Priority, VMState
 from ave.model.work import Fact, Work
 from ave.placement.purpose import Purpose
+from ave.ports.hypervisor import DomainState
 from drivers.sim.facts import Joined, Powered, Resumed, Started
 from drivers.sim.machine import Guest
 from drivers.sim.network import Line
@@ -24,6 +25,7 @@ from sim.invariants.h6_never_given_up import UNTRIED_SECONDS, NeverGivenUp
 from sim.invariants.h7_flapping_hosts import HOUR_SECONDS, FlappingHosts
 from sim.invariants.h8_recovers_its_pace import JOBS, WINDOW_SECONDS, RecoversItsPace
 from sim.invariants.p5_rescues_most import RescuesMost
+from sim.invariants.s4_fenced_first import FencedFirst
 from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
 
 
@@ -431,3 +433,92 @@ def test_a_batch_is_judged_only_by_what_held_all_the_time(history: History) -> N
     history.put(Group(id="g", rule=Rule.MUST_DIFFERENT_HOSTS, vms=("a", "b"), state=GroupState.ENABLED))
     placing(history, {"a": 4, "b": 4, "c": 4, "d": 4}, {"a": "host-1"})
     assert not history.armed
+
+
+# S4
+
+
+def migrating(history: History) -> Guest:
+    """The copy on host-2 is whole: both stand still. What runs on host-1 is returned."""
+    history.put(web(epoch=1))
+    source = history.cluster.machines["host-1"].add(web(epoch=1), 1, incoming=False)
+    history.cluster.machines["host-2"].add(web(epoch=1), 2, incoming=True, job="vm.migrate-1")
+    source.state = DomainState.PAUSED
+    return source
+
+
+def lose_the_copy(history: History) -> None:
+    history.lose("host-2")
+    machine = history.cluster.machines["host-2"]
+    machine.remove(machine.guests["web"])
+
+
+def rejoins(history: History, name: str) -> None:
+    history.cluster.machines[name].powered = True
+    history.saw(Joined(name, f"{name}/boot-2"))
+
+
+def is_rescued(history: History, on: str = "host-3") -> None:
+    history.put(web(on, epoch=3, state=VMState.STARTING))
+    start(history, "web", on, instance=9)
+
+
+@of(FencedFirst)
+@pytest.mark.parametrize("lost_first", [False, True])
+def test_a_target_that_is_lost_as_it_gets_the_right_is_who_is_to_be_proved_lost(
+    history: History, lost_first: bool
+) -> None:
+    migrating(history)
+    if lost_first:
+        lose_the_copy(history)
+    history.put(web("host-2", epoch=2))
+    if not lost_first:
+        lose_the_copy(history)
+    rejoins(history, "host-2")
+    is_rescued(history)
+    assert history.armed == 1
+
+
+@of(FencedFirst)
+def test_a_rescue_while_the_lost_target_may_still_have_the_right_breaks_s4(history: History) -> None:
+    migrating(history)
+    history.put(web("host-2", epoch=2))
+    lose_the_copy(history)
+    rejoins(history, "host-1")  # proves nothing of host-2
+    with history.broken("web", "host-2"):
+        is_rescued(history)
+
+
+@of(FencedFirst)
+def test_a_target_that_is_lost_before_it_gets_the_right_proves_nothing_of_the_source(history: History) -> None:
+    migrating(history)
+    lose_the_copy(history)
+    rejoins(history, "host-2")
+    with history.broken("web", "host-1"):
+        is_rescued(history, "host-2")
+
+
+@of(FencedFirst)
+@pytest.mark.parametrize("when", ["at the commit", "later"])
+def test_a_source_that_runs_though_the_right_was_given_away_is_to_be_proved_lost(history: History, when: str) -> None:
+    source = migrating(history)
+    if when == "at the commit":
+        source.state = DomainState.RUNNING
+    history.put(web("host-2", epoch=2))
+    lose_the_copy(history)
+    if when == "later":
+        history.saw(Resumed("web", "host-1", source.instance, 1))
+    rejoins(history, "host-2")
+    with history.broken("web", "host-1"):
+        is_rescued(history)
+
+
+@of(FencedFirst)
+def test_a_copy_that_was_given_up_gets_no_right_of_a_later_start(history: History) -> None:
+    migrating(history)
+    machine = history.cluster.machines["host-2"]
+    machine.remove(machine.guests["web"])
+    history.put(web("host-2", epoch=2))
+    rejoins(history, "host-2")
+    with history.broken("web", "host-1"):
+        is_rescued(history)
