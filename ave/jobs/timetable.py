@@ -78,8 +78,11 @@ class Timetable:
             if cycle < known:
                 self._ahead[entry.operation] = known - begun
             elif cycle > known:
-                await self._submit(entry, cycle, hosts)
+                submitted = await self._submit(entry, cycle, hosts)
                 self._submitted[entry.operation] = cycle
+                if submitted < begun:  # by an instance that is ahead: so are we, or the next cycle waits for it alone
+                    self._ahead[entry.operation] = cycle + int(period) - begun
+                    wait = 0.0
             wait = min(wait, begun + period - now)
         return wait + 0.05 * self._ports.runtime.random.random()
 
@@ -90,7 +93,8 @@ class Timetable:
         found = await self._ports.store.find(Work, {"id": In(tuple(wanted))})
         return max((wanted[job.id] for job in found), default=cycle)
 
-    async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> None:
+    async def _submit(self, entry: Entry, cycle: int, hosts: tuple[str, ...]) -> float:
+        """Returns when it was submitted, by whomever; never, if it was left out."""
         id = f"{entry.operation}@{cycle}"
         try:
             await submit(
@@ -104,3 +108,6 @@ class Timetable:
             )
         except Refused as refusal:  # its queue is full of earlier cycles
             self._ports.runtime.log("cycle left out", job=id, why=str(refusal))
+            return float("inf")
+        job = await self._ports.store.get(Work, id)
+        return job.submitted if job is not None else float("inf")
