@@ -26,11 +26,13 @@ from ave.placement.view import View
 from ave.ports.machine import Facts
 from ave.ports.store import Insert, Write
 from ave.ports.together import Ports
-from drivers.sim.block import SimBlock, Storage
+from drivers.sim.block import SimBlock
+from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
-from drivers.sim.machine import Instances, Machine, SimMachine
+from drivers.sim.machine import Machine, SimMachine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, SimTask, World
+from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet, SimStore
 from sim.scenario.model import Fleet, Group, Topology
 from sim.scenario.model import Host as HostShape

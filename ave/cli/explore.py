@@ -57,7 +57,6 @@ def explore(
 
     from sim.explore.campaign import LIMIT_SECONDS, Asked
     from sim.explore.campaign import explore as play
-    from sim.explore.page import hashes, page, summary, verdict
 
     names = tuple(name.strip() for name in faults.split(",") if name.strip())
     asked = Asked(
@@ -78,6 +77,13 @@ def explore(
         return complain(problem_of_disk)
     finally:
         tally.close()
+    _tell(campaign, out, output)
+    return campaign.exit_code
+
+
+def _tell(campaign: Campaign, out: Path | None, output: str) -> None:
+    from sim.explore.page import hashes, page, summary, verdict
+
     if out is not None:
         (out / "report.md").write_text(page(campaign), encoding="utf-8")
         (out / "hashes.txt").write_text(hashes(campaign), encoding="utf-8")
@@ -85,11 +91,10 @@ def explore(
         import msgspec
 
         print(msgspec.json.format(msgspec.json.encode(campaign, enc_hook=str), indent=1).decode())
-    else:
-        print(page(campaign) if sys.stdout.isatty() else f"{summary(campaign)}\n{verdict(campaign)}")
-        for trial in campaign.broken:
-            print(f"seed {trial.seed}: {trial.broken} at {trial.at:.1f} s: {trial.what}")
-    return campaign.exit_code
+        return
+    print(page(campaign) if sys.stdout.isatty() else f"{summary(campaign)}\n{verdict(campaign)}")
+    for trial in campaign.broken:
+        print(f"seed {trial.seed}: {trial.broken} at {trial.at:.1f} s: {trial.what}")
 
 
 def _problem(seeds: int, seed: int, faults: str, hours: float, jobs: int | None, out: Path | None, resume: bool) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -14,6 +15,8 @@ from ave.cli.screen import Interrupt, complain
 if TYPE_CHECKING:
     from sim.run import Asked
     from sim.scenario.model import Scenario
+
+Found = TypeVar("Found")
 
 
 def run(
@@ -129,14 +132,9 @@ def _single(asked: Asked, output: str) -> int:
         meter.close()
     if bad.count:
         print(f"{bad.count} bad rows of the trace were skipped:", *bad.first, sep="\n  ", file=sys.stderr)
-    if output == "json":
-        _print_json(outcome)
-    else:
-        from ave.cli.table import show
+    from ave.cli.table import show
 
-        show(outcome)
-        if asked.out is not None:
-            print(f"written to {asked.out}/ (report.md reads best)", file=sys.stderr)
+    _print(outcome, show, asked, output)
     return outcome.exit_code
 
 
@@ -150,21 +148,21 @@ def _series(asked: Asked, scenario: Scenario, runs: list[Asked], jobs: int | Non
             series = play(asked, scenario, runs, jobs=jobs or os.cpu_count() or 1, progress=meter, stop=interrupt)
     finally:
         meter.close()
-    if output == "json":
-        _print_json(series)
-    else:
-        from ave.cli.table import show_series
+    from ave.cli.table import show_series
 
-        show_series(series)
-        if asked.out is not None:
-            print(f"written to {asked.out}/ (report.md reads best)", file=sys.stderr)
+    _print(series, show_series, asked, output)
     return series.exit_code
 
 
-def _print_json(found: object) -> None:
-    import msgspec
+def _print(found: Found, show: Callable[[Found], None], asked: Asked, output: str) -> None:
+    if output == "json":
+        import msgspec
 
-    print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        return
+    show(found)
+    if asked.out is not None:
+        print(f"written to {asked.out}/ (report.md reads best)", file=sys.stderr)
 
 
 def _given(texts: list[str]) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,8 @@ from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
-from drivers.sim.machine import Guest, Machine, Phase
+from drivers.sim.guest import Guest
+from drivers.sim.machine import Machine, Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from ave.ports.hypervisor import DomainState
 from drivers.sim import physics
-from drivers.sim.block import Write
 from drivers.sim.runtime import SimRuntime
+from drivers.sim.storage import Write
 
 if TYPE_CHECKING:
-    from drivers.sim.machine import Guest, Machine
+    from drivers.sim.guest import Guest
+    from drivers.sim.machine import Machine
 
 
 class Initiator:

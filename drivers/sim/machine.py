@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from itertools import count
 
 import msgspec
 
@@ -13,11 +12,12 @@ from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
 from drivers.rights import Rights
 from drivers.sim import physics
-from drivers.sim.block import Storage
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
+from drivers.sim.guest import Guest, Instances
 from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
 from drivers.sim.runtime import HostClock, SimRuntime, World
+from drivers.sim.storage import Storage
 
 NODE = "node"
 
@@ -29,51 +29,6 @@ class Phase(StrEnum):
     COPY = "copy"  # half of the memory is there
     SWITCH_OVER = "switch-over"  # the source is paused, and the rest is on its way
     FINISH = "finish"  # all is there, and the target is told to go on
-
-
-class Guest:
-    """One domain: a QEMU process with its memory."""
-
-    __slots__ = (
-        "epoch",
-        "exclusive_cpus",
-        "hung_at",
-        "instance",
-        "media",
-        "memory_mib",
-        "migrating",
-        "networks",
-        "records",
-        "state",
-        "vcpus",
-        "vm",
-        "volumes",
-    )
-
-    def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
-        self.vm, self.memory_mib = vm.id, vm.memory_mib
-        self.instance, self.epoch, self.state = instance, epoch, state
-        self.hung_at: float | None = None  # on its host's clock: since when its guest system says nothing
-        self.migrating = False  # its memory is complete on another host: whether it may run is decided there
-        pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
-        self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
-        self.vcpus = vm.vcpus
-        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
-        self.plug(vm)
-
-    def plug(self, vm: VM) -> None:
-        """Its devices are those of the VM; what it writes goes to the volumes among them."""
-        self.volumes, self.media, self.networks = vm.volumes, vm.media, vm.networks
-
-
-class Instances:
-    """Numbers every domain that ever starts in a world, so that of two the later one is known."""
-
-    def __init__(self) -> None:
-        self._next = count(1)
-
-    def take(self) -> int:
-        return next(self._next)
 
 
 class Machine:

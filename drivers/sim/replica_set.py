@@ -13,12 +13,12 @@ from typing import Any
 
 from ave.ports.store import Kind
 from drivers.sim import physics
-from drivers.sim.block import drawn
 from drivers.sim.laggards import Laggards
 from drivers.sim.ledger import Ledger
 from drivers.sim.network import Network, Plane
 from drivers.sim.reign import Act, Entry, Reign, State
 from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.storage import drawn
 from drivers.sim.streams import SimWatch, Streams
 
 STEP_DOWN_SECONDS = 10.0  # how long a primary without a majority believes in itself: MongoDB's election timeout

@@ -88,6 +88,10 @@ def _line(machine: Machine, given: Given) -> None:
     machine.network.set_line(machine.name, Line(float(given.get("share", 0.0)), float(given.get("seconds", 0.0))))
 
 
+def _clear_line(machine: Machine, given: Given) -> None:
+    machine.network.set_line(machine.name, None)
+
+
 def _half_open(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
     cluster.network.half_open.update(dict.fromkeys(hosts))
     _cut(*BOTH)(cluster, hosts, given)
@@ -236,7 +240,7 @@ ROWS = (
         ),
         covers=("F17",),
         begin=each(_line),
-        end=each(lambda machine, given: machine.network.set_line(machine.name, None)),
+        end=each(_clear_line),
     ),
     Fault(
         kind=FaultKind(
@@ -248,7 +252,7 @@ ROWS = (
         ),
         covers=("F17",),
         begin=each(_line),
-        end=each(lambda machine, given: machine.network.set_line(machine.name, None)),
+        end=each(_clear_line),
     ),
     Fault(
         kind=FaultKind(
@@ -260,7 +264,7 @@ ROWS = (
         ),
         covers=("F17",),
         begin=each(_line),
-        end=each(lambda machine, given: machine.network.set_line(machine.name, None)),
+        end=each(_clear_line),
         harms=True,
     ),
     Fault(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drivers.sim.block import Flaw
 from drivers.sim.machine import Machine
+from drivers.sim.storage import Flaw
 from sim.cluster import SimCluster
 from sim.faults.fault import Deed, Fault, Given, each, each_volume
 from sim.scenario.catalogue import FaultKind, Parameter

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drivers.sim.block import Storage
 from drivers.sim.facts import Deposed, Disturbed, Elected, Powered
 from drivers.sim.machine import Machine
+from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet
 
 SETTLE_SECONDS = 15.0  # who was cut off from the store waits 5 s for an answer, looks for it for 5 s, and pauses

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ave.model.cluster import lock_name
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
-from drivers.sim.machine import Guest, Machine
+from drivers.sim.guest import Guest
+from drivers.sim.machine import Machine
 from sim.invariants.lasting import Lasting, Wrong
 
 HALF_DONE = (VMState.CREATING, VMState.STARTING, VMState.DELETING)

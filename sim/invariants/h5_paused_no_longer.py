@@ -6,7 +6,8 @@ from typing import Any
 from ave.model.cluster import lock_name
 from ave.model.vm import VM, VMState
 from drivers.sim.facts import Gone, Paused, Resumed
-from drivers.sim.machine import Guest, Machine
+from drivers.sim.guest import Guest
+from drivers.sim.machine import Machine
 from sim.invariants.shape import Stage, Violation
 
 IN_TIME_SECONDS = 10.0

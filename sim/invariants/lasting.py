@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ LOOK_SECONDS = 30.0
 Wrong = tuple[str, str, tuple[str, ...]]  # what it is known by, in words, and the things that it is about
 
 
-class Lasting:
+class Lasting(ABC):
     """Looks often, and remembers since when each thing is wrong; only what was so at every look, for this long and in
     peace, breaks the promise. Armed by every thing that is looked at once the peace has lasted so long after something
     was done to the world."""
@@ -31,9 +32,9 @@ class Lasting:
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"tick": self.tick, "end": self.end}
 
+    @abstractmethod
     def wrong(self) -> Iterator[Wrong]:
         """What is wrong now; counts what it looks at."""
-        raise NotImplementedError
 
     def tick(self, now: float) -> None:
         if now >= self._due:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from ave.ha.timing import Timing
 from ave.model.host import Host
 from ave.model.vm import VM
-from drivers.sim.block import Storage
 from drivers.sim.machine import Machine
+from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet
 from sim.invariants.calm import Calm
 from sim.violation import Violation

@@ -20,7 +20,7 @@ from ave.model.host import Host
 from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.ports.hypervisor import DomainState
-from drivers.sim.machine import Guest
+from drivers.sim.guest import Guest
 from sim.cluster import SimCluster, new_vm
 from tests.bench.large import FLEET, HOSTS, TOPOLOGY, VMS, switched_on
 from tests.bench.row import Row

@@ -19,12 +19,14 @@ from drivers.process.home import Home
 from drivers.process.ports import domains, ports
 from drivers.process.power import power_off, power_on
 from drivers.process.volumes import Run, Volumes
-from drivers.sim.block import SimBlock, Storage, Write
+from drivers.sim.block import SimBlock
 from drivers.sim.facts import Started, Wrote
+from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
-from drivers.sim.machine import Instances, Machine
+from drivers.sim.machine import Machine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.storage import Storage, Write
 
 WAIT_SECONDS = 20.0
 MEMBERS = ("a", "b", "c")  # of the storage's meta service; "a" leads it

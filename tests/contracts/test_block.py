@@ -131,6 +131,7 @@ def test_the_same_job_may_repeat_itself_and_a_later_one_goes_on(do, disk):
     for token in (5, 5, 6):
         do("a", "attach", disk, "a", stamp(1, token))
         do("a", "detach", disk, stamp(1, token))
+    assert do("a", "owner", disk) == ("", 1)
 
 
 def test_tokens_of_the_volumes_lock_and_of_its_vms_say_nothing_about_each_other(do, disk):

@@ -173,8 +173,9 @@ def test_a_paused_vm_stands_still_and_goes_on_when_resumed(do, domains, up):
         assert domains() == {("a", 1): RUNNING}
 
 
-def test_to_pause_what_is_not_there_is_no_error(do):
+def test_to_pause_what_is_not_there_is_no_error(do, domains):
     do("a", "pause", "vm")
+    assert domains() == {}
 
 
 @pytest.mark.parametrize("verb", ["resume", "suspend"])
@@ -274,9 +275,10 @@ def test_a_volume_that_is_not_attached_here_at_its_epoch_is_not_plugged(lab, do,
         do("a", "plug", msgspec.structs.replace(up, **gained), stamp())
 
 
-def test_what_it_has_already_is_no_obstacle_to_plugging(lab, do, up):
+def test_what_it_has_already_is_no_obstacle_to_plugging(lab, do, domains, up):
     lab.place("disk", "b", 2)  # fenced: it stays plugged all the same
     do("a", "plug", msgspec.structs.replace(up, networks=("lan",)), stamp())
+    assert domains() == {("a", 1): RUNNING}
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -312,10 +314,11 @@ def test_the_newest_right_is_remembered_through_a_power_loss(lab, do, domains, u
     assert domains() == {}
 
 
-def test_the_same_right_may_be_used_again_and_a_newer_one_too(do, up):
+def test_the_same_right_may_be_used_again_and_a_newer_one_too(do, domains, up):
     """The last is of another VM of the same name: its epochs begin anew, the tokens of their lock do not."""
     for token, epoch, attempt in ((5, 1, 1), (5, 1, 1), (5, 1, 2), (6, 1, 1), (6, 2, 1), (7, 1, 1)):
         do("a", "destroy", "vm", stamp(epoch, token, attempt=attempt))
+    assert domains() == {}
 
 
 def test_a_host_that_settles_what_is_its_own_means_one_incarnation_and_leaves_no_stamp(do, domains, up):

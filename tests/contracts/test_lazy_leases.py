@@ -12,10 +12,11 @@ from ave.ha.timing import PROFILES, RENEW_SECONDS, TICK_SECONDS
 from ave.model.host import Host
 from ave.ports.block import Grant
 from ave.ports.store import Commit
-from drivers.sim.block import SimBlock, Storage
+from drivers.sim.block import SimBlock
 from drivers.sim.facts import Deposed, Elected, Gone, Joined, Paused, Resumed, Revoked, Started
 from drivers.sim.network import Network, Plane
 from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.storage import Storage
 from sim.cluster import GIB, SimCluster
 from sim.scenario.model import Fleet, Forever, Shape, Topology
 

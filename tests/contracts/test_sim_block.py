@@ -10,11 +10,13 @@ from ave.ports.block import Lease
 from ave.ports.hypervisor import Stamp
 from ave.ports.machine import Facts
 from drivers.sim import physics
-from drivers.sim.block import RENEW_SECONDS, SimBlock, Storage, Write
+from drivers.sim.block import SimBlock
 from drivers.sim.facts import Joined, Owned, Refusing, Revoked, Wrote
-from drivers.sim.machine import Instances, Machine
+from drivers.sim.guest import Instances
+from drivers.sim.machine import Machine
 from drivers.sim.network import Network, Plane
 from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.storage import RENEW_SECONDS, Storage, Write
 
 MEMBERS = ("a", "b", "c")
 HOSTS = (*MEMBERS, "d")  # one host is no member of the meta service

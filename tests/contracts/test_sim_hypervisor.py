@@ -10,12 +10,13 @@ from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.machine import Facts
 from drivers.sim import physics
-from drivers.sim.block import Storage
 from drivers.sim.facts import Gone, Paused, Resumed, Started
+from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
-from drivers.sim.machine import Instances, Machine
+from drivers.sim.machine import Machine
 from drivers.sim.network import Network, Plane
 from drivers.sim.runtime import SimRuntime, World
+from drivers.sim.storage import Storage
 
 HOSTS = ("a", "b", "c")
 RUNNING, PAUSED, INCOMING = DomainState.RUNNING, DomainState.PAUSED, DomainState.INCOMING

@@ -120,6 +120,7 @@ def test_a_call_waits_for_an_election_that_is_short_enough(cluster, do):
     cluster.replica_set.step_down()
     cluster.world.advance(ELECTED - physics.SELECT_SECONDS + 0.5)
     do("d", insert(cluster, "d"))
+    assert do("d", cluster.stores["d"].get(Item, "doc")) is not None
 
 
 def test_without_a_majority_there_is_no_primary_until_it_is_back(cluster, do):

@@ -12,9 +12,10 @@ from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState
 from ave.ports.together import Ports
 from ave.vms import migrate, reconcile
-from drivers.sim.block import SimBlock, Storage
+from drivers.sim.block import SimBlock
 from drivers.sim.hypervisor import SimHypervisor
 from drivers.sim.machine import Machine
+from drivers.sim.storage import Storage
 from tests.mutants.mutant import Mutant
 from tests.mutants.patch import edit, swap
 

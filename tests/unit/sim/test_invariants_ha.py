@@ -16,7 +16,7 @@ from ave.model.work import Fact, Work
 from ave.placement.purpose import Purpose
 from ave.ports.hypervisor import DomainState
 from drivers.sim.facts import Joined, Powered, Resumed, Started
-from drivers.sim.machine import Guest
+from drivers.sim.guest import Guest
 from drivers.sim.network import Line
 from sim.invariants.h3_storm_brake import IN_ALL, PER_HOST, StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty

@@ -14,7 +14,7 @@ from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.ports.store import Change, Check, Replace
 from drivers.sim.facts import Started
-from drivers.sim.machine import Guest
+from drivers.sim.guest import Guest
 from sim.answers import Shown
 from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.d1_as_wanted import AsWanted

@@ -11,10 +11,10 @@ from ave.model.cluster import Lock
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.ports.hypervisor import Stamp
-from drivers.sim.block import Write
 from drivers.sim.facts import Effect, Started
 from drivers.sim.network import Plane
 from drivers.sim.records import RUNS_KEPT, Records
+from drivers.sim.storage import Write
 from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.s5_acknowledged_stays import AcknowledgedStays
 from sim.invariants.s10_nothing_in_use_deleted import NothingInUseDeleted

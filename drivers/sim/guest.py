@@ -1,0 +1,53 @@
+"""A simulated domain, and how domains are numbered."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from ave.model.vm import VM
+from ave.ports.hypervisor import DomainState
+
+
+class Guest:
+    """One domain: a QEMU process with its memory."""
+
+    __slots__ = (
+        "epoch",
+        "exclusive_cpus",
+        "hung_at",
+        "instance",
+        "media",
+        "memory_mib",
+        "migrating",
+        "networks",
+        "records",
+        "state",
+        "vcpus",
+        "vm",
+        "volumes",
+    )
+
+    def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
+        self.vm, self.memory_mib = vm.id, vm.memory_mib
+        self.instance, self.epoch, self.state = instance, epoch, state
+        self.hung_at: float | None = None  # on its host's clock: since when its guest system says nothing
+        self.migrating = False  # its memory is complete on another host: whether it may run is decided there
+        pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
+        self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.vcpus = vm.vcpus
+        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
+        self.plug(vm)
+
+    def plug(self, vm: VM) -> None:
+        """Its devices are those of the VM; what it writes goes to the volumes among them."""
+        self.volumes, self.media, self.networks = vm.volumes, vm.media, vm.networks
+
+
+class Instances:
+    """Numbers every domain that ever starts in a world, so that of two the later one is known."""
+
+    def __init__(self) -> None:
+        self._next = count(1)
+
+    def take(self) -> int:
+        return next(self._next)
