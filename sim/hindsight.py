@@ -51,13 +51,15 @@ def recording_of(run: Path) -> Recording:
 def decisions(recording: Recording, to: float = math.inf) -> list[Decision]:
     """All of them up to then, in order."""
     reserved: dict[str, tuple[str, int]] = {}  # VM -> the host reserved for it, and the revision that did so
+    docs: dict[str, dict[str, Any]] = {}
     told: list[list[Line]] = []
     revisions: list[dict[str, int]] = []
     for line in recording.lines(to_t=to):
         if line.kind == "vm":
             host = str(line.doc.get("reserved", ""))
-            if reserved.get(line.id, ("", 0))[0] != host:
+            if reserved.get(line.id, ("", 0))[0] != host or (host and _again(docs.get(line.id), line.doc)):
                 reserved[line.id] = (host, line.rev)
+            docs[line.id] = line.doc
         elif line.kind == "log" and line.doc.get("event") in _TOLD:
             if not told or not _one_breath(told[-1][-1], line):
                 told.append([])
@@ -66,6 +68,11 @@ def decisions(recording: Recording, to: float = math.inf) -> list[Decision]:
             if line.doc["event"] == "placed":
                 revisions[-1][line.doc["vm"]] = reserved.get(line.doc["vm"], ("", line.rev + 1))[1]
     return [each for lines, by in zip(told, revisions, strict=True) for each in _decisions(lines, by)]
+
+
+def _again(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
+    """Was it written once more as it was? So is a VM that a second attempt places where the first one did."""
+    return old is not None and old["version"] != new["version"] and old | {"version": new["version"]} == new
 
 
 def _one_breath(before: Line, line: Line) -> bool:
