@@ -7,13 +7,14 @@ what is promised must come true before the end.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ave.ha.timing import PROFILES
-from sim.chance import Source, below, choice, exponential, happens, stream, uniform
-from sim.explore.calamity import Rows, faults
+from sim.chance import Source, below, choice, exponential, happens, sample, stream, uniform
+from sim.explore.calamity import Rows, Scene, Timed, faults
+from sim.explore.temper import temper
 from sim.explore.values import Names, given, names_of, seconds
 from sim.scenario.catalogue import ActionKind
 from sim.scenario.model import host_name
@@ -29,10 +30,15 @@ FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
 FULL = 0.5  # at most so much of the memory is taken at time 0
-RUSH_RATIO = 0.5
+CROWD, CROWDED_HOSTS = 100, 5  # VMs of a fleet at most, where hosts have many, and hosts
+FEWEST_KINDS = 3
+SWITCHED_RATIO = 0.3  # of the clusters in which a switch is on
 RUSH_LASTS_SECONDS = 120.0
+RUSH_OF_A_HOST = (90, 40)  # volumes: so many, and up to so many more; a host has 100 hands
+MAKING_RATIO, MAKING_JOBS = 0.4, 5  # of the rushes are of new VMs; so many requests for several Jobs each
 STOPS = ("vm.poweroff", "vm.shutdown")
-ASKED_EVERY_SECONDS = 120.0
+T = TypeVar("T")
+
 FLEETS = ("web", "db", "ci", "batch")
 
 
@@ -53,14 +59,16 @@ class Cluster(msgspec.Struct, frozen=True):
 
 def draw(seed: int, wish: Wish) -> str:
     """The text of a scenario file."""
+    kind = temper(stream(seed, "explore/temper"))
     source = stream(seed, "explore/cluster")
-    size = FEWEST_HOSTS + int((MOST_HOSTS + 1 - FEWEST_HOSTS) * source.random() ** 2)  # few large ones: they cost more
+    most = CROWDED_HOSTS if kind.crowded else MOST_HOSTS
+    size = FEWEST_HOSTS + int((most + 1 - FEWEST_HOSTS) * source.random() ** 2)  # few large ones: they cost more
     zones = _zones(source, size)
-    gib, pinning = choice(source, HOST_GIB), happens(source, 0.3)
+    gib, pinning = max(HOST_GIB) if kind.crowded else choice(source, HOST_GIB), happens(source, 0.3)
     masters = 5 if size >= 5 and happens(source, 0.4) else 3
     cluster = Cluster(tuple(host_name(n, size) for n in range(1, size + 1)), masters, gib, zones)
     profile = choice(source, tuple(PROFILES)) if happens(source, 0.3) else "seed"
-    groups, fleets = _workload(stream(seed, "explore/workload"), cluster, pinning)
+    groups, fleets = _workload(stream(seed, "explore/workload"), cluster, pinning=pinning, crowded=kind.crowded)
     topology: dict[str, Any] = {"hosts": size, "cpu": 32, "memory": f"{gib}GiB", "masters": masters}
     if pinning:
         topology["exclusiveCpus"] = 8
@@ -68,21 +76,28 @@ def draw(seed: int, wish: Wish) -> str:
         topology["zones"] = zones
         if happens(source, 0.5):
             topology["primary"] = next(iter(zones))
+    settings = {switch: happens(source, SWITCHED_RATIO) for switch in ("networkFailure", "guestFailure")}
     duration = wish.hours * 3600.0
     until = duration - LIVENESS_SECONDS
     names = names_of(cluster.hosts, tuple(zones), tuple(fleet["fleet"] for fleet in fleets), ("vm-net",))
-    asked = _actions(stream(seed, "explore/actions"), wish.actions, names, until)
-    moments = [at for at, _ in asked]
-    rushes, rushed = _rushes(stream(seed, "explore/rushes"), wish.actions, until)
-    span = (QUIET_SECONDS, until)
+    source = stream(seed, "explore/actions")
+    asked = _actions(source, some(source, wish.actions, kind.actions), kind.asked_every, names, until)
+    source = stream(seed, "explore/rushes")
+    rushes, rushed = _rushes(source, wish.actions, size, fleets, until) if kind.rushes else ([], [])
     source = stream(seed, "explore/faults")
-    possible = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
-    struck = faults(source, possible, cluster.hosts, masters, PROFILES[profile], names, moments, rushes, span)
+    rows = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
+    scene = Scene(cluster.hosts, masters, PROFILES[profile], names, [at for at, _ in asked], rushes)
+    struck = faults(source, some(source, rows, kind.faults), scene, kind, (QUIET_SECONDS, until))
     timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
-    spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "topology": topology, "groups": groups}
+    spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "settings": settings, "topology": topology}
     metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
-    spec |= {"workload": fleets, "timeline": timeline}
+    spec |= {"groups": groups, "workload": fleets, "timeline": timeline}
     return write({"apiVersion": API_VERSION, "kind": "Scenario", "metadata": metadata, "spec": spec})
+
+
+def some(source: Source, kinds: tuple[T, ...], share: float) -> tuple[T, ...]:
+    """So many of them, but hardly ever only one."""
+    return sample(source, kinds, min(len(kinds), max(FEWEST_KINDS, round(share * len(kinds)))))
 
 
 def _zones(source: Source, size: int) -> dict[str, int]:
@@ -92,19 +107,21 @@ def _zones(source: Source, size: int) -> dict[str, int]:
     return {"a": first, "b": size - first}
 
 
-def _workload(source: Source, cluster: Cluster, pinning: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _workload(
+    source: Source, cluster: Cluster, pinning: bool, crowded: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Placement groups and fleets. Those of time 0 fit, whatever is drawn: else nothing would be played."""
     groups: list[dict[str, Any]] = []
     fleets: list[dict[str, Any]] = []
     size = len(cluster.hosts)
     left = int(FULL * size * (cluster.gib - 8))
     for name in FLEETS[: 1 + below(source, len(FLEETS))]:
-        gib = choice(source, VM_GIB)
+        gib = 1 if crowded else choice(source, VM_GIB)
         fleet: dict[str, Any] = {"fleet": name, "count": 1, "vcpu": 1 + below(source, 3), "memory": f"{gib}GiB"}
         fleet["ha"] = happens(source, 0.8)
         fleet["priority"] = choice(source, ("high", "medium", "low"))
         comes = name == "ci" or happens(source, 0.15)
-        most = max(1, min(left // gib, size * 3))
+        most = max(1, min(left // gib, CROWD if crowded else size * 3))
         if not comes and happens(source, 0.5):
             most = min(most, max(2, size // 2))
             groups.append(_group(source, cluster, name))
@@ -125,11 +142,14 @@ def _workload(source: Source, cluster: Cluster, pinning: bool) -> tuple[list[dic
 
 def _group(source: Source, cluster: Cluster, fleet: str) -> dict[str, Any]:
     """Must rules only where every VM of a fleet of half as many as hosts can keep them."""
-    rules = ["prefer-different-hosts", "prefer-same-host", "prefer-hosts", "must-different-hosts", "must-not-hosts"]
+    rules = ["prefer-different-hosts", "prefer-same-host", "prefer-hosts"]
+    rules += ["must-different-hosts", "must-not-hosts", "must-hosts"]
     rule = choice(source, [*rules, "prefer-zone"] if cluster.zones else rules)
     group: dict[str, Any] = {"name": f"{fleet}-rule", "rule": rule}
     if rule.endswith("zone"):
         group["zone"] = choice(source, tuple(cluster.zones))
+    elif rule == "must-hosts":
+        group["hosts"] = list(sample(source, cluster.hosts, (2 * len(cluster.hosts) + 2) // 3))
     elif rule in ("prefer-hosts", "must-not-hosts"):
         group["hosts"] = [choice(source, cluster.hosts)]
     return group
@@ -145,14 +165,12 @@ def _life(source: Source) -> dict[str, Any]:
     return {"dist": "lognormal", "median": seconds(median), "sigma": 0.8}
 
 
-def _actions(
-    source: Source, kinds: tuple[ActionKind, ...], names: Names, until: float
-) -> list[tuple[float, dict[str, Any]]]:
+def _actions(source: Source, kinds: tuple[ActionKind, ...], every: float, names: Names, until: float) -> list[Timed]:
     """What users ask for, at independent moments; now and then several at once."""
     asked = []
     at = QUIET_SECONDS
     while kinds:
-        at += 0.1 if happens(source, 0.2) else exponential(source, ASKED_EVERY_SECONDS)
+        at += 0.1 if happens(source, 0.2) else exponential(source, every)
         if at >= until:
             break
         kind = choice(source, kinds)
@@ -166,20 +184,27 @@ def _actions(
 
 
 def _rushes(
-    source: Source, kinds: tuple[ActionKind, ...], until: float
-) -> tuple[list[float], list[tuple[float, dict[str, Any]]]]:
-    """Now and then more is asked for at once than hosts have hands, and VMs are to be stopped in the midst of it."""
+    source: Source, kinds: tuple[ActionKind, ...], hosts: int, fleets: list[dict[str, Any]], until: float
+) -> tuple[list[float], list[Timed]]:
+    """More is asked for at once than hosts have hands, and VMs are to be stopped in the midst of it; or many VMs are made."""
     known = [kind.name for kind in kinds]
-    if not happens(source, RUSH_RATIO) or not all(name in known for name in ("volume.create", *STOPS)):
-        return [], []
     at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
-    volumes = {"name": "rush", "count": 250 + below(source, 150), "size": 1}
-    entries: list[tuple[float, dict[str, Any]]] = [(at, {"at": seconds(at), "action": "volume.create", **volumes})]
-    for number in range(1, 6):
-        then = at + 0.4 * number
-        target = {"mode": "fixed", "value": 2 + below(source, 3)}
-        entries.append((then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}))
-    return [at], entries
+    entries: list[Timed] = []
+    if happens(source, MAKING_RATIO):
+        fleet = choice(source, fleets)["fleet"]
+        for number in range(MAKING_JOBS if "vm.create" in known else 0):
+            then = at + 0.02 * number
+            made = {"fleet": fleet, "count": 4 + below(source, 5), "jobs": 3}
+            entries.append((then, {"at": seconds(then), "action": "vm.create", **made}))
+    elif all(name in known for name in ("volume.create", *STOPS)):
+        least, more = RUSH_OF_A_HOST
+        volumes = {"name": "rush", "count": hosts * (least + below(source, more)), "size": 1}
+        entries.append((at, {"at": seconds(at), "action": "volume.create", **volumes}))
+        for number in range(1, 6):
+            then = at + 0.4 * number
+            target = {"mode": "fixed", "value": 2 + below(source, 3)}
+            entries.append((then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}))
+    return ([at] if entries else []), entries
 
 
 def aimed_at_vms(source: Source, fleets: tuple[str, ...]) -> dict[str, Any]:
