@@ -49,7 +49,7 @@ class SimCluster:
         self.timing = timing
         self.listeners: list[Callable[[Any], None]] = []
         self.struck: dict[str, list[tuple[str, ...]]] = {}  # fault under way -> whom it found, the earliest first
-        self.recurring: dict[tuple[str, tuple[str, ...]], SimTask] = {}  # faults that come again and again
+        self.recurring: dict[tuple[str, tuple[str, ...]], list[SimTask]] = {}  # faults that come again and again
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
         preferred = [

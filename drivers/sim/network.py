@@ -130,11 +130,16 @@ class Network:
                 timer *= 2.0
         return seconds
 
+    def delay(self, host: str) -> float:
+        """How much longer than usual everything takes that this host sends or is sent."""
+        line = self.lines.get(host)
+        return line.delay if line is not None else 0.0
+
     def trip_seconds(self, one: str, other: str) -> float:
         """How much longer than usual it takes there and back, if nothing is lost."""
         if not self.lines or one == other:
             return 0.0
-        return 2.0 * sum(line.delay for host in (one, other) if (line := self.lines.get(host)))
+        return 2.0 * (self.delay(one) + self.delay(other))
 
     def mib_per_second(self, one: str, other: str, full: float) -> float:
         """What one stream between them carries: a window per round trip, smaller the more is lost."""

@@ -8,6 +8,7 @@ for it is not told which.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from drivers.sim.storage import drawn
 from drivers.sim.streams import SimWatch, Streams
 
 STEP_DOWN_SECONDS = 10.0  # how long a primary without a majority believes in itself: MongoDB's election timeout
+
+FAR_SECONDS = 0.25  # one way
 
 
 class ReplicaSet:
@@ -67,7 +70,9 @@ class ReplicaSet:
 
     @property
     def impaired(self) -> bool:
-        """Is something but its network and its elections wrong with it?"""
+        """Is something but its elections wrong with it, or is its primary so far away that every answer is late?"""
+        if self.reign is not None and self._network.lines and self._network.delay(self.reign.host) > FAR_SECONDS:
+            return True
         return bool(self.delay or self.full or self.lag is not None or self.lost_answers or self.slow)
 
     @property
@@ -80,6 +85,10 @@ class ReplicaSet:
 
     def serves(self, host: str) -> bool:
         return self.reign is not None and self._network.reaches(host, self.reign.host, Plane.MANAGEMENT)
+
+    def trip_seconds(self, host: str) -> float:
+        """How much longer than usual the primary's answer takes to come to this host; without end if none comes."""
+        return self._network.trip_seconds(host, self.reign.host) if self.reign and self.serves(host) else math.inf
 
     def primary_for(self, host: str, *, connected: bool) -> Reign | None:
         """Whom this host takes for the primary: one that it can talk to, or that it has a connection to of which it does

@@ -114,14 +114,14 @@ def _flap(plane: Plane) -> Deed:
                 _heal(plane)(cluster, hosts, given)
                 await runtime.sleep(float(given["period"]) / 2)
 
-        cluster.recurring[plane, hosts] = runtime.spawn(flap(), name="flaps")
+        cluster.recurring.setdefault((plane, hosts), []).append(runtime.spawn(flap(), name="flaps"))
 
     return deed
 
 
 def _steady(plane: Plane) -> Deed:
     def deed(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-        cluster.recurring.pop((plane, hosts)).cancel()
+        cluster.recurring[plane, hosts].pop(0).cancel()
         _heal(plane)(cluster, hosts, given)
 
     return deed

@@ -36,11 +36,11 @@ def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
             each(_kill)(cluster, hosts, given)
             await runtime.sleep(float(given["seconds"]))
 
-    cluster.recurring["crash-loop", hosts] = runtime.spawn(kill_for_ever(), name="crash loop")
+    cluster.recurring.setdefault(("crash-loop", hosts), []).append(runtime.spawn(kill_for_ever(), name="crash loop"))
 
 
 def _end_loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    cluster.recurring.pop(("crash-loop", hosts)).cancel()
+    cluster.recurring["crash-loop", hosts].pop(0).cancel()
 
 
 ROWS = (

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ave.model.host import Host
 from ave.model.work import Work
 from ave.operations import OPERATIONS
 from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
@@ -11,25 +13,28 @@ from sim.invariants.shape import Stage, Violation
 
 HOUR_SECONDS = 3600.0
 RESTARTS = 2
+STEADY_SECONDS = 297.0  # who has stood so long before it dies again does not flap; a clock may be one per cent slow
 
 
 class FlappingHosts:
-    """Armed by every restart of a VM within an hour of an earlier one on account of the same host. A user who brings a VM
-    to that host wants it there, whatever became of it before.
+    """Armed by every restart of a VM within an hour of an earlier one on account of the same host, if that has not stood for
+    five minutes since. A user who brings a VM to that host wants it there, whatever became of it before.
     """
 
     id = "H7"
-    phrase = "a host that dies again and again costs a VM at most two restarts an hour"
+    phrase = "a host that dies again and again, within minutes, costs a VM at most two restarts an hour"
 
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
         self._on: dict[str, tuple[str, float]] = {}  # VM -> where it began to run last, and when
         self._lost: dict[str, float] = {}  # host -> when something last befell it
+        self._back: dict[str, tuple[int, float]] = {}  # host -> its epoch, and since when it stands in that
         self._restarts: dict[tuple[str, str], deque[float]] = {}  # VM and host on whose account -> when
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
+            "host": self.host,
             Powered: self.lost,
             Revoked: self.lost,
             Disturbed: self.disturbed,
@@ -37,8 +42,20 @@ class FlappingHosts:
             Resumed: self.arrived,
         }
 
+    def host(self, change: tuple[str, Host | None]) -> None:
+        id, host = change
+        if host is not None and self._back.get(id, (0, 0.0))[0] != host.epoch:
+            self._back[id] = host.epoch, self._stage.now()
+
     def lost(self, fact: Powered | Revoked) -> None:
-        self._lost[fact.host] = self._stage.now()
+        now = self._lost[fact.host] = self._stage.now()
+        if isinstance(fact, Powered) and fact.on:
+            return
+        epoch, since = self._back.get(fact.host, (0, math.inf))
+        if now - since >= STEADY_SECONDS:
+            for key in [key for key in self._restarts if key[1] == fact.host]:
+                del self._restarts[key]
+        self._back[fact.host] = epoch, math.inf  # of one loss, what it begins with counts
 
     def disturbed(self, fact: Disturbed) -> None:
         self._lost |= dict.fromkeys(fact.harms, self._stage.now())

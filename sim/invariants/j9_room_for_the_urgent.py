@@ -5,11 +5,13 @@ from typing import Any
 
 from ave.model.cluster import Handler, Role
 from ave.model.work import Work
+from drivers.sim.machine import NODE
 from sim.invariants.calm import SETTLE_SECONDS
 from sim.invariants.shape import Stage, Violation
 
 UNITS = 100
 CLAIMED_SECONDS = 5.0
+TRIP_SECONDS = 0.5  # to claim takes several trips to the store: if one takes longer than this, the store is to blame
 RESCUE = "ha.rescue"
 URGENT = (RESCUE, "vm.shutdown", "vm.poweroff")
 STOPS = 10  # so many of a host's units are kept for stops, and as many again for rescues
@@ -32,7 +34,9 @@ class RoomForTheUrgent:
         self._urgent: dict[str, int] = {}  # of these, the urgent ones
         self._ready: dict[str, tuple[str, str, float]] = {}  # urgent work -> lane, operation, since when it is ready
         self._there: dict[str, tuple[str, float]] = {}  # lane -> its worker or holder, and since when
-        self._apart: dict[str, float] = {}  # host -> when it was last seen not to reach the store
+        self._apart: dict[
+            str, float
+        ] = {}  # host -> when its worker was last seen not to reach the store in time, or not to move
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"work": self.work, "handler": self.handler, "role": self.role, "tick": self.tick}
@@ -62,7 +66,7 @@ class RoomForTheUrgent:
             self._there[id] = (role.holder, self._stage.now())
 
     def tick(self, now: float) -> None:
-        self._apart.update({host: now for host in self._stage.machines if not self._stage.store.serves(host)})
+        self._apart.update({host: now for host in self._stage.machines if not self._at_work(host)})
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
             worker = self._stage.worker(host)
@@ -76,6 +80,9 @@ class RoomForTheUrgent:
             if self._stage.calm.lasted(max(ready, there)) > CLAIMED_SECONDS:
                 what = f"{id} is urgent and waits for {now - ready:.0f} s for {worker}, which executes"
                 raise Violation(self.id, f"{what} {self._busy.get(worker, 0)}", (id, id.partition("/")[0], host))
+
+    def _at_work(self, host: str) -> bool:
+        return self._stage.store.trip_seconds(host) <= TRIP_SECONDS and self._stage.machines[host].works(NODE)
 
     def _host(self, lane: str) -> str:
         """Whose worker claims what is in that lane."""

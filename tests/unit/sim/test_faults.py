@@ -351,6 +351,19 @@ def test_a_link_that_flaps_is_cut_half_of_the_time_and_well_at_the_end(world: Wo
     assert world.network.whole
 
 
+@pytest.mark.parametrize("name", ["storage-flap", "management-flap", "crash-loop"])
+def test_what_comes_again_and_again_may_overlap_with_itself(world: World, name: str) -> None:
+    given = {"process": "node", "seconds": 10.0} if name == "crash-loop" else {"period": 10.0}
+    ends = [world.begin(name, HOST, **given) for _ in range(2)]
+    for end in ends:
+        world.advance(20.0)
+        end()
+    world.advance(LOOP_SECONDS)
+    assert world.network.whole
+    assert world.store.ledger.get(Host, HOST).state is HostState.ONLINE
+    assert not any(world.recurring.values())
+
+
 def test_a_half_open_connection_is_silent_before_it_is_known_to_be_dead(world: World) -> None:
     ports, _ = world.client(HOST, SimRuntime(world.world, f"{HOST}/test"))
     watch = world.ask(ports.store.watch([Host]))

@@ -22,7 +22,7 @@ from sim.invariants.h3_storm_brake import IN_ALL, PER_HOST, StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty
 from sim.invariants.h5_paused_no_longer import PausedNoLonger
 from sim.invariants.h6_never_given_up import UNTRIED_SECONDS, NeverGivenUp
-from sim.invariants.h7_flapping_hosts import HOUR_SECONDS, FlappingHosts
+from sim.invariants.h7_flapping_hosts import HOUR_SECONDS, STEADY_SECONDS, FlappingHosts
 from sim.invariants.h8_recovers_its_pace import JOBS, WINDOW_SECONDS, RecoversItsPace
 from sim.invariants.p5_rescues_most import RescuesMost
 from sim.invariants.s4_fenced_first import FencedFirst
@@ -326,6 +326,26 @@ def test_a_third_restart_within_an_hour_breaks_h7(history: History) -> None:
     start(history, "web", "host-1", job="vm.start-1")
     with history.broken("web", "host-1"):
         down_and_up(history, 3)
+
+
+@of(FlappingHosts)
+def test_a_host_that_stands_for_five_minutes_between_does_not_flap(history: History) -> None:
+    start(history, "web", "host-1", job="vm.start-1")
+    for epoch in (2, 3, 4):
+        history.put(host("host-1", epoch=epoch))
+        down_and_up(history, 1)
+    assert not history.armed
+
+
+@of(FlappingHosts)
+def test_one_that_stands_for_less_does(history: History) -> None:
+    start(history, "web", "host-1", job="vm.start-1")
+    for epoch in (2, 3):
+        history.put(host("host-1", epoch=epoch))
+        down_and_up(history, 1, STEADY_SECONDS - 5)
+    history.put(host("host-1", epoch=4))
+    with history.broken("web", "host-1"):
+        down_and_up(history, 1, STEADY_SECONDS - 5)
 
 
 @of(FlappingHosts)

@@ -194,6 +194,18 @@ def test_the_lane_of_a_host_that_is_away_promises_nothing(history: History) -> N
 
 
 @of(RoomForTheUrgent)
+def test_a_worker_that_hangs_is_promised_time_from_when_it_moves(history: History) -> None:
+    history.wait(30)
+    history.cluster.machines["host-2"].stall_process("node")
+    history.put(task("stop", "a", W.READY, host="host-2", operation="vm.poweroff"))
+    history.wait(60)
+    history.cluster.machines["host-2"].unstall_process("node")
+    history.put(task("stop", "b", W.READY, host="host-2", operation="vm.poweroff"))
+    with history.broken("stop", "host-2"):
+        history.wait(30)
+
+
+@of(RoomForTheUrgent)
 def test_a_host_whose_line_to_the_store_comes_and_goes_is_promised_time(history: History) -> None:
     """Nothing is said when it goes: it is looked at. Once it stays, the work must begin."""
     cluster = history.cluster
