@@ -8,6 +8,7 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.ha.brake import Brake
 from ave.ha.dispatch import GATHER_SECONDS, Dispatch
 from ave.ha.evacuation import Evacuation
+from ave.ha.fitness import ASIDE_SECONDS, Fitness
 from ave.ha.flapping import Standing
 from ave.ha.guests import Guests
 from ave.ha.holding import Holding
@@ -47,6 +48,7 @@ class Monitor:
         self._signs, self._starts = Signs(gap=3 * BEAT_SECONDS), Starts()
         self._brake = Brake(ports.host, timing)
         self._standing = Standing()
+        self._fitness = Fitness(ports.host)
         self._office: Office | None = None
 
     async def run(self) -> None:
@@ -63,14 +65,26 @@ class Monitor:
                 asked = runtime.now()
                 leases = await self._ports.block.leases()
                 self._leases.look(asked, runtime.now(), leases)
-            except Unavailable:
+                await self._step_aside_if_unfit()
+            except (Unavailable, UnknownOutcome):
                 pass  # not watching: the gap will be seen
+
+    async def _step_aside_if_unfit(self) -> None:
+        now = self._ports.runtime.now()
+        if why := self._fitness.look(now, self._leadership.term, self._leases):
+            self._fitness.aside(now)
+            self._ports.runtime.log("meta leader steps aside", why=why)
+            try:
+                await self._ports.block.step_aside(ASIDE_SECONDS)
+            except Refused as refusal:
+                self._ports.runtime.log("meta leader stays", why=str(refusal))
 
     async def _act_for_ever(self) -> None:
         while True:
             await self._ports.runtime.sleep(TICK_SECONDS)
             role, mirror = self._scheduler.roles.get(MONITOR), self._scheduler.mirror
             if role is None or mirror is None:
+                await self._ask_the_store()
                 continue
             if self._office is None or self._office.role is not role:
                 self._office = self._take_office(role, mirror)
@@ -83,6 +97,16 @@ class Monitor:
                 await self._office.guests.go_on(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
+
+    async def _ask_the_store(self) -> None:
+        """Whether it answers, while this host leads and has not come to do anything yet."""
+        if not self._leadership.term:
+            return
+        try:
+            await self._ports.store.get(Role, MONITOR)
+            self._fitness.answered(self._ports.runtime.now())
+        except (Unavailable, UnknownOutcome):
+            pass
 
     def _take_office(self, role: Role, mirror: Mirror) -> Office:
         dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
@@ -118,6 +142,7 @@ class Monitor:
         runtime = self._ports.runtime
         asked = self._beats_read = runtime.now()
         handlers = await self._ports.store.find(Handler)
+        self._fitness.answered(runtime.now())
         self._starts.look(runtime.now(), {handler.id: handler.uuid for handler in handlers})
         self._beats.look(asked, runtime.now(), [Lease(handler.id, handler.beat, False) for handler in handlers])
 

@@ -79,6 +79,11 @@ class Silence:
     def revoked(self) -> Iterator[str]:
         return iter(self._revoked)
 
+    @property
+    def valid(self) -> int:
+        """How many leases are not revoked."""
+        return len(self._watched) - len(self._revoked)
+
     def of(self, host: str) -> Watched | None:
         return self._watched.get(host)
 

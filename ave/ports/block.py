@@ -87,3 +87,8 @@ class BlockStorage(Protocol):
     async def revoke(self, host: str, counter: int) -> None:
         """Refused when the lease was renewed since that counter was seen."""
         ...
+
+    async def step_aside(self, seconds: float) -> None:
+        """Stop leading the meta service: another member is elected, and for so long this host only if no other can be.
+        Refused if no other is there, Unavailable on a host that does not lead."""
+        ...

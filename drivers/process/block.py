@@ -62,5 +62,8 @@ class ProcessBlock:
     async def revoke(self, host: str, counter: int) -> None:
         await aside(f"revoke {host}", lambda: self._meta.revoke(host, counter))
 
+    async def step_aside(self, seconds: float) -> None:
+        await aside("step aside", lambda: self._meta.step_aside(seconds))
+
     def _renew(self, host: str, boot: str, anew: bool) -> Grant:
         return self._meta.renew(host, boot, may_lead=self._home.facts().master, anew=anew)

@@ -37,6 +37,7 @@ class MetaService:
         self._host, self._now = host, now
         self._seen: tuple[str, int, Held | None] | None = None  # the leader's lease as it last changed
         self._since = self._looked = 0.0
+        self._aside_until = 0.0  # until then this process leads only if nobody else wants to
 
     def join(self, host: str, boot: str) -> None:
         with self._locked() as meta:
@@ -53,7 +54,7 @@ class MetaService:
                 raise Refused(f"the storage lease of {host} was revoked")
             held = msgspec.structs.replace(held, counter=held.counter + 1, turn=held.turn + anew)
             meta = _with(meta, host, held)
-            if self._leader_is_silent(meta) and may_lead:
+            if self._leader_is_wanted(meta) and may_lead:
                 meta = msgspec.structs.replace(meta, leader=host, term=meta.term + 1)
             self._write(meta)
             return Grant(meta.leader, meta.term, held.turn)
@@ -73,13 +74,24 @@ class MetaService:
                 raise Refused(f"{host} renewed its storage lease meanwhile")
             self._write(_with(meta, host, msgspec.structs.replace(held, revoked=True)))
 
-    def _leader_is_silent(self, meta: Meta) -> bool:
-        """Has it not renewed while this process was looking, without a gap?"""
+    def step_aside(self, seconds: float) -> None:
+        with self._locked() as meta:
+            if meta.leader != self._host:
+                raise Unavailable(f"{self._host} does not lead the storage's meta service")
+            if not any(host != self._host and not held.revoked for host, held in meta.leases.items()):
+                raise Refused("no other host of the storage's meta service can lead")
+            self._aside_until = self._now() + seconds
+            self._write(msgspec.structs.replace(meta, leader="", term=meta.term + 1))
+
+    def _leader_is_wanted(self, meta: Meta) -> bool:
+        """Is there none, or has it not renewed while this process was looking, without a gap?"""
         now = self._now()
         seen = (meta.leader, meta.term, meta.leases.get(meta.leader))
         if seen != self._seen or now - self._looked > SILENT_SECONDS:
             self._seen, self._since = seen, now
         self._looked = now
+        if now < self._aside_until:
+            return now - self._since >= 2 * SILENT_SECONDS  # others are quicker
         return not meta.leader or now - self._since >= SILENT_SECONDS
 
     @contextmanager

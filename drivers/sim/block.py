@@ -145,6 +145,13 @@ class SimBlock:
             self._storage.witness(Revoked(host))
         await self._answer()
 
+    async def step_aside(self, seconds: float) -> None:
+        await self._meta()
+        if self._storage.leader != self._host:
+            raise Unavailable("this host does not lead the storage's meta service")
+        if not self._storage.step_aside(seconds):
+            raise Refused("no other member of the storage's meta service can lead")
+
     async def _io(self, work: float) -> None:
         storage = self._storage
         seconds = physics.HOP_SECONDS * (1.0 + self._random()) + work

@@ -134,6 +134,7 @@ class Storage:
         self._runtime = SimRuntime(world, "storage")
         self._electing = False
         self._election_seconds = 0.0  # of the next one; 0: as long as they take
+        self._aside: dict[str, float] = {}  # member -> until when it leads only if no other can
         self._listeners: list[Callable[[], None]] = []
         network.on_change(self._look)
 
@@ -204,6 +205,15 @@ class Storage:
     def whole(self) -> bool:
         """The usual case, kept cheap."""
         return self._network.whole and self.serving
+
+    def step_aside(self, seconds: float) -> bool:
+        """The leader wants another one, and not to be elected for so long. Can there be one?"""
+        leader = self.leader
+        if leader is None or not any(member != leader for member in self._able()):
+            return False
+        self._aside[leader] = self._world.now + seconds
+        self._depose()
+        return True
 
     # What faults do
 
@@ -291,11 +301,15 @@ class Storage:
     def _able(self) -> list[str]:
         return [member for member in self.members if self._network.up(member) and self.reached_by(member)]
 
+    def _willing(self) -> list[str]:
+        able = self._able()
+        return [member for member in able if self._world.now >= self._aside.get(member, 0.0)] or able
+
     def _outranked(self) -> bool:
         """Is there one that should lead instead?"""
         if self.leader is None or self.leader in self.preferred:
             return False
-        return any(member in self.preferred for member in self._able())
+        return any(member in self.preferred for member in self._willing())
 
     async def _hand_over(self) -> None:
         await self._runtime.sleep(physics.TAKE_OVER_SECONDS)
@@ -308,7 +322,7 @@ class Storage:
         given, self._election_seconds = self._election_seconds, 0.0
         await self._runtime.sleep(given or seconds)
         self._electing = False
-        able = self._able()
+        able = self._willing()
         if able and self.leader is None and self.quorate:
             self.term += 1
             self.leader = drawn(able, self.preferred, self._runtime.random.random())

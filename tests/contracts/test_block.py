@@ -255,6 +255,31 @@ def test_only_the_meta_leader_is_told_the_leases(do):
             do(host, "leases")
 
 
+def test_who_steps_aside_leads_no_more_and_another_member_does(do):
+    for host in ("a", "b"):
+        do(host, "join", host, "boot")
+    before = do("a", "renew", "a", "boot")
+    with pytest.raises(Unavailable, match="does not lead"):
+        do("b", "step_aside", 300.0)
+    do("a", "step_aside", 300.0)
+    with pytest.raises(Unavailable):
+        do("a", "leases")
+    after = elected(do, "b")
+    assert after.leader in ("b", "c")
+    assert after.term > before.term
+    assert do("a", "renew", "a", "boot").leader == after.leader
+
+
+def elected(do, host):
+    """Who leads once somebody does."""
+    for _ in range(20):
+        try:
+            return do(host, "renew", host, "boot")
+        except Unavailable:
+            pass  # not yet: it takes a renewal's deadline each time
+    raise AssertionError("nobody is elected")
+
+
 def test_a_revoked_lease_is_not_renewed_and_may_be_revoked_again(do):
     do("d", "join", "d", "boot-1")
     for _ in range(2):

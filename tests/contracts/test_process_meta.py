@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from ave.errors import Unavailable
+from ave.errors import Refused, Unavailable
 from ave.ports.block import Grant
 from drivers.process.meta import SILENT_SECONDS, MetaService
 from tests.contracts.labs import ProcessLab
@@ -55,6 +55,27 @@ def test_process_a_leader_that_is_silent_under_somebodys_eyes_is_replaced(hosts)
     with pytest.raises(Unavailable, match="a does not lead"):
         hosts["a"][0].leases()
     assert {lease.host for lease in hosts["b"][0].leases()} == {"a", "b", "c"}
+
+
+def test_process_who_stepped_aside_leads_again_if_nobody_else_wants_to(hosts):
+    renew(hosts, "a")
+    hosts["a"][0].step_aside(300.0)
+    for _ in range(2):
+        assert renew(hosts, "a", SILENT_SECONDS / 2).leader == ""
+    assert renew(hosts, "b", may_lead=False).leader == "", "it may not"
+    for _ in range(4):
+        found = renew(hosts, "a", SILENT_SECONDS / 2)
+    assert found.leader == "a"
+    assert found.term > 1
+
+
+def test_process_a_leader_beside_whom_nobody_has_a_lease_stays(hosts):
+    renew(hosts, "a")
+    for host in "bc":
+        hosts["a"][0].revoke(host, 0)
+    with pytest.raises(Refused, match="no other"):
+        hosts["a"][0].step_aside(300.0)
+    assert renew(hosts, "a") == Grant("a", 1)
 
 
 def test_process_a_leader_that_renews_stays_and_a_gap_in_the_looking_proves_nothing(hosts):

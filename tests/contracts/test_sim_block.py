@@ -258,6 +258,17 @@ def test_leases_survive_a_change_of_the_meta_leader_and_the_term_grows(lab, do):
     assert do(lab.storage.leader, "leases") == (Lease("d", 4, False),)
 
 
+def test_each_member_that_steps_aside_is_followed_by_one_that_has_not_until_all_have(lab):
+    led = []
+    for _ in MEMBERS:
+        led.append(lab.storage.leader)
+        lab.storage.step_aside(300.0)
+        assert lab.storage.leader is None
+        lab.advance(ELECTED)
+    assert sorted(led) == sorted(MEMBERS)
+    assert lab.storage.leader in MEMBERS
+
+
 def test_a_meta_leader_that_loses_its_majority_is_replaced_by_one_who_has_it(lab, do):
     do("d", "join", "d", "boot-1")
     lab.network.cut(("a",), STORAGE)
