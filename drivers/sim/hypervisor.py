@@ -211,12 +211,14 @@ class SimHypervisor:
         self._peer(target)
         if seconds > physics.MIGRATION_SECONDS:
             raise Unavailable(f"migration of {source.vm} is given up after {physics.MIGRATION_SECONDS:g} s")
-        if not machine.initiator.drained:
-            raise Unavailable(f"migration of {source.vm}: what it wrote has not arrived at the storage")
         source.migrating = True
         machine.pause(source)
         self._reach(Phase.SWITCH_OVER, target)
         await self._runtime.sleep(left / bandwidth)
+        if machine.initiator.owes(source):
+            await self._runtime.sleep(physics.DRAIN_SECONDS)
+        if machine.initiator.owes(source):
+            raise Unavailable(f"migration of {source.vm}: the storage has not said that what it wrote has arrived")
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
 

@@ -19,6 +19,7 @@ class Initiator:
         self._machine, self._storage = machine, machine.storage
         self._holding = False
         self._unsent: list[tuple[float, tuple[Write, ...]]] = []
+        self._on_its_way: tuple[Write, ...] = ()
         self._stuck: dict[str, Guest] = {}  # paused because a write failed (QEMU: werror=stop)
         machine.network.on_change(self._resend)
         machine.storage.on_change(self._resend)
@@ -28,10 +29,10 @@ class Initiator:
         self._unsent.clear()
         self._stuck.clear()
 
-    @property
-    def drained(self) -> bool:
-        """Is nothing of its guests under way? Only then is the end of a migration safe."""
-        return not self._holding
+    def owes(self, guest: Guest) -> bool:
+        """Has it written something that nobody has told it is done? Then its memory must not go on elsewhere."""
+        batches = (self._on_its_way, *(batch for _, batch in self._unsent))
+        return any(write.instance == guest.instance for batch in batches for write in batch)
 
     def stuck(self, guest: Guest) -> bool:
         """Does it stand still because a write failed?"""
@@ -69,7 +70,9 @@ class Initiator:
                 factor = (
                     machine.disk_factor * storage.slow.get(machine.name, 1.0) if storage.slow else machine.disk_factor
                 )
+                self._on_its_way = batch
                 await runtime.sleep(physics.HOP_SECONDS + physics.WRITE_SECONDS * factor)
+                self._on_its_way = ()
                 self._send(machine.world.now, batch)
             await runtime.sleep(physics.GUEST_WRITE_SECONDS)
 

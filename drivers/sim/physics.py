@@ -22,6 +22,7 @@ META_ELECTION_SECONDS = (3.0, 10.0)  # guess: the storage's meta service elects 
 STORAGE_SECONDS = 30.0  # how long a client of the storage waits for an answer: our setting
 TAKE_OVER_SECONDS = 10.0  # after which a member of higher priority is made leader: the order of MongoDB's and etcd's
 WRITE_SECONDS = 0.0008  # one replicated 4 KiB write on SSDs: spec
+DRAIN_SECONDS = 1.0  # a switch-over waits for the guest's writes to be acknowledged: guess
 GUEST_WRITE_SECONDS = 5.0  # each host's guests write at least this often: a journal's commit interval (ext4: 5 s)
 REPLACEMENT_SECONDS = 30.0  # how long an initiator keeps writes of a lost session: our setting, below a host's lease
 VOLUME_CREATE_SECONDS = 0.05  # bed: a sparse LUN and its target, 20-60 ms

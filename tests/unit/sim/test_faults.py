@@ -12,6 +12,7 @@ from ave.ha.timing import HUNG_SECONDS, LOOP_SECONDS, PROFILES
 from ave.model.host import Host, HostState
 from ave.operations import MigrateVMs
 from ave.ports.hypervisor import DomainState, Stamp
+from drivers.sim import physics
 from drivers.sim.block import SimBlock
 from drivers.sim.facts import Disturbed, Gone, Paused, Powered, Refusing, Resumed, Wrote
 from drivers.sim.hypervisor import SimHypervisor
@@ -408,9 +409,11 @@ def test_writes_that_are_held_are_sent_however_old_and_those_of_the_past_are_ref
     assert any(isinstance(f, Wrote) and other in [write[1] for write in f.writes] for f in told)
 
 
-def test_what_has_not_arrived_at_the_storage_does_not_migrate(world: World) -> None:
+@pytest.mark.parametrize("name", ["write-hold", "storage-loss", "storage-deaf"])
+def test_what_is_not_known_to_have_arrived_at_the_storage_does_not_migrate(world: World, name: str) -> None:
     vm = world.here(HOST)[0]
-    world.begin("write-hold", HOST)
+    world.begin(name, HOST)
+    world.advance(physics.GUEST_WRITE_SECONDS)
     world.migrate(vm)
     world.advance(30.0)
     assert world.states(HOST) == [DomainState.RUNNING]
