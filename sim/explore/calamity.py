@@ -17,8 +17,8 @@ from sim.scenario.catalogue import FaultKind
 RECOVERS_SECONDS = 100.0  # after its end a fault still counts as under way: a host boots
 #: Between two bursts: too short for a rescue, long enough for one, and for whatever is judged only after long calm.
 PAUSES = (*6 * ((5.0, 60.0),), *3 * ((150.0, 300.0),), (650.0, 800.0))
-BURST_SECONDS = 15.0  # mean time between the faults of one
-MOST_OF_A_BURST = 8
+BURST_SECONDS = 12.0  # mean time between the faults of one
+MOST_OF_A_BURST = 11
 NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high availability …
 NEAR_SECONDS = 15.0  # … at most so far from them
 RUSH_SECONDS, RUSH_BEFORE_SECONDS = (20.0, 90.0), 1.0
