@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
+from drivers.decoding import make_ready
+
 T = TypeVar("T")
 
 logger = logging.getLogger("ave")
@@ -42,6 +44,7 @@ class AsyncioRuntime:
     """One process. ``supervise`` its main coroutine, or errors that nobody joins for go unheard."""
 
     def __init__(self, name: str, seed: int | None = None) -> None:
+        make_ready()  # whoever has a runtime may soon have threads
         self.name = name
         self.random: Random = SystemRandom() if seed is None else Random(f"{seed}/{name}")
         self._loop = asyncio.get_running_loop()

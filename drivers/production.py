@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from ave.node import run_node
 from ave.ports.machine import Facts
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import Config, StoreConfig, timing_of
+from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.process.ports import machine_of, ports
 from drivers.process.power import power_on
@@ -68,6 +70,7 @@ async def guard(config: Config) -> None:
 
 
 async def _until_told(runtime: AsyncioRuntime, main: Coroutine[Any, Any, Any], what: str) -> None:
+    faulthandler.enable()  # should a library crash the process, its last words say where
     task = asyncio.ensure_future(runtime.supervise(main))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -82,6 +85,7 @@ async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:
     if config.url.startswith(SQLITE):
         from drivers.sqlite.store import SqliteStore
 
+        make_ready()
         path = Path(config.url.removeprefix(SQLITE))
         return await SqliteStore.open(path, KINDS, schema=SCHEMA, synchronous=config.synchronous)
     if config.url.startswith(MONGODB):
@@ -90,6 +94,7 @@ async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:
             from drivers.mongo.store import MongoStore
         except ImportError as missing:
             raise Refused(f"store.url names MongoDB, and {missing.name} is not there: pip install ave[mongo]") from None
+        make_ready()
         settings = MongoSettings(
             uri=config.url, database=config.database, user=config.user, password_file=config.password_file
         )
