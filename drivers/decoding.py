@@ -24,8 +24,8 @@ def make_ready() -> int:
         for struct in new:
             try:
                 msgspec.json.Decoder(struct)
-            except TypeError:
-                pass  # one that is never decoded: it holds what no document can
+            except (TypeError, NameError):
+                pass  # one that is never decoded: it holds what no document can, or what is named for the type checker only
             _ready[struct] = None
         return len(new)
 
