@@ -5,6 +5,7 @@ from typing import Any
 
 from ave.model.vm import VM
 from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started
+from drivers.sim.machine import Machine
 from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
@@ -115,7 +116,7 @@ class RescuedInTime:
         free: dict[str, int] = {}
         for machine in self._stage.machines.values():
             emptied = (host := self._stage.host(machine.name)) is not None and host.state in EMPTIED
-            if machine.powered and self._stage.storage.reached_by(machine.name) and not emptied:
+            if self._reached(machine) and not emptied:
                 used = sum(guest.memory_mib for guest in machine.guests.values())
                 free[machine.name] = machine.facts.memory_mib - machine.facts.reserve_mib - used
         lost = [vm for name in self._lost if (vm := self._stage.vm(name)) is not None]
@@ -128,6 +129,12 @@ class RescuedInTime:
                 return False
             left[0] -= mib
         return True
+
+    def _reached(self, machine: Machine) -> bool:
+        """By all that it takes to start a VM there. While there is no primary, that is nobody's fault."""
+        stage, name = self._stage, machine.name
+        served = stage.store.serves(name) or stage.store.reign is None
+        return machine.powered and stage.storage.reached_by(name) and served
 
     def _alike(self) -> bool:
         """Does memory alone tell hosts apart?"""

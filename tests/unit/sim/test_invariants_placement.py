@@ -14,6 +14,7 @@ from ave.model.host import Host, HostState
 from ave.model.vm import VMState
 from ave.model.work import Fact
 from drivers.sim.facts import Gone, Powered, Resumed, Started
+from drivers.sim.network import Plane
 from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.p1_placed_by_rule import PlacedByRule
 from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
@@ -326,3 +327,11 @@ def test_a_lost_vm_that_may_run_elsewhere_and_does_not_breaks_h1(history: Histor
     lose(history, *docs)
     with history.broken("web", "host-1"):
         history.end()
+
+
+@of(RescuedInTime)
+def test_a_host_that_does_not_reach_the_store_is_no_place_for_a_lost_vm(history: History) -> None:
+    history.cluster.network.cut(("host-2",), (Plane.MANAGEMENT,))
+    lose(history, group(Rule.MUST_HOSTS, "web", "db", hosts=("host-1", "host-2")))
+    history.end()
+    assert history.armed == 2
