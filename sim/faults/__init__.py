@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from drivers.sim.facts import Disturbed
 from sim.cluster import SimCluster
-from sim.faults import clocks, guests, migration, network, power, processes, storage, store
+from sim.faults import clocks, guests, migration, network, power, processes, rescue, storage, store
 from sim.faults.fault import Deed, Fault, Given
 
 __all__ = ["FAULTS", "Deed", "Fault", "Given", "begin", "end"]
 
-THEMES = (power, processes, network, storage, store, clocks, guests, migration)
+THEMES = (power, processes, network, storage, store, clocks, guests, migration, rescue)
 FAULTS: dict[str, Fault] = {fault.kind.name: fault for theme in THEMES for fault in theme.ROWS}
 
 

@@ -600,6 +600,33 @@ def test_the_source_of_a_migration_may_lose_its_process(world: World) -> None:
     assert world.machines[HOST].running["node"] is not before
 
 
+@pytest.mark.parametrize("moment", ["lead", "place", "start"])
+@pytest.mark.parametrize("name", ["rescue-crash", "rescue-kill", "rescue-failover", "rescue-election"])
+def test_a_rescue_is_struck_when_it_is_at_that_and_the_next_one_is_not(world: World, name: str, moment: str) -> None:
+    before = (
+        world.storage.term,
+        world.store.term,
+        {host: machine.running["node"] for host, machine in world.machines.items()},
+    )
+    world.begin(name, moment=moment)
+    world.advance(60.0)
+    assert (world.storage.term, world.store.term) == before[:2], "it waits for a rescue"
+    listeners = len(world.store.ledger.listeners)
+    world.machines[HOST].power_off()
+    world.advance(110.0)
+    down = [host for host, machine in world.machines.items() if not machine.powered and host != HOST]
+    killed = [
+        host for host, machine in world.machines.items() if machine.running.get("node") not in (before[2][host], None)
+    ]
+    assert len(down) == (name == "rescue-crash")
+    assert len(killed) == (name == "rescue-kill")
+    assert world.storage.term - before[0] == (name == "rescue-failover" or down == ["host-1"])
+    assert world.store.term - before[1] == (name == "rescue-election" or down == ["host-1"])
+    assert len(world.store.ledger.listeners) == listeners - 1
+    world.advance(400.0)
+    assert sum(len(world.here(host)) for host in world.machines) == 18, "all run again"
+
+
 def test_a_vm_that_rewrites_its_memory_too_fast_is_not_migrated_and_runs_on(world: World) -> None:
     vm = world.here(HOST)[0]
     end = world.begin("busy-memory", HOST, factor=20.0)
