@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,9 @@ class StaticStability:
         self._copies: dict[int, None] = {}  # incoming domains
         self._epochs: dict[int, int] = {}  # domain -> the VM's epoch in which it was started
         self._paused: dict[int, None] = {}
-        self._without: dict[str, float] = {}  # host -> since when it is without storage
+        #: host -> since when it is without storage or its leader, and since when it has both again: only for so long that it
+        #: may not have renewed its lease
+        self._without: dict[str, tuple[float, float]] = {}
         self._network = next((machine.network for machine in stage.machines.values()), None)
         if self._network is not None:
             self._network.on_change(lambda: self.look(None))
@@ -63,14 +66,18 @@ class StaticStability:
         whole = self._network is not None and self._network.whole
         if whole and storage.leader is not None and not self._without:
             return  # nobody is, nor was: the usual case, with a thousand hosts powered on one by one
+        now = self._stage.now()
         for host in self._stage.machines:
-            if not storage.reached_by(host) or not storage.led_for(host):
-                self._without.setdefault(host, self._stage.now())
-            elif host in self._without and self._lease_could_end(host):
-                del self._without[host]
-                self._harm(host, for_ever=False)
-            else:
+            since, again = self._without.get(host, (now, math.inf))
+            if now - again >= RENEW_SECONDS:
+                since, again = now, math.inf
                 self._without.pop(host, None)
+            if not storage.reached_by(host) or not storage.led_for(host):
+                self._without[host] = since, math.inf
+            elif host in self._without and again == math.inf:
+                if self._lease_could_end(host):
+                    self._harm(host, for_ever=False)
+                self._without[host] = since, now
 
     def started(self, fact: Started) -> None:
         self._epochs[fact.instance] = fact.epoch
@@ -107,8 +114,9 @@ class StaticStability:
         return still and vm is not None and vm.epoch > epoch
 
     def _lease_could_end(self, host: str) -> bool:
-        since = self._without.get(host)
-        return since is not None and self._stage.now() - since >= self._stage.timing.give_up - 2 * RENEW_SECONDS
+        since, again = self._without.get(host, (math.inf, math.inf))
+        now = self._stage.now()
+        return now - again < RENEW_SECONDS and now - since >= self._stage.timing.give_up - 2 * RENEW_SECONDS
 
     def _harm(self, key: str, *, for_ever: bool) -> None:
         until = float("inf") if for_ever else self._stage.now() + AFTERMATH_SECONDS

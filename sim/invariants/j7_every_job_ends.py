@@ -32,6 +32,7 @@ class EveryJobEnds:
         self._since: dict[str, float] = {}  # open Job -> when it was submitted
         self._lanes: dict[str, float] = {}  # lane -> when work in it last moved
         self._given_up: list[str] = []
+        self._leaderless = 0.0  # when the storage was last seen without a meta leader
         self._due = 0.0
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -68,6 +69,8 @@ class EveryJobEnds:
         if now < self._due:
             return
         self._due = now + LOOK_SECONDS
+        if self._stage.storage.leader is None:
+            self._leaderless = now
         for job, moved in self._open.items():
             if self._stage.calm.lasted(moved) <= STILL_SECONDS:
                 break  # those behind it moved later
@@ -100,17 +103,22 @@ class EveryJobEnds:
                 queue = ledger.get(JobQueue, work.flag)
                 job = queue.running if queue is not None else ""
             elif work.state == "ready":
-                chain.append((f"{work.lane} (its lane)", self._lanes.get(work.lane, 0.0)))
+                chain.append((f"{work.lane} (its lane)", self._moved(work.lane)))
             elif work.plan is not None and work.state == "waiting":
                 chain += self._children(work.id, work.plan.submitted)
         return chain
+
+    def _moved(self, lane: str) -> float:
+        """A role has no holder as long as the storage has no meta leader."""
+        moved = self._lanes.get(lane, 0.0)
+        return moved if lane in self._stage.machines else max(moved, self._leaderless)
 
     def _children(self, carrier: str, steps: tuple[str, ...]) -> list[tuple[str, float]]:
         chain: list[tuple[str, float]] = []
         for step in steps:
             task = self._stage.store.ledger.get(Work, f"{carrier}/{step}")
             if task is not None and task.state not in ENDED:
-                moved = self._lanes.get(task.lane, 0.0) if task.state == "ready" else 0.0
+                moved = self._moved(task.lane) if task.state == "ready" else 0.0
                 if task.state == "running":
                     long = COPY_SECONDS if task.function == MIGRATE else float(task.arguments.get("seconds", 0.0))
                     moved = self._open.get(task.job, 0.0) + long

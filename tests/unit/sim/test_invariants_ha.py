@@ -18,6 +18,7 @@ from ave.ports.hypervisor import DomainState
 from drivers.sim.facts import Joined, Powered, Resumed, Started
 from drivers.sim.guest import Guest
 from drivers.sim.network import Line
+from sim.invariants.calm import SETTLE_SECONDS
 from sim.invariants.h3_storm_brake import IN_ALL, PER_HOST, StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty
 from sim.invariants.h5_paused_no_longer import PausedNoLonger
@@ -222,7 +223,7 @@ def test_a_host_that_cannot_deal_with_what_is_paused_is_promised_time(history: H
     renewing(history, 30)
     machine.network.set_line("host-1", Line(delay=0.1))
     with history.broken("web", "host-1"):
-        renewing(history, 20)
+        renewing(history, 20 + 2 * int(SETTLE_SECONDS))  # the primary of the store is there
 
 
 @of(PausedNoLonger)

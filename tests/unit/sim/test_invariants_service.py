@@ -83,6 +83,18 @@ def test_a_lane_that_moves_is_waited_for(history: History) -> None:
 
 
 @of(EveryJobEnds)
+def test_the_lane_of_a_role_that_nobody_can_hold_is_waited_for(history: History) -> None:
+    """Without a meta leader there is neither a scheduler nor a monitor."""
+    history.put(job("j", W.WAITING, "a"), task("j", "a", W.READY, host="scheduler"))
+    history.cluster.storage.leader = None
+    history.wait(3 * STILL_SECONDS)
+    history.cluster.storage.leader = "host-2"
+    history.wait(STILL_SECONDS - 20)
+    with history.broken("j", "j/a"):
+        history.wait(40)
+
+
+@of(EveryJobEnds)
 def test_work_that_is_tried_for_ever_breaks_j7(history: History) -> None:
     for attempt in range(1, 7):
         history.put(task("j", "a", W.RUNNING, attempt))
