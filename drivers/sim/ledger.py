@@ -39,6 +39,10 @@ class Ledger:
     def get(self, type: type[Any], id: str) -> Any:
         return self.shelves[type].docs.get(id)
 
+    def all(self, type: type[Any]) -> list[Any]:
+        """Every document of that kind, as they came."""
+        return list(self.shelves[type].docs.values())
+
     def find(
         self, type: type[Any], where: Where, order: Sequence[str], limit: int, after: tuple[Any, ...] | None
     ) -> list[Any]:

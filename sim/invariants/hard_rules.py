@@ -63,13 +63,12 @@ def fits(stage: Stage, vm: VM, host: Host, *, rescue: bool) -> bool:
 
 def groups_of(stage: Stage, vm: str) -> list[Group]:
     """The enabled ones."""
-    groups = stage.store.ledger.find(Group, {}, (), 0, None)
-    return [group for group in groups if group.enabled and vm in group.vms]
+    return [group for group in stage.store.ledger.all(Group) if vm in group.vms and group.enabled]
 
 
 def others_on(stage: Stage, host: str, vm: str) -> list[VM]:
     """Who holds room there, or shall."""
-    vms: list[VM] = stage.store.ledger.find(VM, {}, (), 0, None)
+    vms: list[VM] = stage.store.ledger.all(VM)
     return [
         one
         for one in vms
