@@ -14,11 +14,14 @@ ASIDE_SECONDS = 300.0
 
 
 class Fitness:
-    """By this host's clock. Whoever begins to lead has the same time as anybody to show that it can."""
+    """By this host's clock. Whoever begins to lead has the same time as anybody to show that it can, and so has one that was
+    not looking for a while."""
 
-    def __init__(self, host: str) -> None:
-        self._host = host
+    def __init__(self, host: str, gap: float) -> None:
+        """``gap``: a longer pause between two looks is not watching."""
+        self._host, self._gap = host, gap
         self._term = 0
+        self._looked = float("-inf")
         self._began = self._answered = 0.0
         self._aside_until = float("-inf")
 
@@ -31,8 +34,9 @@ class Fitness:
 
     def look(self, now: float, term: int, leases: Silence) -> str:
         """Why it should step aside; empty if it should not."""
-        if term != self._term:
+        if term != self._term or now - self._looked > self._gap:
             self._term, self._began = term, now
+        self._looked = now
         if now < self._aside_until:
             return ""
         without = now - max(self._began, self._answered)

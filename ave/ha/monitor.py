@@ -48,7 +48,7 @@ class Monitor:
         self._signs, self._starts = Signs(gap=3 * BEAT_SECONDS), Starts()
         self._brake = Brake(ports.host, timing)
         self._standing = Standing()
-        self._fitness = Fitness(ports.host)
+        self._fitness = Fitness(ports.host, gap=3 * TICK_SECONDS)
         self._office: Office | None = None
 
     async def run(self) -> None:

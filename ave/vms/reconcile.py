@@ -61,8 +61,7 @@ async def reconcile(ports: Ports) -> None:
     for name, domain in domains.items():
         if name not in mine or _outlived(mine[name], domain, here):
             await _remove_stale(ports, here, domain)
-    if odd:
-        await _settle(ports, odd)
+    mine |= await _settle(ports, odd)
     await _give_back(ports)
     for vm in mine.values():
         if vm.state is VMState.STOPPED and vm.id not in domains:
@@ -96,9 +95,13 @@ async def _remove_stale(ports: Ports, here: Host, domain: Domain) -> None:
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
 
-async def _settle(ports: Ports, odd: list[VM]) -> None:
+async def _settle(ports: Ports, odd: list[VM]) -> dict[str, VM]:
     """What nobody finished, whose process died, or whose record was lost: what is here decides. Look again, now that the
-    documents are known: a domain may have come in between. What a Job is at work on is its own to settle."""
+    documents are known: a domain may have come in between. What a Job is at work on is its own to settle. Answers what
+    the documents say now."""
+    settled: dict[str, VM] = {}
+    if not odd:
+        return settled
     domains = {domain.vm: domain for domain in await ports.hypervisor.list()}
     ended = {each.vm: each for each in await ports.hypervisor.ended()}
     for vm in odd:
@@ -109,12 +112,13 @@ async def _settle(ports: Ports, odd: list[VM]) -> None:
             unlocked = await _unlocked(ports, vm.id)
             if vm.state is VMState.STARTING and vm.id not in domains:
                 await _refuse_late(ports, vm)
-            await ports.store.commit(Replace(found), unlocked)
+            settled[vm.id], *_ = await ports.store.commit(Replace(found), unlocked)
             ports.runtime.log("VM settled", vm=vm.id, state=str(found.state), why=found.story[-1])
         except Conflict:
             continue
         if found.state in (VMState.STOPPED, VMState.UNKNOWN):
             await _forget(ports, vm)
+    return settled
 
 
 async def _forget(ports: Ports, vm: VM) -> None:
@@ -161,10 +165,12 @@ async def _refuse_late(ports: Ports, vm: VM) -> None:
 
 
 async def _stay(ports: Ports, vm: VM) -> None:
-    """Paused though it should run. If a migration that nobody carries on left it so, the VM stays here after all."""
+    """Paused though it should run: by a migration that nobody carries on, so the VM stays here after all; or by the end of a
+    lease, which is back, when its document did not say yet that it should run."""
     lock = await ports.store.get(Lock, lock_of(vm.id))
     if lock is None or not lock.job:
         await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, Stamp(epoch=vm.epoch))
+        await ports.hypervisor.resume(vm.id, Stamp(epoch=vm.epoch))
 
 
 async def _refit(ports: Ports, vm: VM) -> None:

@@ -74,16 +74,16 @@ class SimHypervisor:
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
-        self._accept(self._machine, vm.id, stamp, "start")
         known = self._machine.guests.get(vm.id)
+        if known is None and self._machine.clock.now() >= self._machine.held_until:
+            raise Unavailable(f"{vm.id} does not start: the storage lease of {self._machine.name} is over")
+        self._accept(self._machine, vm.id, stamp, "start")
         if known is not None:
             if known.epoch == stamp.epoch and known.state is DomainState.RUNNING:
                 return
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
         self._require_writable(self._machine)
-        if self._machine.clock.now() >= self._machine.held_until:
-            raise Unavailable(f"{vm.id} does not start: the storage lease of {self._machine.name} is over")
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
         await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
 

@@ -47,8 +47,9 @@ def power_on_with_autostart(self: Machine) -> None:
         self.add(vm, guest.epoch, incoming=False)
 
 
-async def settle_nothing(ports: Ports, odd: list[VM]) -> None:
+async def settle_nothing(ports: Ports, odd: list[VM]) -> dict[str, VM]:
     """A host that does not look after VMs whose processes have died."""
+    return {}
 
 
 def depose_and_forget(self: Storage) -> None:

@@ -13,7 +13,7 @@ class Leader:
     """Host a leads, and watches these others second by second; its own lease is always renewed."""
 
     def __init__(self, *others: str) -> None:
-        self.fitness, self.leases = Fitness("a"), Silence(gap=3.0)
+        self.fitness, self.leases = Fitness("a", gap=3.0), Silence(gap=3.0)
         self.now, self.term = BEGIN, 1
         self.counters = dict.fromkeys(("a", *others), 0)
         self.look()
@@ -53,6 +53,14 @@ def test_an_answer_in_between_begins_the_count_anew_and_so_does_a_new_term():
     for term in (2, 3):
         leader.term = term
         assert not leader.watch(UNFIT_SECONDS - 1, store=False, heard=("b", "c"))
+
+
+def test_time_in_which_it_did_not_look_is_nobodys_fault():
+    leader = Leader("b", "c")
+    leader.now += 120.0  # it stood still, so the store could not answer
+    assert not leader.look()
+    assert not leader.watch(UNFIT_SECONDS - 1, store=False, heard=("b", "c"))
+    assert leader.watch(1, store=False, heard=("b", "c"))
 
 
 def test_one_whom_nobody_hears_steps_aside_before_any_lease_has_ended():
