@@ -109,7 +109,7 @@ class SimCluster:
         running = [vm for fleet in fleets for vm in self._seed(view, fleet)]
         for machine in self.machines.values():
             machine.power_on()
-            machine.held_until = machine.clock.now() + self.timing.give_up
+            machine.held_until, machine.held_for = machine.clock.now() + self.timing.give_up, 1
         for vm in running:
             self.machines[vm.host].add(vm, vm.epoch, incoming=False)
 

@@ -37,6 +37,9 @@ class LeaseKeeper:
     def __init__(self, ports: Ports, timing: Timing, leadership: Leadership, said: Said) -> None:
         self._ports, self._timing, self._leadership, self._said = ports, timing, leadership, said
         self._boot = ""
+        self._epoch = (
+            0  # of this host, as the store knows it under this lease; 0: it does not, and nothing may run here
+        )
         self._grant = NOBODY  # the last one
         self._granted = 0  # the newest turn of the lease in which something may have run here
         self._given_up: int | None = (
@@ -60,6 +63,7 @@ class LeaseKeeper:
 
     async def _enter(self, facts: Facts) -> None:
         """Go on under the lease that this boot holds and has told the store of; else clear this host and join."""
+        self._epoch = self._ports.machine.held_for()
         while True:
             try:
                 await self._renew()
@@ -72,11 +76,16 @@ class LeaseKeeper:
                 continue
             if known is None or known.boot != facts.boot or known.state in NOT_CLEARED:
                 await self._join(facts)
+            else:
+                self._epoch = known.epoch
             return
 
     async def _join(self, facts: Facts) -> None:
-        """Nothing of an older right may run here when the new lease is asked for."""
+        """Nothing of an older right may run here when the new lease is asked for, and nothing of the new one before the store
+        knows this host's new epoch: what was given to the old one is started elsewhere from then on."""
         runtime = self._ports.runtime
+        self._epoch = 0
+        self._ports.machine.hold_until(0.0, 0)
         while True:
             try:
                 stale = await self._ports.hypervisor.list()
@@ -84,7 +93,8 @@ class LeaseKeeper:
                 self._paused.clear()
                 await self._ports.block.join(self._ports.host, self._boot)
                 await self._renew()
-                await self._register(facts)
+                self._epoch = await self._register(facts)
+                await self._keep_renewing()
                 return
             except (Unavailable, UnknownOutcome, Refused):
                 await runtime.sleep(RETRY_SECONDS)
@@ -93,8 +103,9 @@ class LeaseKeeper:
         await self._ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
         self._ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
-    async def _register(self, facts: Facts) -> None:
-        """Say in the store that this host is here; a new lease is one new epoch of the host, also if an answer is lost."""
+    async def _register(self, facts: Facts) -> int:
+        """Say in the store that this host is here; a new lease is one new epoch of the host, also if an answer is lost.
+        Answers that epoch."""
         store, epoch = self._ports.store, 0
         while True:
             try:
@@ -103,7 +114,7 @@ class LeaseKeeper:
                 if known is None or known.epoch < epoch:
                     await store.commit(*await self._registration(known, facts))
                 self._ports.runtime.log("host joins", boot=facts.boot)
-                return
+                return epoch
             except (Conflict, UnknownOutcome):
                 continue
             except Unavailable:
@@ -143,10 +154,11 @@ class LeaseKeeper:
         self._learn(grant)
 
     def _renewed(self, sent: float) -> bool:
-        """Is there nothing else to do than to renew again? What is granted in a turn that was given up does not count."""
-        if self._given_up is None or self._granted <= self._given_up:
+        """Is there nothing else to do than to renew again? What is granted in a turn that was given up does not count, nor
+        what is granted before the store knows of it."""
+        if self._given_up is None or self._granted <= self._given_up or not self._epoch:
             return False
-        self._ports.machine.hold_until(sent + self._timing.give_up)
+        self._ports.machine.hold_until(sent + self._timing.give_up, self._epoch)
         return not self._stopped
 
     async def _keep_renewing(self) -> None:

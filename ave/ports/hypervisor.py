@@ -88,7 +88,8 @@ class Hypervisor(Protocol):
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
         """Running when it returns; one that runs already with this epoch is left alone. Nothing begins to run after the
-        moment until which the guard was told to hold this host: Unavailable."""
+        moment until which the guard was told to hold this host, nor for another epoch of the host than it holds it for:
+        Unavailable."""
         ...
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:

@@ -39,11 +39,16 @@ class Machine(Protocol):
         """How it is; with ``unlike`` as soon as it is not so any more, within seconds."""
         ...
 
-    def hold_until(self, moment: float) -> None:
-        """Tell the guard until when, on this host's clock, VMs may run. Survives the death of who said it."""
+    def hold_until(self, moment: float, epoch: int) -> None:
+        """Tell the guard until when, on this host's clock, VMs may run, and whose: those that were given to this epoch of
+        the host. Survives the death of who said it."""
         ...
 
     def held_until(self) -> float: ...
+
+    def held_for(self) -> int:
+        """The epoch that was told last in this boot; 0: none, or nobody knows."""
+        ...
 
     async def lapse(self, grace: float = 0.0) -> None:
         """Return as soon as VMs have not been allowed to run for so many seconds."""

@@ -231,7 +231,7 @@ class Domains:
             try:
                 newborn.say(guest.HOLD if phase is Phase.INCOMING else guest.GO)
                 if phase is Phase.SETTLED:
-                    self.require_lease(vm.id)  # it may have ended while the disk was slow
+                    self.require_held(vm)  # it may have ended while the disk was slow
             except BaseException:
                 self.remove(vm.id, newborn.life)
                 raise
@@ -267,11 +267,17 @@ class Domains:
 
     def _has_lease(self) -> bool:
         """By the clock that every runtime on this machine shows, as all its processes share it."""
-        return time.monotonic() < self.home.held_until()
+        return time.monotonic() < self.home.held()[0]
 
     def require_lease(self, vm: str) -> None:
         if not self._has_lease():
             raise Unavailable(f"{vm} cannot begin to run on {self.name}: the host's lease is over")
+
+    def require_held(self, vm: VM) -> None:
+        """A lease, and for the very epoch of this host to which the VM was given."""
+        self.require_lease(vm.id)
+        if vm.host_epoch != (epoch := self.home.held()[1]):
+            raise Unavailable(f"{vm.id} was given to epoch {vm.host_epoch} of {self.name}, which is in {epoch}")
 
     def write(self, record: Record) -> None:
         disk.replace(self.home.domain(record.vm.id), msgspec.json.encode(record))

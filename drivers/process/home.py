@@ -90,19 +90,22 @@ class Home:
 
     # The hold
 
-    def hold_until(self, moment: float) -> None:
+    def hold_until(self, moment: float, epoch: int) -> None:
         """It need not outlast a power loss: the next boot begins without a lease."""
-        disk.replace(self.folder / "hold", _sealed(f"{self.boot()} {moment!r}").encode(), durably=False)
+        text = f"{self.boot()} {epoch} {moment!r}"
+        disk.replace(self.folder / "hold", _sealed(text).encode(), durably=False)
 
-    def held_until(self) -> float:
-        """What cannot be read, or is not as it was written, is over: the next renewal writes it anew."""
+    def held(self) -> tuple[float, int]:
+        """Until when, and for which epoch of the host. What cannot be read, or is not as it was written, is over: the next
+        renewal writes it anew."""
         try:
             text = (self.folder / "hold").read_text()
-            boot, moment, _ = text.rsplit(" ", 2)
-            ends = float(moment) if text == _sealed(f"{boot} {moment}") and boot == self.boot() else 0.0
+            boot, epoch, moment, _ = text.rsplit(" ", 3)
+            if text != _sealed(f"{boot} {epoch} {moment}") or boot != self.boot() or math.isnan(float(moment)):
+                return 0.0, 0
+            return float(moment), int(epoch)
         except (OSError, ValueError, Unavailable):
-            return 0.0
-        return 0.0 if math.isnan(ends) else ends
+            return 0.0, 0
 
     # Signs of life
 

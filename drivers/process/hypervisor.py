@@ -110,7 +110,7 @@ class ProcessHypervisor:
                     return
                 raise Refused(f"{vm.id} already has a {here.state} domain of epoch {here.epoch} on {self._here.name}")
             self._here.require_owner(vm.id, vm.media, stamp.epoch)
-            self._here.require_lease(vm.id)
+            self._here.require_held(vm)
             self._here.add(vm, stamp, Phase.SETTLED)
 
     def _ask(self, vm: str, stamp: Stamp) -> Life | None:

@@ -39,13 +39,16 @@ class ProcessMachine:
     def _health(self) -> Health:
         return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
 
-    def hold_until(self, moment: float) -> None:
-        self._home.hold_until(moment)
+    def hold_until(self, moment: float, epoch: int) -> None:
+        self._home.hold_until(moment, epoch)
 
     def held_until(self) -> float:
         """It only grows: what cannot be read now was true when it could."""
-        self._held = max(self._held, self._home.held_until())
+        self._held = max(self._held, self._home.held()[0])
         return self._held
+
+    def held_for(self) -> int:
+        return self._home.held()[1]
 
     async def lapse(self, grace: float = 0.0) -> None:
         await beats.lapse(self._runtime, self.held_until, grace)

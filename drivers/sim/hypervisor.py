@@ -75,8 +75,8 @@ class SimHypervisor:
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
         known = self._machine.guests.get(vm.id)
-        if known is None and self._machine.clock.now() >= self._machine.held_until:
-            raise Unavailable(f"{vm.id} does not start: the storage lease of {self._machine.name} is over")
+        if known is None:
+            self._require_held(vm)
         self._accept(self._machine, vm.id, stamp, "start")
         if known is not None:
             if known.epoch == stamp.epoch and known.state is DomainState.RUNNING:
@@ -238,6 +238,15 @@ class SimHypervisor:
             await self._runtime.sleep(physics.QMP_SECONDS)
             if self._machine.mute.get(vm):
                 raise Unavailable(f"{vm} on {self._machine.name} cannot be killed")
+
+    def _require_held(self, vm: VM) -> None:
+        machine = self._machine
+        if machine.clock.now() >= machine.held_until:
+            raise Unavailable(f"{vm.id} does not start: the storage lease of {machine.name} is over")
+        if vm.host_epoch != machine.held_for:
+            raise Unavailable(
+                f"{vm.id} was given to epoch {vm.host_epoch} of {machine.name}, which is in {machine.held_for}"
+            )
 
     def _require_owner(self, vm: str, volumes: Sequence[str], epoch: int) -> None:
         for name in volumes:

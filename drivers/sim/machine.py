@@ -50,6 +50,7 @@ class Machine:
         self.guests: dict[str, Guest] = {}
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
         self._held_until = 0.0
+        self.held_for = 0  # the epoch of this host for which it is held
         self.disk_factor = 1.0
         self.probed = True  # does anybody judge what its guests write?
         self.dirty_factor = 1.0  # how many times faster its guests rewrite their memory
@@ -83,7 +84,7 @@ class Machine:
             return
         self._boots += 1
         self.powered = True
-        self.held_until = self.clock.now()
+        self.held_until, self.held_for = self.clock.now(), 0
         self.ended.clear()
         self.facts = msgspec.structs.replace(self.facts, boot=f"{self.name}/boot-{self._boots}")
         self._physical = SimRuntime(self.world, f"{self.name}/machine-{self._boots}", self.clock)
@@ -337,11 +338,14 @@ class SimMachine:
         await self._runtime.sleep(physics.DISK_SECONDS)
         return self._machine.health
 
-    def hold_until(self, moment: float) -> None:
-        self._machine.held_until = moment
+    def hold_until(self, moment: float, epoch: int) -> None:
+        self._machine.held_until, self._machine.held_for = moment, epoch
 
     def held_until(self) -> float:
         return self._machine.held_until
+
+    def held_for(self) -> int:
+        return self._machine.held_for
 
     async def lapse(self, grace: float = 0.0) -> None:
         machine, runtime = self._machine, self._runtime

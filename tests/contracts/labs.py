@@ -184,10 +184,10 @@ class ProcessLab:
         self.begin_lease(host)
 
     def begin_lease(self, host: str) -> None:
-        Home(self.root, host).hold_until(float("inf"))
+        Home(self.root, host).hold_until(float("inf"), 0)
 
     def end_lease(self, host: str) -> None:
-        Home(self.root, host).hold_until(self.runtime.now())
+        Home(self.root, host).hold_until(self.runtime.now(), 0)
 
     def runs(self, volume: str) -> tuple[Run, ...]:
         """Who wrote to the volume, one after the other."""

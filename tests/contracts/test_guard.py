@@ -72,7 +72,7 @@ def test_process_a_node_that_hangs_is_ended_and_does_not_keep_its_vms_running(no
     wait_for(lambda: [d.vm for d in here.list()] == ["vm"], "the VM runs")
     (guest,) = here.processes()
     process.send_signal(signal.SIGSTOP)
-    stopped, ends = time.monotonic(), Home(root, "a").held_until()
+    stopped, ends = time.monotonic(), Home(root, "a").held()[0]
     assert process.wait(HUNG_SECONDS + 3 * LIFE_SECONDS) == -signal.SIGKILL
     assert time.monotonic() - stopped >= HUNG_SECONDS - LIFE_SECONDS, "it might have gone on"
     assert not life.is_standing(guest)

@@ -3,6 +3,7 @@
 from contextlib import closing, suppress
 
 import msgspec
+import msgspec
 import pytest
 
 from ave.errors import Refused, Unavailable
@@ -84,6 +85,12 @@ def test_a_vm_whose_volume_is_not_attached_here_at_its_epoch_is_not_started(lab,
 def test_a_vm_without_one_of_its_volumes_is_not_started(do, domains, lacking):
     with pytest.raises(Refused, match="cannot open volume none"):
         do("a", "start", msgspec.structs.replace(SMALL, **lacking), stamp())
+    assert domains() == {}
+
+
+def test_a_vm_that_was_given_to_another_epoch_of_its_host_is_not_started(do, domains):
+    with pytest.raises(Unavailable, match="epoch 7 of a"):
+        do("a", "start", msgspec.structs.replace(SMALL, host_epoch=7), stamp())
     assert domains() == {}
 
 

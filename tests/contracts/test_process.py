@@ -178,10 +178,9 @@ def test_process_what_is_let_run_while_the_lease_ends_stands_still_again(lab, do
 
 def test_process_a_hold_outlives_who_said_it_and_not_the_boot(lab):
     home = Home(lab.root, "a")
-    home.hold_until(12.5)
+    home.hold_until(12.5, 3)
     program = (
-        "import sys, pathlib, drivers.process.home as home;"
-        "print(home.Home(pathlib.Path(sys.argv[1]), 'a').held_until())"
+        "import sys, pathlib, drivers.process.home as home;print(home.Home(pathlib.Path(sys.argv[1]), 'a').held()[0])"
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(lab.root)], capture_output=True, text=True, check=True, timeout=30
@@ -190,16 +189,16 @@ def test_process_a_hold_outlives_who_said_it_and_not_the_boot(lab):
     boot, hold = home.boot(), home.folder.joinpath("hold").read_text()
     lab.power_off("a")
     with pytest.raises(Unavailable, match="a is off"):
-        home.hold_until(12.5)
+        home.hold_until(12.5, 3)
     lab.power_on("a")
     assert home.boot() != boot
     home.folder.joinpath("hold").write_text(hold)
-    assert home.held_until() == 0.0
+    assert home.held() == (0.0, 0)
 
 
 def test_process_a_bit_that_flips_in_a_hold_prolongs_nothing_and_the_next_renewal_mends_it(lab):
     home = Home(lab.root, "a")
-    home.hold_until(1234.5)
+    home.hold_until(1234.5, 3)
     file = home.folder / "hold"
     whole = file.read_bytes()
     for place in range(len(whole)):
@@ -207,16 +206,16 @@ def test_process_a_bit_that_flips_in_a_hold_prolongs_nothing_and_the_next_renewa
             damaged = bytearray(whole)
             damaged[place] ^= 1 << bit
             file.write_bytes(bytes(damaged))
-            assert home.held_until() == 0.0, bytes(damaged)
-    home.hold_until(1235.5)
-    assert home.held_until() == 1235.5
+            assert home.held() == (0.0, 0), bytes(damaged)
+    home.hold_until(1235.5, 3)
+    assert home.held() == (1235.5, 3)
 
 
 @pytest.mark.parametrize("damage", ["", "garbage", "boot nan", "boot", "boot x 9.0", "other 9.0"])
 def test_process_a_hold_that_cannot_be_read_is_over(lab, damage):
     home = Home(lab.root, "a")
     home.folder.joinpath("hold").write_text(damage.replace("boot", home.boot()))
-    assert home.held_until() == 0.0
+    assert home.held() == (0.0, 0)
 
 
 def test_process_a_host_of_which_nobody_knows_whether_it_is_on_is_left_alone_until_it_is_powered_off(lab, do, up):

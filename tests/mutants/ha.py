@@ -161,7 +161,7 @@ ROWS = (
                 SimHypervisor.start,
                 {
                     "self._require_owner(vm.id, vm.media, stamp.epoch)": "pass",
-                    "self._machine.clock.now() >= self._machine.held_until": "False",
+                    "self._require_held(vm)": "pass",
                 },
             ),
         ),

@@ -281,6 +281,23 @@ def test_a_rebooted_host_joins_under_its_new_boot_with_a_higher_epoch():
         cluster.everything_runs_once()
 
 
+def test_nothing_may_run_on_a_host_that_has_booted_before_the_store_knows_of_it():
+    with Cluster() as cluster:
+        machine = cluster.machines["host-6"]
+        cluster.cut("host-6", MANAGEMENT)
+        machine.power_off()
+        machine.power_on()
+        cluster.advance(60.0)
+        lease = cluster.storage.leases["host-6"]
+        assert lease.boot == machine.facts.boot, "it has joined the storage"
+        assert lease.renewed_at > cluster.world.now - 10.0
+        assert (machine.held_until, machine.held_for) == (0.0, 0)
+        cluster.heal("host-6")
+        cluster.advance(20.0)
+        assert machine.held_until > machine.clock.now()
+        assert machine.held_for == cluster.host("host-6").epoch == 2
+
+
 def test_a_node_that_starts_again_goes_on_under_the_lease_of_its_boot():
     with Cluster() as cluster:
         for _ in range(3):
