@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, sleep
 
 COMMAND_SECONDS = 60.0
 LOOK_SECONDS = 0.02
+PROGRAM = (sys.executable, "-I", "-S", "-B")  # no environment, no site-packages, nothing left behind
 
 
 class BedError(Exception):

@@ -6,21 +6,19 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 from tests.real.bed import cgroups, init, inside, processes
-from tests.real.bed.command import BedError, until
+from tests.real.bed.command import PROGRAM, BedError, until
 from tests.real.bed.names import HOSTS, PLANES, Names, Plane
 from tests.real.bed.network import Fabric
 
 UP_SECONDS = 30.0
 DOWN_SECONDS = 20.0
 LIBVIRT_PORT = 16509
-PROGRAM = (sys.executable, "-I", "-S", "-B")  # no environment, no site-packages, nothing left behind
 
 _LIBVIRTD = """\
 listen_tls = 0

@@ -23,9 +23,11 @@ def namespace(path: str) -> str:
 def of_namespace(kind: str, wanted: Iterable[str]) -> Iterator[int]:
     """Every process whose namespace of this kind is one of these."""
     known = {each for each in wanted if each}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and namespace(f"{folder}/ns/{kind}") in known:
-            yield int(folder.name)
+    return (pid for pid in all_pids() if namespace(f"/proc/{pid}/ns/{kind}") in known)
+
+
+def all_pids() -> list[int]:
+    return [int(folder) for folder in os.listdir("/proc") if folder.isdigit()]
 
 
 def program(pid: int) -> str:

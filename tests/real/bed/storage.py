@@ -9,8 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.real.bed import inside, processes
-from tests.real.bed.command import BedError, run, until
-from tests.real.bed.host import PROGRAM
+from tests.real.bed.command import PROGRAM, BedError, run, until
 from tests.real.bed.names import STORAGE_BOX, Names, Plane
 from tests.real.bed.network import Fabric
 

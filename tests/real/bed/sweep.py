@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.real.bed import cgroups, processes, registry
-from tests.real.bed.command import BedError, run, tried, until
+from tests.real.bed import cgroups, elsewhere, processes, registry
+from tests.real.bed.command import PROGRAM, BedError, run, tried, until
 from tests.real.bed.names import Names, bed_of
 from tests.real.bed.registry import Record
 
@@ -87,6 +88,8 @@ def _remove_named(names: Names) -> None:
     for path in files:
         run("ip", "netns", "delete", path.name)
     processes.end_all(inside)
+    for pid, copies in _copies(lambda place: place.parent == _NAMESPACES and bed_of(place.name) == names.bed):
+        tried(*PROGRAM, elsewhere.__file__, str(pid), *copies)
     if names.runner_link in _links():
         tried("ip", "link", "delete", names.runner_link)
     until(lambda: names.runner_link not in _links(), f"link {names.runner_link} goes", _GONE_SECONDS)
@@ -97,6 +100,8 @@ def _remove_named(names: Names) -> None:
 
 def _unmount(root: Path) -> None:
     until(lambda: _unmounted(root), f"what is mounted in {root} is unmounted", _GONE_SECONDS)
+    for pid, copies in _copies(lambda place: place.is_relative_to(root)):
+        tried(*PROGRAM, elsewhere.__file__, str(pid), *copies)
     for device in _loops(root):
         tried("losetup", "--detach", device)
     until(lambda: not _loops(root), f"the loop device of {root} is free", _GONE_SECONDS)
@@ -110,8 +115,27 @@ def _unmounted(root: Path) -> bool:
 
 def _mounts(root: Path) -> list[str]:
     """In the order in which they were made."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [place for line in lines if Path(place := line.split()[4]).is_relative_to(root)]
+    return [place for place in mount_points("self") if Path(place).is_relative_to(root)]
+
+
+def _copies(ours: Callable[[Path], bool]) -> list[tuple[int, list[str]]]:
+    """Of each mount namespace but this one that has such mounts: one of its processes, and where they are."""
+    seen = {processes.namespace("/proc/self/ns/mnt")}
+    found = []
+    for pid in processes.all_pids():
+        if (namespace := processes.namespace(f"/proc/{pid}/ns/mnt")) not in seen:
+            seen.add(namespace)
+            if places := [place for place in mount_points(str(pid)) if ours(Path(place))]:
+                found.append((pid, places))
+    return found
+
+
+def mount_points(process: str) -> list[str]:
+    try:
+        lines = Path(f"/proc/{process}/mountinfo").read_text().splitlines()
+    except OSError:  # it has ended
+        return []
+    return [line.split()[4] for line in lines]
 
 
 def _loops(root: Path) -> list[str]:
