@@ -21,7 +21,8 @@ def main() -> int:
     )
     commands.add_parser("list", help="which beds there are")
     commands.add_parser("sweep", help="remove what killed runs have left")
-    commands.add_parser("down", help="that, and the beds that stay")
+    down = commands.add_parser("down", help="that, and beds that stay: those named, or all")
+    down.add_argument("root", type=Path, nargs="*", help="the folder of a bed")
     given = parser.parse_args()
     try:
         {"up": _up, "list": _list, "sweep": _sweep, "down": _down}[given.command](given)
@@ -53,8 +54,9 @@ def _sweep(_: argparse.Namespace) -> None:
     _say(sweep())
 
 
-def _down(_: argparse.Namespace) -> None:
-    _say(sweep(kept=True))
+def _down(given: argparse.Namespace) -> None:
+    named = {str(root.absolute()) for root in given.root}
+    _say(sweep(lambda record: bool(named) and record.root not in named))
 
 
 def _say(removed: list[str]) -> None:

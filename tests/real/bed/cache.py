@@ -23,6 +23,13 @@ def installed(*packages: str) -> str:
     return "_".join(lines).replace(":", ".")
 
 
+def prune(pattern: str, *, keep: int) -> None:
+    """Of what was made from older packages, only the newest stay."""
+    found = sorted(folder().glob(pattern), key=lambda path: path.stat().st_mtime)
+    for old in found[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
 def give(place: Path) -> None:
     """To a host that has none yet. libvirt itself looks whether it is still true."""
     if (kept := _libvirt()).is_dir():

@@ -41,7 +41,7 @@ def domain(name: str, image: GuestImage, *disks: str, mac: str = "") -> str:
     <initrd>{escape(str(image.initrd))}</initrd>
     <cmdline>{escape(image.command_line)}</cmdline>
   </os>
-  <features><acpi/><apic/><tcg><tb-cache unit='MiB'>16</tb-cache></tcg></features>
+  <features><acpi/><apic/><tcg><tb-cache unit='MiB'>64</tb-cache></tcg></features>
   <cpu mode='custom' match='exact'><model>qemu64</model></cpu>
   <on_reboot>restart</on_reboot>
   <devices>

@@ -34,8 +34,6 @@ _MODULES = (
     "virtio_console",
     "virtio_balloon",
     "virtio-rng",
-    "virtio_scsi",
-    "sd_mod",
     "ext4",
     "evdev",
     "button",
@@ -76,7 +74,7 @@ class GuestImage:
 
 def guest_image() -> GuestImage:
     """The guest of the newest packages that apt knows of; built if nobody did before (some 10 s)."""
-    versions = {name: _newest(name) for name in (_real_kernel(), _AGENT)}
+    versions = _newest()
     recipe = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *sorted(_PARTS.iterdir()))))
     parts = (*versions.values(), cache.installed("busybox-static"), recipe.hexdigest()[:8])
     kept = cache.folder() / f"guest-{'_'.join(parts).replace(':', '.')}"
@@ -89,22 +87,18 @@ def guest_image() -> GuestImage:
             except OSError:  # another run was faster
                 if not kept.is_dir():
                     raise
+        cache.prune("guest-[0-9]*", keep=4)
     return GuestImage(kept / "vmlinux", kept / "initrd.gz")
 
 
-def _real_kernel() -> str:
-    """The package on which the one without a version in its name depends."""
-    found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", _KERNEL))
-    if not found:
-        raise BedError(f"apt knows no {_KERNEL}: apt-get update")
-    return found[1]
-
-
-def _newest(package: str) -> str:
-    found = re.search(r"Candidate: (\S+)", run("apt-cache", "policy", package))
-    if not found or found[1] == "(none)":
-        raise BedError(f"apt knows no {package}: apt-get update")
-    return found[1]
+def _newest() -> dict[str, str]:
+    """The packages and versions that apt would install: of the kernel, the one that has its number in its name."""
+    told = run("apt-cache", "show", "--no-all-versions", _KERNEL, _AGENT)
+    kernel = re.search(r"^Depends: (linux-image-\S+) \(= (\S+)\)", told, re.MULTILINE)
+    agent = re.search(rf"^Package: {_AGENT}\n(?:.+\n)*?Version: (\S+)", told, re.MULTILINE)
+    if not kernel or not agent:
+        raise BedError(f"apt does not know both {_KERNEL} and {_AGENT}: apt-get update")
+    return {kernel[1]: kernel[2], _AGENT: agent[1]}
 
 
 def _build(folder: Path, versions: dict[str, str]) -> Path:

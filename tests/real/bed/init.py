@@ -61,10 +61,14 @@ def cgroup_hierarchies() -> list[tuple[str, str, str]]:
 
 def foreign(root: str) -> list[str]:
     """Mounts that this namespace was born with, and by which it would keep alive what others take down."""
-    roots = [json.loads(path.read_text())["root"] for path in Path("/run/ave-bed").glob("*.json")]
-    others = ["/run/netns", *(other for other in roots if other != root)]
+    others = ["/run/netns"]
+    for path in Path("/run/ave-bed").glob("*.json"):
+        try:
+            others.append(json.loads(path.read_text())["root"])
+        except FileNotFoundError:  # taken down in between
+            continue
     places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [place for place in places if any(place == other or place.startswith(f"{other}/") for other in others)]
+    return [place for place in places if any(f"{place}/".startswith(f"{other}/") for other in others if other != root)]
 
 
 def _mount_cgroups(hierarchies: list[tuple[str, str, str]]) -> None:

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.real.bed.command import BedError
+from tests.real.bed.command import BedError, until
 from tests.real.bed.names import BEDS, Names
 
 FOLDER = Path("/run/ave-bed")
+LOCK_SECONDS = 120.0  # a sweep of several beds holds it
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,31 @@ class Record:
 @contextmanager
 def locked() -> Iterator[None]:
     """One process at a time gives numbers, or looks for what others left."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    held: list[int] = []
+    until(lambda: _locked(held), f"{FOLDER}/lock is free", LOCK_SECONDS)
+    try:
         yield
+    finally:
+        os.close(held[0])
+
+
+def _locked(held: list[int]) -> bool:
+    """Whoever took the last bed down has removed the file for which others may still have waited."""
+    path = FOLDER / "lock"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # removed with its folder, just now
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_ino == path.stat().st_ino:
+            held.append(lock)
+            return True
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return False
 
 
 def claim(root: Path, *, kept: bool) -> Record:
@@ -60,7 +82,13 @@ def claim(root: Path, *, kept: bool) -> Record:
 
 
 def records() -> list[Record]:
-    return [Record(**json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json"))]
+    found = []
+    for path in sorted(FOLDER.glob("*.json")):
+        try:
+            found.append(Record(**json.loads(path.read_text())))
+        except FileNotFoundError:  # taken down in between
+            continue
+    return found
 
 
 def forget(record: Record) -> None:

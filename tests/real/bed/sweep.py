@@ -17,14 +17,14 @@ _GONE_SECONDS = 10.0
 _NAMESPACES = Path("/run/netns")
 
 
-def sweep(*, kept: bool = False) -> list[str]:
+def sweep(stays: Callable[[Record], bool] = lambda record: True) -> list[str]:
     """Remove the beds whose owner has died, and what bears a bed's name though no bed has that number.
 
-    ``kept``: also those that were left running on purpose. It says what it removed.
+    Of beds that were left running on purpose, those that do not stay go too. It says what it removed.
     """
     with registry.locked():
         records = registry.records()
-        lost = [record for record in records if record.orphan or (kept and not record.owner)]
+        lost = [record for record in records if record.orphan or not (record.owner or stays(record))]
         said = []
         for record in lost:
             take_down(record)
