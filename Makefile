@@ -23,7 +23,7 @@ test: .venv/ready  ## all tests but the long ones; make test ARGS="-k lease" pic
 
 test-real: .venv/ready  ## libvirt, QEMU and iSCSI on a real cluster in this machine; root on Debian
 	@$(RUN)/python -m tests.real.install
-	@$(MAKE) --no-print-directory .venv/real
+	@$(MAKE) --no-print-directory --silent .venv/real
 	@$(RUN)/python -m pytest $(ARGS) tests/real
 
 soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min

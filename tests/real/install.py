@@ -16,7 +16,7 @@ from pathlib import Path
 # What for, and from which packages.
 PACKAGES = {
     "hypervisor": ("qemu-system-x86", "qemu-utils", "qemu-block-extra", "libvirt-daemon-system", "libvirt-clients"),
-    "storage": ("tgt", "libiscsi-bin", "xfsprogs", "e2fsprogs"),
+    "storage": ("tgt", "libiscsi-bin", "xfsprogs", "e2fsprogs", "mount"),
     "network": ("iproute2", "iptables", "dnsmasq-base"),
     "guest": ("busybox-static", "cpio", "lz4", "zstd", "binutils"),
     "libvirt-python": ("libvirt-dev", "pkg-config", "gcc", "libc6-dev"),

@@ -132,7 +132,7 @@ def _fetch(folder: Path, package: str, version: str) -> None:
     done = subprocess.run(["apt-get", "download", f"{package}={version}"], cwd=place, capture_output=True, text=True)
     archives = list(place.glob("*.deb"))
     if done.returncode or not archives:
-        raise BedError(f"apt-get download {package}={version}: {done.stderr.strip()}")
+        raise BedError(f"apt-get download {package}={version} (after apt-get update?): {done.stderr.strip()}")
     run("dpkg-deb", "--extract", str(archives[0]), str(folder / "packages"))
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 _NEWNS, _NEWCGROUP, _NEWUTS, _NEWPID, _NEWNET = 0x20000, 0x2000000, 0x4000000, 0x20000000, 0x40000000
@@ -22,16 +21,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def main(mode: str, plan: dict[str, Any], argv: list[str]) -> NoReturn:
     files = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), kind) for path, kind in _namespaces(mode, plan)]
-    for folder in plan.get("cgroups", ()):
-        Path(folder, "cgroup.procs").write_text(str(os.getpid()))
+    groups = [os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in plan.get("cgroups", ())]
     for file, kind in files:
         _checked(_libc.setns(file, kind))
     if mode == "boot":
-        _checked(_libc.unshare(_NEWNS | _NEWCGROUP | _NEWUTS | _NEWPID))
-    if not plan.get("pid") and mode == "enter":
-        _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(plan.get("ends", 0))))
+        _checked(_libc.unshare(_NEWNS | _NEWUTS | _NEWPID))
+    elif not plan.get("pid"):  # a network namespace is all there is
         os.execvp(argv[0], argv)
-    _run_as_child(mode, argv)
+    _run_as_child(mode, argv, groups)
 
 
 def _namespaces(mode: str, plan: dict[str, Any]) -> list[tuple[str, int]]:
@@ -43,12 +40,16 @@ def _namespaces(mode: str, plan: dict[str, Any]) -> list[tuple[str, int]]:
     return joined
 
 
-def _run_as_child(mode: str, argv: list[str]) -> NoReturn:
-    """A PID namespace begins with a child. Its end is ours, and its exit code too."""
+def _run_as_child(mode: str, argv: list[str], groups: list[int]) -> NoReturn:
+    """A PID namespace begins with a child, and so do the host's cgroups. Its end is ours, and its exit code too."""
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        if mode == "enter":
+        for group in groups:
+            os.write(group, b"0")
+        if mode == "boot":
+            _checked(_libc.unshare(_NEWCGROUP))
+        else:
             _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
             if os.getppid() not in (parent, 0):  # 0: the parent is outside of our PID namespace
                 os._exit(1)
