@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +21,15 @@ from tests.real.guests import libvirt_of, shell, wait_for_agent
 
 Note = Callable[[str, object], None]
 TARGET, INITIATOR = "iqn.2026-11.test:volume-1", "iqn.2026-11.test:h1:epoch-1"
-SIZE = 64 * 2**20  # bytes
+SIZE = 2**30  # bytes
 
 
 @pytest.fixture(scope="module")
-def target(bed: Bed) -> str:
-    """A target whose LUN holds an empty ext4, and to which only INITIATOR is let."""
+def target(bed: Bed, image: GuestImage) -> str:
+    """A target from whose LUN the guest boots, and to which only INITIATOR is let."""
     file = bed.storage.pool / "volume-1.raw"
-    with file.open("wb") as raw:
-        raw.truncate(SIZE)
-    run("mkfs.ext4", "-q", "-F", str(file))
+    shutil.copy(image.disk, file)
+    os.truncate(file, SIZE)
     bed.storage.tgtadm("target", "new", tid=1, targetname=TARGET)
     bed.storage.tgtadm("logicalunit", "new", tid=1, lun=1, backing_store=str(file), bstype="rdwr")
     bed.storage.tgtadm("target", "bind", tid=1, initiator_name=INITIATOR)
@@ -77,7 +78,9 @@ def test_a_guest_boots_from_a_lun_and_its_agent_answers(
     bed: Bed, image: GuestImage, target: str, record_property: Note
 ) -> None:
     with libvirt_of(bed.host(1)) as connection:
-        defined = connection.defineXML(domain("guest-1", image, lun(bed.storage.address, target, INITIATOR)))
+        defined = connection.defineXML(
+            domain("guest-1", image, lun(bed.storage.address, target, INITIATOR), direct=False)
+        )
         began = monotonic()
         defined.create()
         wait_for_agent(defined)
@@ -92,7 +95,7 @@ def test_a_guest_boots_from_a_lun_and_its_agent_answers(
 def test_an_initiator_that_is_not_bound_is_refused(bed: Bed, image: GuestImage, target: str) -> None:
     other = lun(bed.storage.address, target, "iqn.2026-11.test:h2:epoch-1")
     with libvirt_of(bed.host(2)) as connection, pytest.raises(libvirt.libvirtError, match="Target not found"):
-        connection.createXML(domain("guest-1", image, other))
+        connection.createXML(domain("guest-1", image, other, direct=False))
 
 
 def test_libvirtd_is_killed_and_finds_its_guest_again(bed: Bed) -> None:

@@ -24,8 +24,15 @@ def lun(address: str, target: str, initiator: str, *, number: int = 1) -> str:
     </disk>"""
 
 
-def domain(name: str, image: GuestImage, *disks: str, mac: str = "") -> str:
-    """An emulated guest with an agent, a serial console that is logged, and a link into the VM network if it has a MAC."""
+def domain(name: str, image: GuestImage, *disks: str, mac: str = "", direct: bool = True) -> str:
+    """An emulated guest with an agent, a serial console that is logged, and a link into the VM network if it has a MAC.
+
+    ``direct``: QEMU itself loads the kernel; or else the first disk begins with the image's.
+    """
+    loaded = f"""
+    <kernel>{escape(str(image.kernel))}</kernel>
+    <initrd>{escape(str(image.initrd))}</initrd>
+    <cmdline>{escape(image.command_line)}</cmdline>"""
     link = f"""
     <interface type='bridge'>
       <mac address={quoteattr(mac)}/><source bridge='{VM_BRIDGE}'/><model type='virtio'/>
@@ -36,10 +43,7 @@ def domain(name: str, image: GuestImage, *disks: str, mac: str = "") -> str:
   <memory unit='MiB'>{MEMORY_MIB}</memory>
   <vcpu>1</vcpu>
   <os>
-    <type arch='x86_64' machine='pc'>hvm</type>
-    <kernel>{escape(str(image.kernel))}</kernel>
-    <initrd>{escape(str(image.initrd))}</initrd>
-    <cmdline>{escape(image.command_line)}</cmdline>
+    <type arch='x86_64' machine='pc'>hvm</type>{loaded if direct else ""}
   </os>
   <features><acpi/><apic/><tcg><tb-cache unit='MiB'>64</tb-cache></tcg></features>
   <cpu mode='custom' match='exact'><model>qemu64</model></cpu>

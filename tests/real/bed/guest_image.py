@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.real.bed import cache
+from tests.real.bed import cache, guest_disk
 from tests.real.bed.command import BedError, run
 
 # Without no_timer_check a guest panics now and then when emulated CPUs must wait for real ones.
@@ -65,17 +65,20 @@ _POWER_BUTTON = "etc/acpi/PWRF/00000080"  # the folder and file for which acpid 
 
 @dataclass(frozen=True)
 class GuestImage:
-    """What a domain's ``kernel``, ``initrd`` and ``cmdline`` must be."""
+    """What a domain's ``kernel``, ``initrd`` and ``cmdline`` must be, or else what its disk must begin with."""
 
     kernel: Path
     initrd: Path
+    disk: Path  # see guest_disk.py
     command_line: str = COMMAND_LINE
 
 
 def guest_image() -> GuestImage:
     """The guest of the newest packages that apt knows of; built if nobody did before (some 10 s)."""
     versions = _newest()
-    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *sorted(_PARTS.iterdir()))))
+    recipe = hashlib.sha256(
+        b"".join(path.read_bytes() for path in (Path(__file__), Path(guest_disk.__file__), *sorted(_PARTS.iterdir())))
+    )
     parts = (*versions.values(), cache.installed("busybox-static"), recipe.hexdigest()[:8])
     kept = cache.folder() / f"guest-{'_'.join(parts).replace(':', '.')}"
     if not kept.is_dir():
@@ -88,7 +91,7 @@ def guest_image() -> GuestImage:
                 if not kept.is_dir():
                     raise
         cache.prune("guest-[0-9]*", keep=4)
-    return GuestImage(kept / "vmlinux", kept / "initrd.gz")
+    return GuestImage(kept / "vmlinux", kept / "initrd.gz", kept / "disk.raw")
 
 
 def _newest() -> dict[str, str]:
@@ -120,7 +123,9 @@ def _build(folder: Path, versions: dict[str, str]) -> Path:
     _add_modules(packages, root)
     out.mkdir()
     (out / "initrd.gz").write_bytes(gzip.compress(_archive(root), mtime=0))
-    (out / "vmlinux").write_bytes(_unpacked_kernel(next(packages.glob("boot/vmlinuz-*")).read_bytes()))
+    kernel = next(packages.glob("boot/vmlinuz-*"))
+    (out / "vmlinux").write_bytes(_unpacked_kernel(kernel.read_bytes()))
+    guest_disk.make(out / "disk.raw", kernel, out / "initrd.gz", COMMAND_LINE)
     return out
 
 
