@@ -46,7 +46,7 @@ def _up(given: argparse.Namespace) -> None:
 
 def _list(_: argparse.Namespace) -> None:
     for record in registry.records():
-        state = "stays" if not record.owner else "left behind" if record.orphan else f"of process {record.owner}"
+        state = "stays" if record.kept else "left behind" if record.orphan else f"of process {record.owner}"
         print(f"bed {record.bed} in {record.root}: {state}")
 
 

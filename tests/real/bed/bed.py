@@ -69,9 +69,11 @@ class Bed:
             raise BedError("the bed is up already")
         sweep.sweep()
         with registry.locked():
-            self._record = registry.claim(self._new_root(), kept=self._kept)
+            self._record = registry.claim(self._new_root())
         try:
             self._build(self._record)
+            if self._kept:
+                self._record = registry.keep(self._record)
         except BaseException:
             self.down()
             raise

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, sleep
 
+from tests.real.bed import maker
+
 COMMAND_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 PROGRAM = (sys.executable, "-I", "-S", "-B")  # no environment, no site-packages, nothing left behind
@@ -20,7 +22,13 @@ def run(*argv: str, given: str = "", environ: Mapping[str, str] | None = None, s
     """What it prints. BedError if it fails, is not there, or takes longer than ``seconds``."""
     try:
         done = subprocess.run(
-            argv, input=given, capture_output=True, text=True, timeout=seconds, check=False, env=environ
+            argv,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            env=maker.environ(environ),
         )
     except FileNotFoundError:
         raise BedError(f"{argv[0]} is not installed: make test-real installs what is needed") from None

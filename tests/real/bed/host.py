@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
-from tests.real.bed import cgroups, init, inside, processes
+from tests.real.bed import cgroups, init, inside, maker, processes
 from tests.real.bed.command import PROGRAM, BedError, until
 from tests.real.bed.names import HOSTS, PLANES, Names, Plane
 from tests.real.bed.network import Fabric
@@ -128,6 +128,7 @@ class Host:
                 stderr=console,
                 start_new_session=True,
                 cwd="/",
+                env=maker.environ(),
             )
         if wait:
             self.wait_until_up()
@@ -166,7 +167,8 @@ class Host:
         ``options`` are Popen's, its ``env`` too; ``cwd`` is ``/``. SIGTERM, SIGINT and SIGHUP are passed on.
         """
         plan = {"net": self._net, "pid": self._alive(), "cgroups": cgroups.named(self._names.namespace(self.name))}
-        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv], **options)
+        environ = maker.environ(options.pop("env", None))
+        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv], env=environ, **options)
 
     def ask(self, argv: Sequence[str], *, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
         """What a program prints that is run here. BedError if it fails or takes longer."""

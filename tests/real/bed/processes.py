@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from time import sleep
 
+from tests.real.bed import maker
 from tests.real.bed.command import BedError, until
 
 _END_SECONDS = 20.0
+_BORN_SECONDS = 0.05  # between its fork and its exec, a process cannot be told from its parent
 
 
 def namespace(path: str) -> str:
@@ -48,9 +51,19 @@ def kill(pid: int) -> None:
 def end_all(networks: Iterable[str]) -> None:
     """Kill all that are in these network namespaces, until there is none. BedError if one does not end."""
     known = list(networks)
+    _end(lambda: list(of_namespace("net", known)))
 
+
+def end_all_of(owner: int, since: int) -> None:
+    """Kill all that a dead maker started, and whatever it had just begun to start. BedError if one does not end."""
+    for _ in range(2):
+        _end(lambda: [pid for pid in all_pids() if maker.started(pid, owner, since)])
+        sleep(_BORN_SECONDS)
+
+
+def _end(wanted: Callable[[], list[int]]) -> None:
     def ended() -> bool:
-        left = list(of_namespace("net", known))
+        left = wanted()
         for pid in left:
             kill(pid)
         return not left
@@ -58,5 +71,4 @@ def end_all(networks: Iterable[str]) -> None:
     try:
         until(ended, "killed processes end", _END_SECONDS)
     except BedError as hung:
-        names = ", ".join(f"{pid} {program(pid)}" for pid in of_namespace("net", known))
-        raise BedError(f"{hung}: {names}") from None
+        raise BedError(f"{hung}: {', '.join(f'{pid} {program(pid)}' for pid in wanted())}") from None

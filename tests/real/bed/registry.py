@@ -11,10 +11,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.real.bed.command import BedError, until
+from tests.real.bed.maker import began
 from tests.real.bed.names import BEDS, Names
 
 FOLDER = Path("/run/ave-bed")
@@ -25,8 +26,9 @@ LOCK_SECONDS = 120.0  # a sweep of several beds holds it
 class Record:
     bed: int
     root: str
-    owner: int  # the process it ends with; 0: it stays until somebody takes it down
+    owner: int  # the process that makes it, and with which it ends
     owner_since: int  # when that process began, in clock ticks since boot: its number may be given again
+    kept: bool = False  # it is complete, and stays when its owner ends
 
     @property
     def names(self) -> Names:
@@ -34,7 +36,7 @@ class Record:
 
     @property
     def orphan(self) -> bool:
-        return self.owner != 0 and began(self.owner) != self.owner_since
+        return not self.kept and began(self.owner) != self.owner_since
 
 
 @contextmanager
@@ -67,26 +69,33 @@ def _locked(held: list[int]) -> bool:
     return False
 
 
-def claim(root: Path, *, kept: bool) -> Record:
+def claim(root: Path) -> Record:
     """A new bed's number. With the lock held."""
     taken = {record.bed for record in records()}
     bed = next((bed for bed in range(BEDS) if bed not in taken), None)
     if bed is None:
         raise BedError(f"{BEDS} beds already: python -m tests.real.bed down")
-    owner = 0 if kept else os.getpid()
-    record = Record(bed, str(root), owner, began(owner) if owner else 0)
-    part = FOLDER / f"{bed}.part"
+    return _written(Record(bed, str(root), os.getpid(), began(os.getpid())))
+
+
+def keep(record: Record) -> Record:
+    """Let it stay when this process ends."""
+    return _written(replace(record, kept=True))
+
+
+def _written(record: Record) -> Record:
+    part = FOLDER / f"{record.bed}.part"
     part.write_text(json.dumps(asdict(record)))
-    part.replace(_file(bed))
+    part.replace(_file(record.bed))
     return record
 
 
 def records() -> list[Record]:
     found = []
-    for path in sorted(FOLDER.glob("*.json")):
+    for bed in range(BEDS):
         try:
-            found.append(Record(**json.loads(path.read_text())))
-        except FileNotFoundError:  # taken down in between
+            found.append(Record(**json.loads(_file(bed).read_text())))
+        except FileNotFoundError:
             continue
     return found
 
@@ -99,15 +108,6 @@ def close_if_empty() -> None:
     """Leave no folder behind when no bed is left. With the lock held."""
     if not records():
         shutil.rmtree(FOLDER, ignore_errors=True)
-
-
-def began(pid: int) -> int:
-    """When that process began, in clock ticks since boot; -1 if there is none, or only its grave."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return -1
-    return -1 if fields[0] in "ZX" else int(fields[19])
 
 
 def _file(bed: int) -> Path:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.real.bed import inside, processes
+from tests.real.bed import inside, maker, processes
 from tests.real.bed.command import PROGRAM, BedError, run, until
 from tests.real.bed.names import STORAGE_BOX, Names, Plane
 from tests.real.bed.network import Fabric
@@ -78,7 +78,7 @@ class Storage:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **self.environ},
+                env=maker.environ({**os.environ, **self.environ}),
             )
         until(self._answers, f"tgtd (see {self.folder}/tgtd.log)", UP_SECONDS)
 

@@ -24,9 +24,11 @@ def sweep(stays: Callable[[Record], bool] = lambda record: True) -> list[str]:
     """
     with registry.locked():
         records = registry.records()
-        lost = [record for record in records if record.orphan or not (record.owner or stays(record))]
+        lost = [record for record in records if record.orphan or (record.kept and not stays(record))]
         said = []
         for record in lost:
+            if record.orphan:
+                processes.end_all_of(record.owner, record.owner_since)
             take_down(record)
             said.append(f"bed {record.bed} in {record.root}")
         known = {record.bed for record in records}
