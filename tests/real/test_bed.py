@@ -17,10 +17,12 @@ from tests.real.bed.command import run, tried, until
 from tests.real.bed.domain import domain, lun
 from tests.real.bed.guest_image import GuestImage
 from tests.real.bed.names import Plane
+from tests.real.bed.network import VM_BRIDGE
 from tests.real.guests import libvirt_of, shell, wait_for_agent
 
 Note = Callable[[str, object], None]
 TARGET, INITIATOR = "iqn.2026-11.test:volume-1", "iqn.2026-11.test:h1:epoch-1"
+MAC, GUEST, GATEWAY = "52:54:00:ae:00:01", "172.20.0.51", "172.20.0.1"  # on the VM network
 SIZE = 2**30  # bytes
 
 
@@ -79,7 +81,7 @@ def test_a_guest_boots_from_a_lun_and_its_agent_answers(
 ) -> None:
     with libvirt_of(bed.host(1)) as connection:
         defined = connection.defineXML(
-            domain("guest-1", image, lun(bed.storage.address, target, INITIATOR), direct=False)
+            domain("guest-1", image, lun(bed.storage.address, target, INITIATOR), mac=MAC, direct=False)
         )
         began = monotonic()
         defined.create()
@@ -107,13 +109,41 @@ def test_libvirtd_is_killed_and_finds_its_guest_again(bed: Bed) -> None:
     host.start_libvirtd()
     assert host.pids("qemu-system-x86_64") == [qemu]
     with libvirt_of(host) as connection:
-        assert connection.lookupByName("guest-1").isActive()
+        found = connection.lookupByName("guest-1")
+        assert found.isActive()
+        wait_for_agent(found)
+
+
+def test_a_guest_reaches_what_is_on_the_vm_network_of_another_host(bed: Bed) -> None:
+    bed.host(3).ask(["ip", "address", "add", f"{GATEWAY}/24", "dev", VM_BRIDGE])
+    with libvirt_of(bed.host(1)) as connection:
+        guest = connection.lookupByName("guest-1")
+        shell(guest, f"ip address add {GUEST}/24 dev eth0")
+        assert "1 packets received" in shell(guest, f"ping -c 1 -W 5 {GATEWAY}")
+
+
+def test_a_guest_migrates_live_from_host_to_host(bed: Bed, record_property: Note) -> None:
+    how = (
+        libvirt.VIR_MIGRATE_LIVE
+        | libvirt.VIR_MIGRATE_PEER2PEER
+        | libvirt.VIR_MIGRATE_PERSIST_DEST
+        | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+    )
+    with libvirt_of(bed.host(1)) as source, libvirt_of(bed.host(2)) as destination:
+        began = monotonic()
+        source.lookupByName("guest-1").migrateToURI3(bed.host(2).libvirt_uri, {}, how)
+        record_property("note", f"live migration by libvirt alone: {monotonic() - began:.1f} s")
+        assert source.listAllDomains() == []
+        moved = destination.lookupByName("guest-1")
+        wait_for_agent(moved)
+        assert shell(moved, "cat /mnt/here").strip() == "written by a guest"
+    until(lambda: reaches(bed.host(3), GUEST), "the VM network has learnt where the guest is", 10)
 
 
 def test_a_host_crashes_with_all_it_ran_and_comes_back(
     bed: Bed, image: GuestImage, target: str, record_property: Note
 ) -> None:
-    host = bed.host(1)
+    host = bed.host(2)
     before = host.ask(["cat", "/proc/sys/kernel/random/boot_id"])
     with host.run(["sleep", "600"]) as process:
         until(lambda: bool(host.pids("sleep")), "it runs", 5)
@@ -121,12 +151,12 @@ def test_a_host_crashes_with_all_it_ran_and_comes_back(
         assert process.wait(5) == 128 + 9
     assert not host.pid
     assert not host.pids("qemu-system-x86_64")
-    assert not reaches(bed.host(2), host.address)
+    assert not reaches(bed.host(1), host.address)
     began = monotonic()
     host.start()
     record_property("note", f"a host that crashed has its libvirtd back after {monotonic() - began:.1f} s")
     assert host.ask(["cat", "/proc/sys/kernel/random/boot_id"]) != before
-    reaches_again(bed.host(2), host.address)
+    reaches_again(bed.host(1), host.address)
     with libvirt_of(host) as connection:
         defined = connection.lookupByName("guest-1")
         assert not defined.isActive()
