@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 import msgspec
 
@@ -38,12 +39,17 @@ def initiator(host: str, epoch: int) -> str:
 
 def target(volume: str, host: str, epoch: int) -> str:
     """A target of its own for each (volume, owner): the older one is not changed, it is removed."""
-    return f"{AUTHORITY}:volume.{part(volume)}.{part(host)}.{epoch}"
+    return f"{prefix(volume)}{part(host)}.{epoch}"
 
 
-def is_ours(name: str) -> bool:
-    """Was this target put up by a storage box of AVE?"""
-    return name.startswith(f"{AUTHORITY}:volume.")
+def prefix(volume: str) -> str:
+    """What the names of all targets of this volume begin with, and of no other."""
+    return f"{AUTHORITY}:volume.{part(volume)}."
+
+
+def ours(targets: Iterable[str]) -> set[str]:
+    """What the names of those begin with that a storage box of AVE has put up."""
+    return {f"{name.rsplit('.', 2)[0]}." for name in targets if name.startswith(f"{AUTHORITY}:volume.")}
 
 
 def user(host: str) -> str:

@@ -33,6 +33,9 @@ class ProcessBlock:
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
         await aside(f"attach volume {volume}", lambda: self._volumes.attach(volume, owner, stamp))
 
+    async def admit(self, volume: str, host: str, stamp: Stamp) -> None:
+        await aside(f"admit {host} to volume {volume}", lambda: self._volumes.admit(volume, host, stamp))
+
     async def detach(self, volume: str, stamp: Stamp) -> None:
         await aside(f"detach volume {volume}", lambda: self._volumes.detach(volume, stamp))
 
