@@ -8,7 +8,7 @@ from tests.contracts.test_block import *  # noqa: F403
 from tests.real.storage.lab import IscsiLab
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]  # in place of the one that comes with the suite
 def lab(ground):
     with closing(IscsiLab(ground)) as lab:
         yield lab
