@@ -125,7 +125,6 @@ class IscsiLab:
         self.ground = ground
         self.folder = Path(tempfile.mkdtemp(prefix="lab-", dir=ground.folder))
         self.pool_folder = Path(tempfile.mkdtemp(prefix="lab-", dir=ground.pool))
-        self.secret_file = self.folder / "chap"
         self.runner = asyncio.Runner()
         self.runtime = self.runner.run(self._runtime_here())
         self.hosts: dict[str, IscsiBlock] = {}
@@ -187,8 +186,9 @@ class IscsiLab:
 
     def image(self, target: str, host: str, epoch: int, secret: str = "") -> list[str]:
         """Options of QEMU's tools for a LUN, as who says to be this host under this epoch."""
-        self.secret_file.write_text(secret or names.chap_secret(SECRET, host))
-        self.secret_file.chmod(0o600)
+        file = self.folder / f"chap-{names.part(host)}{'-wrong' if secret else ''}"
+        file.write_text(secret or names.chap_secret(SECRET, host))
+        file.chmod(0o600)
         node = {
             "driver": "raw",
             "file": {
@@ -202,7 +202,7 @@ class IscsiLab:
                 "password-secret": "chap",
             },
         }
-        return ["--object", f"secret,id=chap,file={self.secret_file}", f"json:{json.dumps(node)}"]
+        return ["--object", f"secret,id=chap,file={file}", f"json:{json.dumps(node)}"]
 
     def io(self, image: list[str], *commands: str, limit: float = 10.0) -> tuple[bool, str]:
         """Did all of these commands of qemu-io succeed? And what it said."""
@@ -222,10 +222,6 @@ class IscsiLab:
         there = [name for name in self.ground.tgt.look({}) if name.startswith(names.prefix(volume))]
         targets = {names.target(volume, host, epoch), *there}
         return any(self.io(self.image(target, host, epoch), f"write -P {epoch} 0 4k")[0] for target in targets)
-
-
-def open_lab(ground: Ground) -> Callable[..., IscsiLab]:
-    return lambda *_: IscsiLab(ground)
 
 
 def until(come: Callable[[], Any], seconds: float) -> bool:

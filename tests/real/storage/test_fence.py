@@ -3,13 +3,10 @@
 import hashlib
 import os
 import signal
-import socket
-import struct
 import subprocess
-import sys
 import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,72 +15,10 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from drivers.iscsi import names
 from drivers.iscsi.pool import Pool
 from tests.contracts.test_block import stamp
-from tests.real.storage.lab import IscsiLab, until
+from tests.real.storage.initiator import HalfLogin, block, hear, image, interactive, running, tell
+from tests.real.storage.lab import until
 
 FENCE_SECONDS = 0.1
-
-
-@pytest.fixture
-def lab(ground):
-    with closing(IscsiLab(ground)) as lab:
-        yield lab
-
-
-@pytest.fixture
-def do(lab):
-    return lambda host, verb, *given, **named: lab.call(host, 1, verb, *given, **named)
-
-
-@pytest.fixture
-def disk(do):
-    do("a", "create", "disk", 1, stamp(1))
-    do("a", "attach", "disk", "a", stamp(1))
-    return "disk"
-
-
-def image(lab, host, epoch, volume="disk"):
-    return lab.image(names.target(volume, host, epoch), host, epoch)
-
-
-@contextmanager
-def running(lab, *command, stdin=subprocess.PIPE):
-    """An initiator that lives for a while; it is told what to do by its input."""
-    process = subprocess.Popen(
-        lab.ground.inside(*command),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        bufsize=1,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def tell(process, words):
-    process.stdin.write(words + "\n")
-    process.stdin.flush()
-
-
-def hear(process, words):
-    for line in process.stdout:
-        if words in line:
-            return
-    raise AssertionError(f"{words!r} was never said")
-
-
-def _block(lab, at=0):
-    with open(Pool(lab.pool_folder).path("disk"), "rb") as file:
-        file.seek(at)
-        return file.read(1)
-
-
-def interactive(lab, host, epoch):
-    found = image(lab, host, epoch)
-    return running(lab, "qemu-io", "-n", *found)
 
 
 def test_a_fence_takes_a_tenth_of_a_second_at_most(lab, do, disk):
@@ -104,7 +39,7 @@ def test_an_owner_that_stood_still_when_it_was_fenced_writes_nothing_when_it_goe
         do("b", "attach", disk, "b", stamp(2))
         assert lab.write(disk, "b", 2)
         old.send_signal(signal.SIGCONT)
-        assert not until(lambda: _block(lab) != b"\2", 2.0)
+        assert not until(lambda: block(lab) != b"\2", 2.0)
         assert lab.io(image(lab, "b", 2), "read -P 2 0 4k")[0]
 
 
@@ -113,7 +48,7 @@ def test_writes_that_are_under_way_end_before_the_fence_answers(lab, do, disk):
     many = lab.folder / "writes"
     many.write_text("".join(f"aio_write -q -P 1 {number * 64}k 64k\n" for number in range(8192)))
     with many.open() as commands, running(lab, "qemu-io", "-n", *image(lab, "a", 1), stdin=commands) as old:
-        assert until(lambda: _block(lab, 16 * 2**20) == b"\1", 10.0), "it writes"
+        assert until(lambda: block(lab, 16 * 2**20) == b"\1", 10.0), "it writes"
         do("b", "attach", disk, "b", stamp(2))
         os.truncate(file, 0)
         os.truncate(file, 2**30)
@@ -151,64 +86,10 @@ def test_a_fence_waits_for_a_write_that_the_disk_does_not_take(lab, do, disk):
             subprocess.run([*freeze, "--unfreeze", mount], check=True)
         thread.join(10)
         assert answered.is_set()
-        written = _block(lab, 4096)
+        written = block(lab, 4096)
         time.sleep(0.5)
-        assert _block(lab, 4096) == written
+        assert block(lab, 4096) == written
         assert lab.box.owner(disk) == ("b", 2)
-
-
-class HalfLogin:
-    """An initiator by hand, that logs in to the point where the target has looked at its name, and no further."""
-
-    def __init__(self, ground, target, initiator):
-        self.link = _connect_inside(ground)
-        self.sequence = 0
-        text = {"InitiatorName": initiator, "TargetName": target, "SessionType": "Normal", "AuthMethod": "None,CHAP"}
-        self.answer = self.say(text, csg=0, nsg=1, transit=False)
-
-    def say(self, text, csg, nsg, transit):
-        data = b"".join(f"{key}={value}".encode() + b"\0" for key, value in text.items())
-        flags = (0x80 if transit else 0) | csg << 2 | nsg
-        isid, tsih, tag = b"\x80\0\0\0\0\1", 0, 1
-        header = struct.pack(
-            ">BBBBB3s6sHIHHII16x", 0x43, flags, 0, 0, 0, len(data).to_bytes(3, "big"), isid, tsih, tag, 1, 0, 1, 0
-        )
-        self.link.sendall(header + data + b"\0" * (-len(data) % 4))
-        answer = b""
-        while len(answer) < 48:
-            part = self.link.recv(48 - len(answer))
-            if not part:
-                return None
-            answer += part
-        length = int.from_bytes(answer[5:8], "big")
-        rest = b""
-        while len(rest) < length + (-length % 4):
-            rest += self.link.recv(4096)
-        return (
-            answer[36],
-            answer[37],
-            dict(pair.split(b"=", 1) for pair in rest[:length].rstrip(b"\0").split(b"\0") if b"=" in pair),
-        )
-
-
-def _connect_inside(ground):
-    """A TCP connection in the network of the targets, made there by a child and handed over."""
-    here, there = socket.socketpair(socket.AF_UNIX)
-    code = (
-        "import socket,sys\n"
-        "s=socket.create_connection(('127.0.0.1',3260),5)\n"
-        "u=socket.socket(fileno=int(sys.argv[1]))\n"
-        "socket.send_fds(u,[b'x'],[s.fileno()])\n"
-    )
-    subprocess.run(
-        ground.inside(sys.executable, "-c", code, str(there.fileno())), pass_fds=[there.fileno()], check=True
-    )
-    _, handles, _, _ = socket.recv_fds(here, 1, 1)
-    here.close()
-    there.close()
-    link = socket.socket(fileno=handles[0])
-    link.settimeout(5)
-    return link
 
 
 @pytest.mark.parametrize("fenced", [False, True], ids=["goes on", "is fenced"])
