@@ -33,6 +33,10 @@ class Backend(Protocol):
         """Its initiator can open it when this returns. There is no target of that name."""
         ...
 
+    def reopen(self, export: Export) -> None:
+        """Its target stays, and serves the file as it is by now. No command fails: initiators see a short interruption."""
+        ...
+
     def take_down(self, target: str) -> None:
         """Nothing that came through this target is under way, and nothing can come any more: also not from who was in the
         middle of a login. Gone already is success."""

@@ -82,6 +82,9 @@ class Box:
             after = grown(known, size_gib, stamp)
             if size_gib > known.size_gib:
                 self._pool.require_room(volume, size_gib)
+                if self._agreed.get(volume) == known:
+                    self._grow_in_place(known, after)
+                    return
             self._change(known, after)
 
     def delete(self, volume: str, stamp: Stamp) -> None:
@@ -156,6 +159,19 @@ class Box:
             self._make_agree(after)
         except (Unavailable, OSError) as trouble:
             raise UnknownOutcome(f"volume {after.volume}: {trouble}; it is tried again") from trouble
+
+    def _grow_in_place(self, known: Record, after: Record) -> None:
+        """Where all was as it should be, initiators need not even be sent away. If this is cut short, the targets are not
+        as they should be, and the next look puts up new ones."""
+        self._agreed.pop(known.volume, None)
+        disk.replace(self._path(after.volume), msgspec.json.encode(after))
+        try:
+            self._make_file_agree(after)
+            for export in self._exports(after):
+                self._backend.reopen(export)
+        except (Unavailable, OSError, KeyError):
+            self._change(after, after)
+        self._agreed[after.volume] = after
 
     def _make_agree(self, record: Record) -> Record:
         volume = record.volume

@@ -64,14 +64,12 @@ class Shown(msgspec.Struct):
     acl: list[str] = []
     path: str = ""
     megabytes: str = ""
+    state: str = ""
 
     def serves(self, export: Export) -> bool:
-        return (self.users, self.acl, self.path, self.megabytes) == (
-            [export.user],
-            [export.initiator],
-            export.path,
-            megabytes(export.size),
-        )
+        """Is it just this, and whole?"""
+        wanted = Shown(self.tid, [export.user], [export.initiator], export.path, megabytes(export.size), "ready")
+        return self == wanted
 
 
 class Tgt:
@@ -121,6 +119,30 @@ class Tgt:
                     raise
             self._cut(shown.tid)
             time.sleep(LOOK_AGAIN_SECONDS)
+
+    def reopen(self, export: Export) -> None:
+        """tgtd looks at a file's size when it opens it. A command that comes while there is no LUN would fail in the guest:
+        so the target is offline meanwhile, which leaves commands unanswered, and its connections are cut afterwards. Then
+        initiators log in again at once, and send again what was not answered."""
+        shown = self._show()[export.target]
+        self._ask("take a target offline", Mode.TARGET, Op.UPDATE, shown.tid, "state=offline")
+        ends = time.monotonic() + DOWN_SECONDS
+        while shown.path:
+            try:
+                self._ask("close a volume", Mode.DEVICE, Op.DELETE, shown.tid, lun=LUN)
+                break
+            except Failed as busy:
+                if busy.code != Error.LUN_ACTIVE or time.monotonic() >= ends:
+                    raise
+            time.sleep(LOOK_AGAIN_SECONDS)
+        self._open(shown.tid, export)
+        self._ask("take a target online", Mode.TARGET, Op.UPDATE, shown.tid, "state=ready")
+        self._cut(shown.tid)
+
+    def _open(self, tid: int, export: Export) -> None:
+        self._ask("open a volume", Mode.DEVICE, Op.NEW, tid, f"path={export.path},bstype=rdwr", lun=LUN)
+        told = f"vendor_id=AVE,product_id=VOLUME,scsi_sn={export.serial},scsi_id={export.serial},thin_provisioning=1"
+        self._ask("describe a volume", Mode.DEVICE, Op.UPDATE, tid, told, lun=LUN)
 
     def _cut(self, tid: int) -> None:
         for session, connection in self._connections(tid):
@@ -203,6 +225,8 @@ def parse(text: str) -> dict[str, Shown]:
         words = line.strip()
         if line.startswith("    ") and not line.startswith("     "):
             section = words
+        elif section == "System information:" and words.startswith("State: "):
+            shown.state = words.removeprefix("State: ")
         elif section == "Account information:":
             shown.users.append(words)
         elif section == "ACL information:":

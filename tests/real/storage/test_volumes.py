@@ -9,11 +9,12 @@ import pytest
 
 from ave.errors import Refused
 from drivers.iscsi.pool import GIB, Pool
+from drivers.iscsi.tgt import Mode, Op
 from tests.contracts.test_block import stamp
 from tests.real.storage.initiator import hear, image, interactive, running, tell
 from tests.real.storage.lab import until
 
-PAUSE_SECONDS = 3.0  # of the writes to a volume that grows
+PAUSE_SECONDS = 4.0  # libiscsi connects once in three seconds at most
 
 
 def reaches(file, blocks):
@@ -36,6 +37,27 @@ def test_a_volume_grows_under_load_and_no_write_fails(lab, do, disk):
     done, said = lab.io(image(lab, "a", 1), "length", "read -P 1 0 256M")
     assert done, said
     assert "4 GiB" in said
+
+
+def test_who_writes_hardly_notices_that_the_volume_grows(lab, do, disk):
+    with interactive(lab, "a", 1) as writer:
+        tell(writer, "write 0 4k")
+        hear(writer, "wrote")
+        do("a", "grow", disk, 2, stamp(1))
+        began = time.monotonic()
+        tell(writer, "write 0 4k")
+        hear(writer, "wrote")
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_growth_that_was_cut_short_is_finished_by_the_next_look(lab, do, disk):
+    """The box died with the target offline: only tgtd is left as it was."""
+    target = names.target(disk, "a", 1)
+    tgt = lab.ground.tgt
+    tgt._ask("stand in for a box that died", Mode.TARGET, Op.UPDATE, tgt._show()[target].tid, "state=offline")
+    assert lab.box.look().put_right == (disk,)
+    assert lab.write(disk, "a", 1)
+    assert lab.box.look().put_right == ()
 
 
 def test_the_incoming_side_of_a_migration_has_the_volume_open_before_it_owns_it_and_writes_at_once(lab, do, disk):
