@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from ave.errors import Refused
+from drivers.iscsi import names
 from drivers.iscsi.pool import GIB, Pool
 from drivers.iscsi.tgt import Mode, Op
 from tests.contracts.test_block import stamp
