@@ -34,9 +34,9 @@ class IscsiBlock:
         self._host, self._box, self._portal, self._secret = host, box, portal, secret
         self._runtime, self._may_lead = runtime, may_lead
 
-    def way(self, volume: str, epoch: int) -> Way:
-        """How this host opens the volume, once it is attached to it under this epoch or admitted for it."""
-        return way(self._portal, volume, self._host, epoch)
+    def way(self, volume: str, host: str, epoch: int) -> Way:
+        """How that host opens the volume, once it is attached to it under this epoch, or admitted for the one before."""
+        return way(self._portal, volume, host, epoch)
 
     def chap_secret(self) -> str:
         """This host's, for all its volumes."""

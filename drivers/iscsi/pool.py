@@ -42,6 +42,20 @@ class Pool:
             disk.remove(path)
         return len(half)
 
+    def shares_blocks(self) -> bool:
+        """Can the file system make copies at all?"""
+        one, other = self._folder / f".one{SUFFIX}", self._folder / f".other{SUFFIX}"
+        try:
+            one.write_bytes(b"x" * 4096)
+            with one.open("rb") as source, other.open("wb") as target:
+                fcntl.ioctl(target.fileno(), FICLONE, source.fileno())
+            return True
+        except OSError:
+            return False
+        finally:
+            disk.remove(one)
+            disk.remove(other)
+
     def require_room(self, volume: str, size_gib: int) -> None:
         """Refused if the pool could never hold so much, or can take nothing more now. Its volumes may promise more than it
         holds: they are sparse."""

@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 import struct
+import threading
 import time
 from collections.abc import Mapping
 from enum import IntEnum
@@ -41,7 +42,9 @@ class Mode(IntEnum):
 
 
 class Error(IntEnum):
-    NO_TARGET, NO_SESSION, NO_CONNECTION, ACL_NOEXIST, USER_EXIST, TARGET_ACTIVE, LUN_ACTIVE = 4, 6, 7, 13, 14, 19, 20
+    NO_TARGET, NO_SESSION, NO_CONNECTION = 4, 6, 7
+    ACL_NOEXIST, USER_EXIST, NO_USER = 13, 14, 15
+    TARGET_ACTIVE, LUN_ACTIVE = 19, 20
 
 
 class Failed(Unavailable):
@@ -78,6 +81,7 @@ class Tgt:
     def __init__(self, ipc: Path) -> None:
         """``ipc``: its socket, TGT_IPC_SOCKET with the control port behind it ("/run/tgtd/socket.0")."""
         self._ipc = str(ipc)
+        self._accounts = threading.Lock()  # they are shared by all targets
 
     def look(self, wanted: Mapping[str, Export]) -> dict[str, bool]:
         return {name: name in wanted and shown.serves(wanted[name]) for name, shown in self._show().items()}
@@ -86,20 +90,23 @@ class Tgt:
         tid = 1 + secrets.randbelow(TIDS)
         self._ask("make a target", Mode.TARGET, Op.NEW, tid, f"targetname={export.target}")
         try:
-            self._let(
-                "keep an account", Error.USER_EXIST, Mode.ACCOUNT, Op.NEW, 0, f"user={export.user},password={secret}"
-            )
-            self._ask("bind an account", Mode.ACCOUNT, Op.BIND, tid, f"user={export.user}")
-            self._ask("open a volume", Mode.DEVICE, Op.NEW, tid, f"path={export.path},bstype=rdwr", lun=LUN)
-            told = (
-                f"vendor_id=AVE,product_id=VOLUME,scsi_sn={export.serial},scsi_id={export.serial},thin_provisioning=1"
-            )
-            self._ask("describe a volume", Mode.DEVICE, Op.UPDATE, tid, told, lun=LUN)
+            self._bind_account(tid, export.user, secret)
+            self._open(tid, export)
             # Last: before it nobody may log in.
             self._ask("bind an initiator", Mode.TARGET, Op.BIND, tid, f"initiator-name={export.initiator}")
         except BaseException:
             self.take_down(export.target)
             raise
+
+    def _bind_account(self, tid: int, user: str, secret: str) -> None:
+        """An account that no target has may be of an older secret: it is made anew. One that a target has stays, for who is
+        logged in there."""
+        with self._accounts:
+            if not any(user in shown.users for shown in self._show().values()):
+                self._let("forget an account", Error.NO_USER, Mode.ACCOUNT, Op.DELETE, 0, f"user={user}")
+            told = f"user={user},password={secret}"
+            self._let("keep an account", Error.USER_EXIST, Mode.ACCOUNT, Op.NEW, 0, told)
+            self._ask("bind an account", Mode.ACCOUNT, Op.BIND, tid, f"user={user}")
 
     def take_down(self, target: str) -> None:
         """New logins are refused first, then its connections are cut until it lets itself be removed: it does so only when

@@ -204,6 +204,11 @@ class IscsiLab:
         }
         return ["--object", f"secret,id=chap,file={file}", f"json:{json.dumps(node)}"]
 
+    def io_as(self, key: bytes, volume: str, host: str, epoch: int) -> bool:
+        """Can this host write, with what follows from another storage secret than this lab's?"""
+        target, secret = names.target(volume, host, epoch), names.chap_secret(key, host)
+        return self.io(self.image(target, host, epoch, secret), f"write -P {epoch} 0 4k")[0]
+
     def io(self, image: list[str], *commands: str, limit: float = 10.0) -> tuple[bool, str]:
         """Did all of these commands of qemu-io succeed? And what it said."""
         words = [part for command in commands for part in ("-c", command)]
