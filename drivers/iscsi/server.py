@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Service:
         self._box, self._state, self._secret, self._runtime = box, state.absolute(), secret, runtime
         os.makedirs(self._state / "storage", mode=0o700, exist_ok=True)  # the meta service's
         self._meta: dict[str, MetaService] = {}
+        self._threads = {  # leases never wait for volumes, whose targets or disk may hang
+            True: ThreadPoolExecutor(4, thread_name_prefix="leases"),
+            False: ThreadPoolExecutor(32, thread_name_prefix="volumes"),
+        }
         self._open: set[asyncio.Task[Any]] = set()
         self._told = Found()
 
@@ -82,7 +87,8 @@ class Service:
             request = msgspec.json.decode(body, type=wire.Request)
             call = self._function(request)
             what = f"{type(request.call).__name__.lower()} of {request.host}"
-            return wire.Done(msgspec.Raw(msgspec.json.encode(await aside(what, call))))
+            threads = self._threads[isinstance(request.call, wire.LEASE_CALLS)]
+            return wire.Done(msgspec.Raw(msgspec.json.encode(await aside(what, call, threads))))
         except msgspec.MsgspecError as problem:
             return wire.Failed(Refused.__name__, f"the storage box does not understand this: {problem}")
         except AveError as error:

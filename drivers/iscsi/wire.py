@@ -89,6 +89,7 @@ class StepAside(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+LEASE_CALLS = (Join, Renew, Leases, Revoke, StepAside)
 Call = Create | Grow | Delete | Attach | Admit | Detach | Owner | Join | Renew | Leases | Revoke | StepAside
 
 

@@ -1,5 +1,6 @@
 """When attach has answered, nothing of an older owner is written any more, whatever it was doing and whatever dies."""
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -167,6 +168,31 @@ def test_targets_of_volumes_that_nobody_knows_are_removed_and_files_are_left_alo
     assert lab.box.look().strangers == (disk,)
     with pytest.raises(Refused, match="has a file in the pool, but no record"):
         lab.call("a", 1, "create", disk, 1, stamp(1))
+
+
+def test_leases_are_renewed_while_many_volumes_wait_for_a_tgtd_that_stands_still(lab, do):
+    volumes = [f"disk-{number}" for number in range(50)]
+    for volume in volumes:
+        do("a", "create", volume, 1, stamp(1))
+
+    async def renew_meanwhile():
+        calls = [asyncio.ensure_future(lab.hosts["a"].attach(volume, "a", stamp(1))) for volume in volumes]
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        for _ in range(5):
+            await lab.hosts["a"].renew("a", "boot")
+        seconds = time.monotonic() - began
+        os.kill(lab.ground.tgtd, signal.SIGCONT)
+        return seconds, await asyncio.gather(*calls, return_exceptions=True)
+
+    os.kill(lab.ground.tgtd, signal.SIGSTOP)
+    try:
+        seconds, outcomes = lab.run(renew_meanwhile(), 60.0)
+    finally:
+        os.kill(lab.ground.tgtd, signal.SIGCONT)
+    assert seconds < 1.0
+    assert outcomes == [None] * len(volumes)
+    assert lab.run(lab.hosts["b"].owner("disk-49")) == ("a", 1)
 
 
 # Who may not
