@@ -29,12 +29,17 @@ class Backend(Protocol):
         """The names of all targets, ours or not, and whether each serves just what is wanted of it."""
         ...
 
+    def require(self, target: str) -> None:
+        """Unavailable unless it is still the one that was seen."""
+        ...
+
     def put_up(self, export: Export, secret: str) -> None:
         """Its initiator can open it when this returns. There is no target of that name."""
         ...
 
     def reopen(self, export: Export) -> None:
-        """Its target stays, and serves the file as it is by now. No command fails: initiators see a short interruption."""
+        """Its target stays, and serves the file as it is by now. No command fails: initiators see a short interruption.
+        Unavailable if there is no such target."""
         ...
 
     def take_down(self, target: str) -> None:

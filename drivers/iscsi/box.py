@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -82,9 +82,6 @@ class Box:
             after = grown(known, size_gib, stamp)
             if size_gib > known.size_gib:
                 self._pool.require_room(volume, size_gib)
-                if self._agreed.get(volume) == known:
-                    self._grow_in_place(known, after)
-                    return
             self._change(known, after)
 
     def delete(self, volume: str, stamp: Stamp) -> None:
@@ -128,23 +125,27 @@ class Box:
         records = self._all()
         wanted = {export.target: export for record in records.values() if record for export in self._exports(record)}
         there = self._backend.look(wanted)
+        mine: dict[str, dict[str, bool]] = {}
+        for name, is_right in there.items():
+            for prefix in names.ours([name]):
+                mine.setdefault(prefix, {})[name] = is_right
         right, unclear = [], {}
         for volume, record in records.items():
-            if record is not None and self._agrees(record, there):
+            seen = mine.get(names.prefix(volume), {})
+            if record is not None and self._agrees(record, seen):
                 continue
             try:
                 with self._locked(volume):
                     if (known := self._read(volume)) is not None:
-                        self._make_agree(known)
+                        self._make_agree(known, seen if known == record else None)
                 right.append(volume)
             except (Refused, Unavailable, OSError) as trouble:
                 unclear[volume] = str(trouble)
         now = self._all()  # what was put up meanwhile has a record by now
-        removed = sorted(names.ours(there) - {names.prefix(volume) for volume in now})
+        removed = sorted(mine.keys() - {names.prefix(volume) for volume in now})
         for prefix in removed:
-            for name in there:
-                if name.startswith(prefix):
-                    self._backend.take_down(name)
+            for name in mine[prefix]:
+                self._backend.take_down(name)
         strangers = tuple(sorted(set(self._pool.volumes()) - set(now)))
         return Found(tuple(right), unclear, tuple(removed), strangers)
 
@@ -152,41 +153,56 @@ class Box:
 
     def _change(self, known: Record | None, after: Record) -> None:
         """UnknownOutcome when the record is written, or was before, but the world does not agree yet."""
+        agreed = known is not None and self._agreed.pop(after.volume, None) == known
         if after != known:
-            self._agreed.pop(after.volume, None)
             disk.replace(self._path(after.volume), msgspec.json.encode(after))
         try:
-            self._make_agree(after)
+            if known is None or not agreed or not self._moved(known, after):
+                self._make_agree(after)
         except (Unavailable, OSError) as trouble:
             raise UnknownOutcome(f"volume {after.volume}: {trouble}; it is tried again") from trouble
 
-    def _grow_in_place(self, known: Record, after: Record) -> None:
-        """Where all was as it should be, initiators need not even be sent away. If this is cut short, the targets are not
-        as they should be, and the next look puts up new ones."""
-        self._agreed.pop(known.volume, None)
-        disk.replace(self._path(after.volume), msgspec.json.encode(after))
+    def _moved(self, known: Record, after: Record) -> bool:
+        """From a world that agreed with the one record to one that agrees with the other, with no look at all targets. Not
+        if one of them is not as it was seen."""
+        old = {export.target: export for export in self._exports(known)}
+        new = {export.target: export for export in self._exports(after)}
         try:
-            self._make_file_agree(after)
-            for export in self._exports(after):
-                self._backend.reopen(export)
-        except (Unavailable, OSError, KeyError):
-            self._change(after, after)
+            for target in old.keys() - new.keys():
+                self._backend.take_down(target)
+            after = self._make_file_agree(after)
+            for target, export in new.items():
+                if target not in old:
+                    self._put_up(after, export)
+                elif export != old[target]:
+                    self._backend.reopen(export)
+                else:
+                    self._backend.require(target)
+        except Unavailable:
+            return False
         self._agreed[after.volume] = after
+        return True
 
-    def _make_agree(self, record: Record) -> Record:
+    def _make_agree(self, record: Record, mine: Mapping[str, bool] | None = None) -> Record:
+        """``mine``: the volume's targets, and whether they are right, if that was just looked at."""
         volume = record.volume
         wanted = {export.target: export for export in self._exports(record)}
-        there = self._backend.look(wanted)
-        mine = {name: right for name, right in there.items() if name.startswith(names.prefix(volume))}
+        if mine is None:
+            there = self._backend.look(wanted)
+            mine = {name: right for name, right in there.items() if name.startswith(names.prefix(volume))}
         for name, right in mine.items():
             if not right:
                 self._backend.take_down(name)
         record = self._make_file_agree(record)
         for name, export in wanted.items():
             if not mine.get(name):
-                self._backend.put_up(export, names.chap_secret(self._key, self._host_of(record, export)))
+                self._put_up(record, export)
         self._agreed[volume] = record
         return record
+
+    def _put_up(self, record: Record, export: Export) -> None:
+        host = record.owner if export.user == names.user(record.owner) else record.incoming
+        self._backend.put_up(export, names.chap_secret(self._key, host))
 
     def _make_file_agree(self, record: Record) -> Record:
         volume = record.volume
@@ -204,8 +220,7 @@ class Box:
             self._pool.grow(volume, record.size_gib)
         return record
 
-    def _agrees(self, record: Record, there: dict[str, bool]) -> bool:
-        mine = {name: right for name, right in there.items() if name.startswith(names.prefix(record.volume))}
+    def _agrees(self, record: Record, mine: Mapping[str, bool]) -> bool:
         wanted = {export.target for export in self._exports(record)}
         return record.phase is Phase.READY and mine == dict.fromkeys(wanted, True) and self._whole(record)
 
@@ -230,9 +245,6 @@ class Box:
             for host, epoch in hosts
             if host and record.phase is not Phase.GOING
         ]
-
-    def _host_of(self, record: Record, export: Export) -> str:
-        return record.owner if export.user == names.user(record.owner) else record.incoming
 
     # Records
 

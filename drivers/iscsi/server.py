@@ -22,7 +22,7 @@ from drivers.meta import MetaService
 CONNECTIONS_MAX = 512
 HOSTS_MAX = 4096
 SAY_SECONDS = 5.0  # for the other side to send or take its next words
-LOOK_AGAIN_SECONDS = 1.0  # at whether the targets are as they should be
+LOOK_AGAIN_SECONDS = 2.0  # at whether the targets are as they should be: some 50 ms of work with 300 of them
 
 
 class Service:

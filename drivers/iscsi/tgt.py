@@ -82,12 +82,17 @@ class Tgt:
         """``ipc``: its socket, TGT_IPC_SOCKET with the control port behind it ("/run/tgtd/socket.0")."""
         self._ipc = str(ipc)
         self._accounts = threading.Lock()  # they are shared by all targets
+        self._users: set[str] = set()  # whose account has the secret that is asked for
+        self._seen: dict[
+            str, Shown
+        ] = {}  # what was put up or listed last; it may be gone since, but is never another one
 
     def look(self, wanted: Mapping[str, Export]) -> dict[str, bool]:
         return {name: name in wanted and shown.serves(wanted[name]) for name, shown in self._show().items()}
 
     def put_up(self, export: Export, secret: str) -> None:
         tid = 1 + secrets.randbelow(TIDS)
+        self._seen[export.target] = Shown(tid, [export.user], [export.initiator], export.path)
         self._ask("make a target", Mode.TARGET, Op.NEW, tid, f"targetname={export.target}")
         try:
             self._bind_account(tid, export.user, secret)
@@ -102,36 +107,58 @@ class Tgt:
         """An account that no target has may be of an older secret: it is made anew. One that a target has stays, for who is
         logged in there."""
         with self._accounts:
-            if not any(user in shown.users for shown in self._show().values()):
+            if user not in self._users and not any(user in shown.users for shown in self._show().values()):
                 self._let("forget an account", Error.NO_USER, Mode.ACCOUNT, Op.DELETE, 0, f"user={user}")
             told = f"user={user},password={secret}"
             self._let("keep an account", Error.USER_EXIST, Mode.ACCOUNT, Op.NEW, 0, told)
             self._ask("bind an account", Mode.ACCOUNT, Op.BIND, tid, f"user={user}")
+            self._users.add(user)
+
+    def require(self, target: str) -> None:
+        if (shown := self._seen.get(target)) is None:
+            raise Unavailable(f"target {target} has not been seen")
+        self._connections(shown.tid)
 
     def take_down(self, target: str) -> None:
+        """By the number under which it was seen last, and if that is gone by what there is now."""
+        seen = self._seen.get(target)
+        if seen is None or not self._removed(seen):
+            now = self._show().get(target)
+            if now is not None and not self._removed(now):
+                raise Unavailable(f"target {target} went by itself: is somebody else at work on this tgtd?")
+        self._seen.pop(target, None)
+
+    def _removed(self, shown: Shown) -> bool:
         """New logins are refused first, then its connections are cut until it lets itself be removed: it does so only when
-        it has no session and its LUN no command, and joins the threads that wrote for it."""
-        shown = self._show().get(target)
-        if shown is None:
-            return
-        for name in shown.acl:
-            self._let("unbind", Error.ACL_NOEXIST, Mode.TARGET, Op.UNBIND, shown.tid, f"initiator-name={name}")
+        it has no session and its LUN no command, and joins the threads that wrote for it. False if there is no such target."""
         ends = time.monotonic() + DOWN_SECONDS
-        while True:
-            try:
-                self._let("remove a target", Error.NO_TARGET, Mode.TARGET, Op.DELETE, shown.tid)
-                return
-            except Failed as busy:
-                if busy.code not in (Error.TARGET_ACTIVE, Error.LUN_ACTIVE) or time.monotonic() >= ends:
-                    raise
-            self._cut(shown.tid)
-            time.sleep(LOOK_AGAIN_SECONDS)
+        try:
+            for name in shown.acl:
+                self._let("unbind", Error.ACL_NOEXIST, Mode.TARGET, Op.UNBIND, shown.tid, f"initiator-name={name}")
+            while not self._gone(shown.tid, ends):
+                self._cut(shown.tid)
+                time.sleep(LOOK_AGAIN_SECONDS)
+        except Failed as error:
+            if error.code != Error.NO_TARGET:
+                raise
+            return False
+        return True
+
+    def _gone(self, tid: int, ends: float) -> bool:
+        try:
+            self._ask("remove a target", Mode.TARGET, Op.DELETE, tid)
+        except Failed as busy:
+            if busy.code not in (Error.TARGET_ACTIVE, Error.LUN_ACTIVE) or time.monotonic() >= ends:
+                raise
+            return False
+        return True
 
     def reopen(self, export: Export) -> None:
         """tgtd looks at a file's size when it opens it. A command that comes while there is no LUN would fail in the guest:
         so the target is offline meanwhile, which leaves commands unanswered, and its connections are cut afterwards. Then
         initiators log in again at once, and send again what was not answered."""
-        shown = self._show()[export.target]
+        if (shown := self._show().get(export.target)) is None:
+            raise Unavailable(f"there is no target {export.target} to open anew")
         self._ask("take a target offline", Mode.TARGET, Op.UPDATE, shown.tid, "state=offline")
         ends = time.monotonic() + DOWN_SECONDS
         while shown.path:
@@ -165,7 +192,9 @@ class Tgt:
         return [(int(session), int(connection)) for session, connection in found]
 
     def _show(self) -> dict[str, Shown]:
-        return parse(self._ask("list its targets", Mode.TARGET, Op.SHOW, -1))
+        found = parse(self._ask("list its targets", Mode.TARGET, Op.SHOW, -1))
+        self._seen.update(found)
+        return found
 
     def _let(self, what: str, fine: Error, mode: Mode, op: Op, tid: int, text: str = "") -> None:
         """Ask, where this one error says that it is so already."""

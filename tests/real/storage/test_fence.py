@@ -15,6 +15,7 @@ import pytest
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from drivers.iscsi import names
 from drivers.iscsi.pool import Pool
+from drivers.iscsi.tgt import Shown
 from tests.contracts.test_block import stamp
 from tests.real.storage.initiator import HalfLogin, block, hear, image, interactive, running, tell
 from tests.real.storage.lab import until
@@ -226,3 +227,12 @@ def test_no_secret_is_in_anybodys_arguments(lab, disk):
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             assert secret.encode() not in (process / "cmdline").read_bytes()
+
+
+def test_a_target_that_is_known_under_an_old_number_is_taken_down_all_the_same(lab, do, disk):
+    """As it is if a list of targets was slow to come."""
+    tgt, target = lab.box._backend, names.target(disk, "a", 1)
+    tgt._seen[target] = Shown(1 + tgt._seen[target].tid % 1000, ["host.a"], [names.initiator("a", 1)])
+    do("b", "attach", disk, "b", stamp(2))
+    assert target not in lab.ground.tgt.look({})
+    assert (lab.write(disk, "a", 1), lab.write(disk, "b", 2)) == (False, True)

@@ -35,6 +35,11 @@ class Noted:
         self._do(f"up {export.target}")
         self.up[export.target] = export
 
+    def require(self, target):
+        self._do(f"require {target}")
+        if target not in self.up:
+            raise Unavailable("it is gone")
+
     def reopen(self, export):
         self._do(f"reopen {export.target}")
         self.up[export.target] = export
@@ -75,10 +80,10 @@ A, B = names.target("disk", "a", 1), names.target("disk", "b", 2)
 def test_the_older_owner_is_gone_before_the_newer_one_may_come(box, noted):
     noted.deeds.clear()
     box.attach("disk", "b", stamp(2))
-    assert noted.deeds == ["look", f"down {A}", f"up {B}"]
+    assert noted.deeds == [f"down {A}", f"up {B}"]
 
 
-@pytest.mark.parametrize("broken", ["look", f"down {A}", f"up {B}"])
+@pytest.mark.parametrize("broken", [f"down {A}", f"up {B}"])
 def test_a_fence_that_is_cut_short_anywhere_is_unknown_and_holds_after_the_next_start(box, make, noted, broken):
     noted.fails = lambda deed: deed == broken
     with pytest.raises(UnknownOutcome, match="tgtd does not answer"):
@@ -120,7 +125,13 @@ def test_a_migration_has_two_targets_and_ends_with_one(box, noted):
     assert set(noted.up) == {A, B}
     noted.deeds.clear()
     box.attach("disk", "b", stamp(2))
-    assert noted.deeds == ["look", f"down {A}"]
+    assert noted.deeds == [f"down {A}", f"require {B}"]
+
+
+def test_a_target_that_went_unseen_is_put_up_by_the_next_call(box, noted):
+    noted.up.clear()
+    box.attach("disk", "a", stamp(1))
+    assert list(noted.up) == [A]
 
 
 def test_a_volume_grows_in_its_target_and_the_file_grows_first(box, noted, tmp_path):
