@@ -39,6 +39,8 @@ mount -o loop "$1/pool.img" "$1/mount"
 ip link set lo up
 echo ready
 cat >/dev/null
+umount -l "$1/mount"
+rm -rf "$1"
 """
 
 
@@ -115,7 +117,7 @@ class Ground:
             self.kill_tgtd()
         if self._keeper is not None:
             self._keeper.communicate(timeout=10)  # its input ends, and so does it
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)  # the keeper has done it, unless it never began
 
 
 class IscsiLab:
