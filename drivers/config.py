@@ -68,6 +68,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ha: HaConfig = HaConfig()
 
 
+class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[storage], of the storage box alone."""
+
+    listen: str  # address and port on the storage network: what hosts ask is answered here
+    pool: str  # a folder on a file system with reflink
+    state: str  # where is kept what must never be forgotten: who owns which volume
+    tgtd: str = "/run/tgtd/socket.0"  # its control socket
+    secret_file: str  # shared with every host
+
+
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
     """The configuration; ``flags`` ("node.host") win over the environment, which wins over the file.
 
@@ -118,6 +128,16 @@ def load_store(file: Path | None, environment: Mapping[str, str], url: str) -> S
         return msgspec.convert(section | ({"url": url} if url else {}), StoreConfig, strict=False)
     except msgspec.ValidationError as problem:
         raise Refused(f"{file or 'the environment'}: store: {problem}") from None
+
+
+def load_box(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> BoxConfig:
+    """Only [storage]; flags win over the environment, which wins over the file. Refused as ``load``."""
+    section = _tree(file, environment).get("storage", {})
+    given = {key: value for key, value in flags.items() if value}
+    try:
+        return msgspec.convert(section | given, BoxConfig, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Refused(f"{file or 'the configuration (no --config was given)'}: storage: {problem}") from None
 
 
 def _tree(file: Path | None, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import faulthandler
-import signal
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.process.ports import machine_of, ports
 from drivers.process.power import power_on
+from drivers.told import until_told
 
 SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
 
@@ -44,7 +41,7 @@ async def run(config: Config) -> None:
         )
         await _warn(runtime, store, root, config.node.host)
         runtime.log("node starts", services=",".join(config.node.services), store=config.store.url)
-        await _until_told(runtime, main, "node")
+        await until_told(runtime, main, "node")
     finally:
         await store.close()
 
@@ -66,18 +63,7 @@ async def guard(config: Config) -> None:
     power_on(Path(config.hypervisor.root), _facts(config))
     machine = machine_of(Path(config.hypervisor.root), config.node.host, runtime)
     runtime.log("guard starts")
-    await _until_told(runtime, run_guard(runtime, machine), "guard")
-
-
-async def _until_told(runtime: AsyncioRuntime, main: Coroutine[Any, Any, Any], what: str) -> None:
-    faulthandler.enable()  # should a library crash the process, its last words say where
-    task = asyncio.ensure_future(runtime.supervise(main))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        runtime.log(f"{what} stops")
+    await until_told(runtime, run_guard(runtime, machine), "guard")
 
 
 async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:

@@ -32,6 +32,7 @@ app.command(explain)
 explain.command("ave.cli.explain:placement", name="placement", help="Say why a VM goes to a host, or to none.")
 app.command("ave.cli.node:node", name="node", help="Run the services of one host, for real.")
 app.command("ave.cli.node:guard", name="guard", help="Freeze the VMs of one host when its lease is over, for real.")
+app.command("ave.cli.storage:storage", name="storage", help="Run the storage box: volumes and who owns them, for real.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
 
 

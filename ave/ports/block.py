@@ -55,6 +55,12 @@ class BlockStorage(Protocol):
         under another VM's lock."""
         ...
 
+    async def admit(self, volume: str, host: str, stamp: Stamp) -> None:
+        """Let this host open the volume for a VM that migrates to it: its copy is of the epoch after the stamp's. It owns
+        nothing, and writes nothing before it is attached. Refused unless the volume is attached under the stamp's epoch.
+        Every later attach, detach or admit takes it back, but for the host that is attached then."""
+        ...
+
     async def detach(self, volume: str, stamp: Stamp) -> None:
         """Nobody may write any more; what is older than the stamp's epoch cannot be attached any more."""
         ...

@@ -1,8 +1,9 @@
 """Migration: of a running VM with its memory, of a stopped one only where it is to run next.
 
 At every instant exactly one host has the right to run the VM, and it changes hands in one commit. Order of a live migration:
-copy the memory until both copies stand still → the store gives the next epoch to the target → the storage gives it the volumes
-→ the target runs. Before the commit the source may go on; after it only the target may, however long it takes.
+the storage lets the target open the volumes → copy the memory until both copies stand still → the store gives the next epoch to
+the target → the storage gives it the volumes → the target runs. Before the commit the source may go on; after it only the
+target may, however long it takes.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ async def migrate(ports: Ports, task: Work) -> None:
     domain = await domain_of(ports, vm.id)
     if task.attempt > 1 or (domain is not None and domain.state is DomainState.PAUSED):
         await ports.hypervisor.abort_migration(vm.id, target, now)  # what an earlier attempt left half done
+    for volume in vm.media:
+        await ports.block.admit(volume, target, now)
     await ports.hypervisor.migrate(vm, target, now)
     try:
         moved = await _hand_over(ports, task, vm, there)
@@ -91,6 +94,8 @@ async def abort_migration(ports: Ports, task: Work) -> None:
         await _go_forward(ports, task, vm)
     elif vm.host == ports.host and vm.state is VMState.RUNNING:
         await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, stamp(task, vm.epoch))
+        for volume in vm.media:  # the target may not even open them any more
+            await ports.block.attach(volume, ports.host, stamp(task, vm.epoch))
 
 
 def _handed_over(vm: VM, task: Work) -> bool:

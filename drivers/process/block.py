@@ -9,9 +9,9 @@ from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
 from drivers import beats
-from drivers.process.disk import aside
+from drivers.disk import aside
+from drivers.meta import MetaService
 from drivers.process.home import Home
-from drivers.process.meta import MetaService
 from drivers.process.volumes import Volumes
 
 
@@ -32,6 +32,9 @@ class ProcessBlock:
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
         await aside(f"attach volume {volume}", lambda: self._volumes.attach(volume, owner, stamp))
+
+    async def admit(self, volume: str, host: str, stamp: Stamp) -> None:
+        await aside(f"admit {host} to volume {volume}", lambda: self._volumes.admit(volume, host, stamp))
 
     async def detach(self, volume: str, stamp: Stamp) -> None:
         await aside(f"detach volume {volume}", lambda: self._volumes.detach(volume, stamp))

@@ -15,22 +15,11 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.ports.hypervisor import Stamp
-from drivers.process import disk, guest
-from drivers.rights import Rights, accepting, outdating
+from drivers import disk
+from drivers.process import guest
+from drivers.volume_record import VolumeRecord, admitted, attached, created, deleted, detached, grown
 
 WRITER_SECONDS = 0.25  # a guest's write takes far less, unless the guest stands still
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    volume: str
-    size_gib: int
-    owner: str = ""
-    epoch: int = 0
-    lock: str = ""  # under which it was attached
-    rights: Rights = ()
-
-    def attached_for_another(self, stamp: Stamp) -> bool:
-        return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -69,18 +58,14 @@ class Volumes:
         with self._locked(volume):
             known = self._read(volume)
             if known is None:
-                self._write(_accepted(Header(volume=volume, size_gib=size_gib), stamp, "create"))
-                return
-            if known.size_gib != size_gib:
-                raise Refused(f"volume {volume} exists and has {known.size_gib} GiB, not {size_gib}")
-            self._change(known, _accepted(known, stamp, "create"))
+                self._write(created(VolumeRecord(volume=volume, size_gib=size_gib), size_gib, stamp))
+            else:
+                self._change(known, created(known, size_gib, stamp))
 
     def delete(self, volume: str, stamp: Stamp) -> None:
         with self._locked(volume):
             if known := self._read(volume):
-                if known.owner:
-                    raise Refused(f"volume {volume} is attached to {known.owner}: detach it first")
-                _accepted(known, stamp, "delete")
+                deleted(known, stamp)
                 with self._quiet(volume):
                     disk.remove(Path(self.path(volume)))
                 disk.settle(self._folder)
@@ -88,30 +73,24 @@ class Volumes:
     def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
         with self._locked(volume):
             known = self._known(volume)
-            if size_gib < known.size_gib:
-                raise Refused(f"volume {volume} has {known.size_gib} GiB and cannot shrink to {size_gib}")
-            self._change(known, msgspec.structs.replace(_accepted(known, stamp, "grow"), size_gib=size_gib))
+            self._change(known, grown(known, size_gib, stamp))
 
     def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
         with self._locked(volume):
             known = self._known(volume)
-            if stamp.epoch < known.epoch or (stamp.epoch == known.epoch and known.owner not in ("", owner)):
-                raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
-            if known.attached_for_another(stamp):
-                raise Refused(f"volume {volume} belongs to {known.lock}, for which it is attached to {known.owner}")
-            after = _accepted(known, stamp, "attach")
-            lock = stamp.lock or known.lock
-            self._change(known, msgspec.structs.replace(after, owner=owner, epoch=stamp.epoch, lock=lock))
+            self._change(known, attached(known, owner, stamp))
+
+    def admit(self, volume: str, host: str, stamp: Stamp) -> None:
+        with self._locked(volume):
+            known = self._known(volume)
+            self._change(known, admitted(known, host, stamp))
 
     def detach(self, volume: str, stamp: Stamp) -> None:
         with self._locked(volume):
-            known = self._read(volume)
-            if known is None or stamp.epoch < known.epoch or known.attached_for_another(stamp):
-                return  # gone, or another owner has it: nothing of ours is attached
-            after = _accepted(known, stamp, "detach")
-            self._change(known, msgspec.structs.replace(after, owner="", epoch=stamp.epoch))
+            if known := self._read(volume):
+                self._change(known, detached(known, stamp))
 
-    def _change(self, known: Header, after: Header) -> None:
+    def _change(self, known: VolumeRecord, after: VolumeRecord) -> None:
         if after != known:
             with self._quiet(known.volume):
                 self._write(after)
@@ -133,23 +112,23 @@ class Volumes:
         finally:
             os.close(handle)
 
-    def _known(self, volume: str) -> Header:
+    def _known(self, volume: str) -> VolumeRecord:
         known = self._read(volume)
         if known is None:
             raise Refused(f"there is no volume {volume}")
         return known
 
-    def _read(self, volume: str) -> Header | None:
+    def _read(self, volume: str) -> VolumeRecord | None:
         try:
             with open(self.path(volume), "rb") as file:
                 header = file.read(guest.HEADER)
-            return msgspec.json.decode(header.split(b"\n")[1], type=Header)
+            return msgspec.json.decode(header.split(b"\n")[1], type=VolumeRecord)
         except FileNotFoundError:
             return None
         except (IndexError, *disk.DAMAGED) as error:
             raise Unavailable(f"the header of volume {volume} cannot be read: {error}") from error
 
-    def _write(self, header: Header) -> None:
+    def _write(self, header: VolumeRecord) -> None:
         path = Path(self.path(header.volume))
         try:
             written = path.read_bytes()[guest.HEADER :]
@@ -160,12 +139,3 @@ class Volumes:
         if len(lines) > guest.HEADER:
             raise Refused(f"volume {header.volume}: its header does not fit {guest.HEADER} bytes")
         disk.replace(path, lines.ljust(guest.HEADER, b"\0") + written)
-
-
-def _accepted(header: Header, stamp: Stamp, what: str) -> Header:
-    """With this right remembered; Refused if a newer one came before. Without a Job nothing is remembered."""
-    if not stamp.job:
-        return header
-    if newest := outdating(header.rights, stamp):
-        raise Refused(f"volume {header.volume}: {what} by {stamp.job} is outdated; {newest.job} came after it")
-    return msgspec.structs.replace(header, rights=accepting(header.rights, stamp))

@@ -68,6 +68,17 @@ class SimBlock:
         self._storage.witness(Owned(volume, owner, stamp.epoch))
         await self._done()
 
+    async def admit(self, volume: str, host: str, stamp: Stamp) -> None:
+        """Whoever owns it or not, the simulated storage is open to all: only writes are checked."""
+        await self._io(physics.ATTACH_SECONDS)
+        known = self._known(volume)
+        if not known.owner or stamp.epoch != known.epoch:
+            raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
+        if known.attached_for_another(stamp):
+            raise Refused(f"volume {volume} belongs to {known.lock}, for which it is attached to {known.owner}")
+        self._accept(volume, known, stamp, "admit")
+        await self._done()
+
     async def detach(self, volume: str, stamp: Stamp) -> None:
         await self._io(physics.ATTACH_SECONDS)
         known = self._storage.volumes.get(volume)

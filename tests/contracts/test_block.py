@@ -112,6 +112,7 @@ def test_a_volume_that_is_not_there_can_be_neither_attached_nor_grown_nor_asked_
         ("grow", (30,)),
         ("attach", ("a",)),
         ("attach", ("b",)),
+        ("admit", ("b",)),
         ("detach", ()),
         ("delete", ()),
     ],
@@ -158,6 +159,42 @@ def test_to_detach_what_a_newer_epoch_holds_or_what_is_gone_changes_nothing(lab,
     do("a", "detach", disk, stamp(1))
     do("a", "detach", "none", stamp(1))
     assert lab.write(disk, "b", 2)
+
+
+def test_who_is_admitted_for_a_migration_owns_nothing_and_the_owner_writes_on(lab, do, disk):
+    for _ in range(2):
+        do("a", "admit", disk, "b", stamp(1))
+        assert do("b", "owner", disk) == ("a", 1)
+        assert lab.write(disk, "a", 1)
+
+
+def test_who_was_admitted_owns_the_volume_once_it_is_attached(lab, do, disk):
+    do("a", "admit", disk, "b", stamp(1))
+    do("a", "attach", disk, "b", stamp(2))
+    assert (lab.write(disk, "a", 1), lab.write(disk, "b", 2)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [("attach", ("a", stamp(1))), ("attach", ("c", stamp(2))), ("admit", ("c", stamp(1))), ("detach", (stamp(1),))],
+    ids=["stays", "goes elsewhere", "is to go elsewhere", "ends"],
+)
+def test_who_was_admitted_is_fenced_when_the_volume_does_not_come_to_it(lab, do, disk, verb, given):
+    do("a", "admit", disk, "b", stamp(1))
+    do("a", verb, disk, *given)
+    assert not lab.write(disk, "b", 2)
+    assert do("a", "owner", disk)[0] != "b"
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_only_for_the_vm_that_has_the_volume_is_anybody_admitted(do, disk, epoch):
+    with pytest.raises(Refused, match="volume disk belongs to a at epoch 1"):
+        do("a", "admit", disk, "b", stamp(epoch))
+    with pytest.raises(Refused, match="there is no volume none"):
+        do("a", "admit", "none", "b", stamp(1))
+    do("a", "detach", disk, stamp(1))
+    with pytest.raises(Refused, match="volume disk belongs to nobody at epoch 1"):
+        do("a", "admit", disk, "b", stamp(1))
 
 
 def test_a_deleted_volume_is_gone_and_may_be_deleted_again(lab, do, disk):

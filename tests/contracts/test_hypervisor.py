@@ -3,7 +3,6 @@
 from contextlib import closing, suppress
 
 import msgspec
-import msgspec
 import pytest
 
 from ave.errors import Refused, Unavailable

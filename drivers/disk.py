@@ -28,14 +28,14 @@ DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError)  # how a file that nobody c
 _threads = ThreadPoolExecutor(32, thread_name_prefix="disk")  # most of them wait for a lock or a disk
 
 
-async def aside(what: str, function: Callable[[], T]) -> T:
+async def aside(what: str, function: Callable[[], T], threads: ThreadPoolExecutor = _threads) -> T:
     """Answer as ``function`` does, from a thread: it waits for locks and disks, and the event loop must not.
 
     Unavailable when the disk refuses. UnknownOutcome when there is no answer within ANSWER_SECONDS: it may yet happen.
     """
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(_threads, function)
+            return await asyncio.get_running_loop().run_in_executor(threads, function)
     except TimeoutError:
         raise UnknownOutcome(f"{what}: no answer within {ANSWER_SECONDS:g} s") from None
     except OSError as error:
