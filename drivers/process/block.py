@@ -9,9 +9,9 @@ from ave.ports.block import Grant, Lease
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
 from drivers import beats
-from drivers.process.disk import aside
+from drivers.disk import aside
+from drivers.meta import MetaService
 from drivers.process.home import Home
-from drivers.process.meta import MetaService
 from drivers.process.volumes import Volumes
 
 

@@ -18,7 +18,8 @@ import msgspec
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
-from drivers.process import birth, disk, guest, life
+from drivers import disk
+from drivers.process import birth, guest, life
 from drivers.process.home import Home
 from drivers.process.life import Life
 from drivers.rights import Rights, accepting, outdating

@@ -14,7 +14,7 @@ import msgspec
 
 from ave.errors import Unavailable
 from ave.ports.machine import Facts
-from drivers.process import disk
+from drivers import disk
 from drivers.process.guest import SHUT_DOWN
 from drivers.process.life import Life, kernel
 

@@ -12,7 +12,8 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from ave.runtime import Runtime
-from drivers.process import disk, life, migration
+from drivers import disk
+from drivers.process import life, migration
 from drivers.process.domains import Domains, Phase
 from drivers.process.life import Life
 

@@ -12,8 +12,8 @@ from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.machine import Facts, Health
 from ave.runtime import Runtime
 from drivers import beats
+from drivers.disk import aside
 from drivers.process import life
-from drivers.process.disk import aside
 from drivers.process.domains import Domains
 from drivers.process.home import Home
 

@@ -10,7 +10,7 @@ from ave.ports.machine import Facts
 from ave.ports.store import Store
 from ave.ports.together import Ports
 from ave.runtime import Runtime
-from drivers.process import disk
+from drivers import disk
 from drivers.process.block import ProcessBlock
 from drivers.process.domains import Domains
 from drivers.process.home import Home

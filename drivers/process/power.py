@@ -6,7 +6,8 @@ import secrets
 from pathlib import Path
 
 from ave.ports.machine import Facts
-from drivers.process import birth, disk, life
+from drivers import disk
+from drivers.process import birth, life
 from drivers.process.home import Home, Off
 
 

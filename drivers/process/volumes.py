@@ -15,7 +15,8 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.ports.hypervisor import Stamp
-from drivers.process import disk, guest
+from drivers import disk
+from drivers.process import guest
 from drivers.rights import Rights, accepting, outdating
 
 WRITER_SECONDS = 0.25  # a guest's write takes far less, unless the guest stands still

@@ -12,9 +12,9 @@ from typing import Any
 from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.machine import Facts
 from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.disk import file_name
 from drivers.process import guest, life
 from drivers.process.birth import PROGRAM
-from drivers.process.disk import file_name
 from drivers.process.home import Home
 from drivers.process.ports import domains, ports
 from drivers.process.power import power_off, power_on

@@ -17,7 +17,8 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, Stamp
 from ave.ports.machine import Health
-from drivers.process import disk, guest, life
+from drivers import disk
+from drivers.process import guest, life
 from drivers.process.domains import Phase, Record
 from drivers.process.home import Home
 from drivers.process.machine import ProcessMachine

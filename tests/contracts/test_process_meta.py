@@ -7,7 +7,7 @@ import pytest
 
 from ave.errors import Refused, Unavailable
 from ave.ports.block import Grant
-from drivers.process.meta import SILENT_SECONDS, MetaService
+from drivers.meta import SILENT_SECONDS, MetaService
 from tests.contracts.labs import ProcessLab
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ave.model.vm import VM
 from ave.ports.hypervisor import Stamp
-from drivers.process import disk, guest
+from drivers import disk
+from drivers.process import guest
 from drivers.process.home import Home
 from drivers.process.volumes import Volumes
 from tests.contracts.labs import INCOMING, ProcessLab, wait_for

@@ -10,7 +10,7 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.ports.block import Grant, Lease
-from drivers.process import disk
+from drivers import disk
 
 SILENT_SECONDS = 10.0  # a meta leader that did not renew for so long under somebody's eyes is replaced
 
