@@ -25,10 +25,6 @@ class Disks(Protocol):
         ...
 
     async def where(self, volume: str, host: str, epoch: int) -> Lun:
-        """How that host reaches it under that epoch. Says nothing about whether it may write."""
-        ...
-
-    async def admit(self, volume: str, host: str, epoch: int) -> None:
-        """Let that host log in beside the owner, for a migration's copy that stands still. It may not write: that comes
-        with ``BlockStorage.attach``, which ends what was let in here for anybody else."""
+        """How that host reaches it under that epoch. Says nothing about whether it may write; for a migration's copy, the
+        storage has to let it in before."""
         ...

@@ -61,7 +61,7 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> DomainState:
-        return STATES[self.phase][self.standing]
+        return STATES[self.phase][self.standing or not self.active]
 
     @property
     def is_here(self) -> bool:

@@ -21,7 +21,7 @@ from drivers.libvirt.disks import Disks, Lun
 from drivers.libvirt.domains import Domains, Here
 from drivers.libvirt.host import HostFiles, Settings
 from drivers.libvirt.lanes import Lane, Lanes
-from drivers.libvirt.link import Link
+from drivers.libvirt.link import Link, session
 from drivers.libvirt.probe import kind_of
 from drivers.libvirt.record import Record, name_of
 from drivers.phases import Phase
@@ -52,7 +52,6 @@ class LibvirtHypervisor:
         self._known: tuple[Ended, ...] = ()  # ends that were heard of
         self._hearing: set[Callable[[], None]] = set()
         self._changed, self._closing = threading.Event(), threading.Event()
-        self.here.link.tell(self._tell)
         self._welcoming = threading.Thread(target=self._welcome_for_ever, name=f"{self._name}/welcome", daemon=True)
         self._welcoming.start()
 
@@ -305,7 +304,8 @@ class LibvirtHypervisor:
         while not self._closing.is_set():
             self._changed.wait(WELCOME_SECONDS)
             self._changed.clear()
-            with suppress(Unavailable, UnknownOutcome, Refused):
+            with suppress(Unavailable, UnknownOutcome, Refused), session():
+                self.here.link.listen(self._tell)
                 for found in self.here.known():
                     if found.phase is Phase.ARRIVING and found.active and not self._closing.is_set():
                         self._welcome(found.vm)

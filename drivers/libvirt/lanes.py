@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from ave.errors import Unavailable, UnknownOutcome
+from drivers.libvirt.link import session
 
 T = TypeVar("T")
 
@@ -61,7 +62,8 @@ class Lanes:
 
         def run() -> None:
             try:
-                result, error = function(), None
+                with session():
+                    result, error = function(), None
             except BaseException as raised:
                 result, error = None, raised
             finally:

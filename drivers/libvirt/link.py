@@ -1,6 +1,10 @@
-"""The connection to one libvirtd: opened when it is needed, kept alive, and given up when the other side is silent.
+"""Connections to one libvirtd: opened when they are needed, kept alive, and given up when the other side is silent.
 
-Every method but ``tell`` blocks and is a thread's work. libvirt's event loop has a thread of its own, one per process.
+A connection is used by one thread at a time. libvirt allows more, but its client has had races there by which processes died
+(CVE-2024-4418 is one), and the ones that are to be lost with a libvirtd that hangs are the very ones that are shared.
+So whoever works in a ``session`` has connections of its own until that is over.
+
+Everything here blocks and is a thread's work. libvirt's event loop has a thread of its own, one per process.
 """
 
 from __future__ import annotations
@@ -16,10 +20,14 @@ from ave.errors import Unavailable
 from drivers.libvirt.faults import mapped
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3  # after so many times of silence every call that waits is given up
-OPEN_SECONDS = 5.0  # for somebody else who is opening it
+OPEN_SECONDS = (
+    5.0  # for somebody else who is opening one: they open one by one, so that a libvirtd that hangs holds one thread
+)
+IDLE_MAX = 4  # connections that wait for work
 
 _begun = threading.Lock()
 _running = False
+_own = threading.local()  # of each thread: its connections, by link
 
 
 def run_events() -> None:
@@ -40,38 +48,37 @@ def _run() -> None:
             libvirt.virEventRunDefaultImpl()
 
 
+@contextmanager
+def session() -> Iterator[None]:
+    """What this thread does within it does by connections that are its own; so are the domains that it looks up."""
+    before = getattr(_own, "of", None)
+    _own.of = {}
+    try:
+        yield
+    finally:
+        for link, connection in _own.of.items():
+            link.give_back(connection)
+        _own.of = before
+
+
 class Link:
     def __init__(self, uri: str, host: str) -> None:
         self.uri, self.host = uri, host
-        self._connection: libvirt.virConnect | None = None
-        self._opening = threading.Lock()
-        self._told: list[Callable[[], None]] = []
-
-    def tell(self, told: Callable[[], None]) -> None:
-        """Call this, in the events' thread, when a domain may have changed or the connection has ended. It must not block."""
-        self._told.append(told)
+        self._idle: list[libvirt.virConnect] = []
+        self._lock, self._opening = threading.Lock(), threading.Lock()
+        self._ears: Ears | None = None
 
     def connection(self) -> libvirt.virConnect:
-        """One that lived a moment ago. Unavailable when there is none to be had."""
-        open_one = self._connection
-        if open_one is not None and self.is_alive(open_one):
-            return open_one
-        if not self._opening.acquire(timeout=OPEN_SECONDS):
-            raise Unavailable(f"libvirt on {self.host} does not answer: a connection has been waited for since")
-        try:
-            if self._connection is not None and self.is_alive(self._connection):
-                return self._connection
-            self._connection = None
-            self._connection = self._open()
-            return self._connection
-        finally:
-            self._opening.release()
-
-    def is_alive(self, connection: libvirt.virConnect) -> bool:
-        try:
-            return bool(connection.isAlive())
-        except libvirt.libvirtError:
-            return False
+        """This thread's, which lived a moment ago. Unavailable when there is none to be had."""
+        if getattr(_own, "of", None) is None:
+            _own.of = {}  # a thread without sessions keeps what it opens
+        mine: dict[Link, libvirt.virConnect] = _own.of
+        connection = mine.pop(self, None) or self._take()
+        if connection is None or not is_alive(connection):
+            close(connection)
+            connection = self._open()
+        mine[self] = connection
+        return connection
 
     @contextmanager
     def doing(self, what: str, *, mutates: bool = True) -> Iterator[libvirt.virConnect]:
@@ -80,34 +87,92 @@ class Link:
         try:
             yield connection
         except libvirt.libvirtError as error:
-            alive = self.is_alive(connection)
+            alive = is_alive(connection)
             raise mapped(f"{what} on {self.host}", error, alive=alive, mutates=mutates) from error
 
+    def give_back(self, connection: libvirt.virConnect) -> None:
+        with self._lock:
+            if len(self._idle) < IDLE_MAX and is_alive(connection):
+                self._idle.append(connection)
+                return
+        close(connection)
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """See to it that this is called, in the events' thread, when a domain may have changed; it must not block. To be
+        called again and again, by one thread, since a connection ends with its libvirtd. Unavailable as ``connection``."""
+        if self._ears is None or not is_alive(self._ears.connection):
+            if self._ears is not None:
+                self._ears.close()
+            self._ears = None
+            self._ears = Ears(self._open(), told)
+
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(libvirt.libvirtError):
-                connection.close()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in (*idle, (getattr(_own, "of", None) or {}).pop(self, None)):
+            close(connection)
+        if self._ears is not None:
+            self._ears.close()
+            self._ears = None
+
+    def _take(self) -> libvirt.virConnect | None:
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if is_alive(connection):
+                    return connection
+                close(connection)
+        return None
 
     def _open(self) -> libvirt.virConnect:
         run_events()
+        if not self._opening.acquire(timeout=OPEN_SECONDS):
+            raise Unavailable(f"libvirt on {self.host} has not answered for {OPEN_SECONDS:g} s")
         try:
             connection = libvirt.open(self.uri)
         except libvirt.libvirtError as error:
             raise Unavailable(f"libvirt on {self.host} ({self.uri}): {error.get_error_message()}") from error
-        # A driver without one of these (that of tests, say) is asked more often, and no less right for it.
-        with suppress(libvirt.libvirtError):
+        finally:
+            self._opening.release()
+        with suppress(libvirt.libvirtError):  # the driver of tests has none: it cannot be silent either
             connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
-        with suppress(libvirt.libvirtError):
-            connection.registerCloseCallback(self._closed, None)
-        for kind in (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE):
-            with suppress(libvirt.libvirtError):
-                connection.domainEventRegisterAny(None, kind, self._changed, None)
         return connection
 
-    def _changed(self, *_: Any) -> None:
-        for told in self._told:
-            told()
 
-    def _closed(self, *_: Any) -> None:
-        self._changed()
+class Ears:
+    """A connection by which nothing is asked, only heard."""
+
+    KINDS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
+
+    def __init__(self, connection: libvirt.virConnect, told: Callable[[], None]) -> None:
+        self.connection, self._told = connection, told
+        self._numbers = []
+        with suppress(libvirt.libvirtError):
+            connection.registerCloseCallback(self._heard, None)
+        for kind in self.KINDS:
+            with suppress(libvirt.libvirtError):  # what is not told is looked for, only later
+                self._numbers.append(connection.domainEventRegisterAny(None, kind, self._heard, None))
+
+    def close(self) -> None:
+        for number in self._numbers:
+            with suppress(libvirt.libvirtError):
+                self.connection.domainEventDeregisterAny(number)
+        with suppress(libvirt.libvirtError):
+            self.connection.unregisterCloseCallback()
+        close(self.connection)
+
+    def _heard(self, *_: Any) -> None:
+        self._told()
+
+
+def is_alive(connection: libvirt.virConnect) -> bool:
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+def close(connection: libvirt.virConnect | None) -> None:
+    if connection is not None:
+        with suppress(libvirt.libvirtError):
+            connection.close()

@@ -32,9 +32,9 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.ports.hypervisor import DomainState, Stamp
-from drivers.libvirt import xml
+from drivers.libvirt import takeover, xml
 from drivers.libvirt.disks import Lun
-from drivers.libvirt.domains import Domains, Here, merged
+from drivers.libvirt.domains import Domains, Here
 from drivers.libvirt.host import Reach
 from drivers.libvirt.record import Record
 from drivers.phases import ARRIVED, Phase
@@ -206,8 +206,8 @@ def _bring_back(source: Domains, target: Domains, here: Here, stamp: Stamp, back
     if there.phase is not Phase.INCOMING:
         raise Refused(f"{vm} was given to {target.name} for good: its migration can only be finished")
     there = target.accept(vm, msgspec.structs.replace(stamp, epoch=there.epoch), "abort migration", there) or there
-    record = msgspec.structs.replace(here.record, rights=merged(here.record.rights, there.record.rights))
-    _send(target, there, record, back)
+    takeover.take_over(target, there)
+    _send(target, there, here.record, back)  # with its own rights: the copy's are of an epoch that was never given
     target.remove(target.look(vm))
 
 

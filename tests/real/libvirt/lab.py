@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ave.errors import Refused, Unavailable
 from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.disk import file_name
 from drivers.iscsi import names
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.host import Reach, Settings
@@ -28,7 +29,7 @@ from drivers.libvirt.processes import process_of
 from drivers.libvirt.record import name_of
 from drivers.process import life
 from tests.contracts.labs import facts, wait_for
-from tests.real import guest
+from tests.real.libvirt import guest
 
 HOSTS = ("a", "b", "c")
 STORAGE, PORT = "10.79.0.20", 3260
@@ -142,10 +143,9 @@ class Storage:
         self._tgtd.wait()
 
     def place(self, volume: str, owner: str, epoch: int, content: bytes) -> None:
-        for number in self._targets.pop(volume, {}).values():
-            self._tgtadm("target", "delete", "--force", "--tid", str(number))
+        self.hide(volume)
         self._owners[volume] = owner, epoch if owner else 0
-        with (self._folder / volume).open("wb") as file:
+        with self._file(volume).open("wb") as file:
             file.write(content)
             file.truncate(VOLUME_BYTES)
         if owner:
@@ -160,14 +160,22 @@ class Storage:
         targets[way.target] = self._number
         tid = ("--tid", str(self._number))
         self._tgtadm("target", "new", *tid, "--targetname", way.target)
-        file = str(self._folder / volume)
+        file = str(self._file(volume))
         self._tgtadm("logicalunit", "new", *tid, "--lun", str(way.lun), "--backing-store", file)
         self._tgtadm("target", "bind", *tid, "--initiator-name", way.initiator)
+
+    def hide(self, volume: str) -> None:
+        """Nobody can open it, whoever owns it."""
+        for number in self._targets.pop(volume, {}).values():
+            self._tgtadm("target", "delete", "--force", "--tid", str(number))
 
     def clear(self) -> None:
         for volume in list(self._owners):
             self.place(volume, "", 0, b"")
         self._owners.clear()
+
+    def _file(self, volume: str) -> Path:
+        return self._folder / "lib" / file_name(volume)
 
     async def owner(self, volume: str) -> tuple[str, int]:
         if volume not in self._owners:
@@ -191,17 +199,14 @@ class Box:
 
     def __init__(self, net: Net, folder: Path, host: str) -> None:
         self.folder, self.host = folder, host
-        self._net, self._address = net, ADDRESSES[host]
-        self._libvirtd: subprocess.Popen[bytes] | None = None
+        self._net = net
+        self._first: subprocess.Popen[bytes] | None = None  # of its processes: holds its namespaces
+        self.libvirtd: subprocess.Popen[bytes] | None = None
         shutil.copytree("/etc/libvirt", folder / "etc", symlinks=True)
         shutil.rmtree(folder / "etc/qemu/networks/autostart", ignore_errors=True)
-        names_ = {"address": self._address, "uuid": uuid.uuid5(uuid.NAMESPACE_DNS, host)}
-        (folder / "etc/libvirtd.conf").write_text(LIBVIRTD.format(**names_))
-        (folder / "etc/qemu.conf").write_text(QEMU.format(**names_))
-
-    @property
-    def is_on(self) -> bool:
-        return self._libvirtd is not None
+        words = {"address": ADDRESSES[host], "uuid": uuid.uuid5(uuid.NAMESPACE_DNS, host)}
+        (folder / "etc/libvirtd.conf").write_text(LIBVIRTD.format(**words))
+        (folder / "etc/qemu.conf").write_text(QEMU.format(**words))
 
     def settings(self, **changes: Any) -> Settings:
         reach = reaches(self.folder.parent)
@@ -217,31 +222,52 @@ class Box:
         )
 
     def power_on(self) -> None:
-        if self._libvirtd is None:
-            self._libvirtd = self.start_libvirtd()
+        if self._first is not None:
+            return
+        self._first = self._net.start(self.folder, self.host, "sleep infinity")
+        wait_for(lambda: command_of(self._first) == b"sleep", f"the folders of {self.host} are where they belong")
+        self.start_libvirtd()
 
-    def start_libvirtd(self) -> subprocess.Popen[bytes]:
-        (self.folder / "run/libvirt/libvirt-sock").unlink(missing_ok=True)
-        started = self._net.start(self.folder, self.host, "libvirtd --listen")
-        wait_for((self.folder / "run/libvirt/libvirt-sock").exists, f"libvirtd of {self.host} is up")
-        return started
+    def start_libvirtd(self) -> None:
+        """The first of this boot, or the next one."""
+        socket = self.folder / "run/libvirt/libvirt-sock"
+        socket.unlink(missing_ok=True)
+        assert self._first is not None
+        words = ["nsenter", f"--target={self._first.pid}", "--net", "--mount", "--uts", "libvirtd", "--listen"]
+        with (self.folder / "log/console.log").open("ab") as log:
+            self.libvirtd = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(socket.exists, f"libvirtd of {self.host} is up")
 
-    @property
-    def libvirtd(self) -> subprocess.Popen[bytes]:
-        assert self._libvirtd is not None
-        return self._libvirtd
+    def kill_libvirtd(self) -> None:
+        self._libvirtd().kill()
+        self._libvirtd().wait()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Its libvirtd does nothing meanwhile."""
+        self._libvirtd().send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._libvirtd().send_signal(signal.SIGCONT)
+
+    def _libvirtd(self) -> subprocess.Popen[bytes]:
+        assert self.libvirtd is not None, f"{self.host} is off"
+        return self.libvirtd
 
     def power_off(self) -> None:
-        if self._libvirtd is None:
+        if self._first is None or self.libvirtd is None:
             return
-        here = namespace(self._libvirtd.pid)
+        here = namespace(self._first.pid)
         while pids := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if namespace(pid) == here]:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            self._libvirtd.poll()
-        self._libvirtd.wait()
-        self._libvirtd = None
+            self.libvirtd.poll()
+            self._first.poll()
+        self.libvirtd.wait()
+        self._first.wait()
+        self._first = self.libvirtd = None
         shutil.rmtree(self.folder / "run")
 
     def starts(self) -> int:
@@ -255,6 +281,10 @@ def namespace(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
         return f"none of {pid}"
+
+
+def command_of(process: subprocess.Popen[bytes] | None) -> bytes:
+    return Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[0] if process else b""
 
 
 def reaches(root: Path) -> Callable[[str], Reach]:
