@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import libvirt
 
-from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.errors import AveError, Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from ave.runtime import Runtime
@@ -20,7 +20,7 @@ from drivers.libvirt.agents import Agents
 from drivers.libvirt.disks import Disks, Lun
 from drivers.libvirt.domains import Domains, Here
 from drivers.libvirt.host import HostFiles, Settings
-from drivers.libvirt.lanes import Lane, Lanes
+from drivers.libvirt.lanes import Lane, Lanes, unheard
 from drivers.libvirt.link import Link, session
 from drivers.libvirt.probe import kind_of
 from drivers.libvirt.record import Record, name_of
@@ -142,7 +142,7 @@ class LibvirtHypervisor:
             try:
                 self.here.begin(here)
             except (Refused, Unavailable):
-                with suppress(Unavailable, UnknownOutcome):  # then it stands still, and the next start removes it
+                with suppress(AveError):  # then it stands still, and the next start removes it
                     self.here.remove(self.here.look(vm.id))
                 raise
 
@@ -270,12 +270,20 @@ class LibvirtHypervisor:
         except TimeoutError:
             pass
         except asyncio.CancelledError:
+            sent.add_done_callback(unheard)
+            cancel = partial(migration.cancel, self.here, vm.id, stamp)
             with suppress(Unavailable):  # its Job is over: whoever comes next finds it leaving, and aborts it
-                self._lanes.begin(what, partial(migration.cancel, self.here, vm.id, stamp), Lane.ACT)
+                self._lanes.begin(what, cancel, Lane.ACT).add_done_callback(unheard)
             raise
         await self._act(what, partial(migration.cancel, self.here, vm.id, stamp), ACT_SECONDS)
-        async with self._runtime.timeout(ACT_SECONDS):
-            await asyncio.shield(sent)
+        try:
+            async with self._runtime.timeout(ACT_SECONDS):
+                await asyncio.shield(sent)
+        except TimeoutError:
+            sent.add_done_callback(unheard)
+            raise UnknownOutcome(
+                f"{what} to {target}: it was cancelled, and libvirt does not say that it is over"
+            ) from None
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         def finish() -> None:

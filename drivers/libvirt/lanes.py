@@ -47,10 +47,10 @@ class Lanes:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(answer)
         except TimeoutError:
-            answer.add_done_callback(_heard)
+            answer.add_done_callback(unheard)
             raise UnknownOutcome(f"{what} on {self._host}: no answer within {seconds:g} s") from None
         except asyncio.CancelledError:
-            answer.add_done_callback(_heard)
+            answer.add_done_callback(unheard)
             raise
 
     def begin(self, what: str, function: Callable[[], T], lane: Lane) -> asyncio.Future[T]:
@@ -90,7 +90,7 @@ def _give(answer: asyncio.Future[Any], result: Any, error: BaseException | None)
         answer.set_result(result)
 
 
-def _heard(answer: asyncio.Future[Any]) -> None:
+def unheard(answer: asyncio.Future[Any]) -> None:
     """Nobody waits for it any more: an error of it is nobody's."""
     if not answer.cancelled():
         answer.exception()
