@@ -29,6 +29,8 @@ from drivers.rights import Rights, accepting, outdating
 
 RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_SHUTDOWN)
 CONFIG, LIVE = libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE
+# why a domain without a process is shut off, if it went to another host: a libvirtd that came since does not know why
+WENT_AWAY = (libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN)
 UNDEFINE = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
 
 
@@ -66,9 +68,8 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_away(self) -> bool:
         """It was complete on another host when its process here ended: as far as is known, it is there."""
-        crashed = self.reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED
         left = not self.active and self.phase is Phase.LEAVING and self.record.boot == self.boot
-        return left and not crashed
+        return left and self.reason in WENT_AWAY
 
     @property
     def has_ended(self) -> bool:

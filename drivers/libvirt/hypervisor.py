@@ -105,6 +105,7 @@ class LibvirtHypervisor:
     # Power
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
+        self._known = tuple(end for end in self._known if end.vm != vm.id)  # its next end is another one
         if await self._act(f"start {vm.id}", partial(self._accept_start, vm, stamp), ACT_SECONDS):
             return
         luns = await self._owned(vm, vm.media, stamp)
@@ -192,7 +193,9 @@ class LibvirtHypervisor:
             with self.here.locked(vm):
                 self.here.remove(self.here.accept(vm, stamp, "destroy", self.here.look(vm)))
 
-        await self._act(f"destroy {vm}", destroy, ACT_SECONDS)
+        what = f"destroy {vm}"
+        await self._act(what, partial(migration.cancel, self.here, vm, stamp, "destroy"), ACT_SECONDS)
+        await self._act(what, destroy, ACT_SECONDS)
 
     # Pausing
 
@@ -271,11 +274,11 @@ class LibvirtHypervisor:
             pass
         except asyncio.CancelledError:
             sent.add_done_callback(unheard)
-            cancel = partial(migration.cancel, self.here, vm.id, stamp)
+            cancel = partial(migration.cancel, self.here, vm.id, stamp, what)
             with suppress(Unavailable):  # its Job is over: whoever comes next finds it leaving, and aborts it
                 self._lanes.begin(what, cancel, Lane.ACT).add_done_callback(unheard)
             raise
-        await self._act(what, partial(migration.cancel, self.here, vm.id, stamp), ACT_SECONDS)
+        await self._act(what, partial(migration.cancel, self.here, vm.id, stamp, what), ACT_SECONDS)
         try:
             async with self._runtime.timeout(ACT_SECONDS):
                 await asyncio.shield(sent)
@@ -294,7 +297,7 @@ class LibvirtHypervisor:
 
     async def abort_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         what = f"abort the migration of {vm}"
-        await self._act(what, partial(migration.cancel, self.here, vm, stamp), ACT_SECONDS)
+        await self._act(what, partial(migration.cancel, self.here, vm, stamp, "abort migration"), ACT_SECONDS)
         here = await self._lanes.look(what, lambda: self.here.look(vm), LOOK_SECONDS)
         record = here.record if here is not None else None
         luns = await self._where(record.vm.media, self._name, record.epoch) if record else {}

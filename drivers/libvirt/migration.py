@@ -145,11 +145,11 @@ def _copy(target: Domains, vm: str, stamp: Stamp) -> Here:
     return target.accept(vm, stamp, "finish migration", there) or there
 
 
-def cancel(source: Domains, vm: str, stamp: Stamp) -> None:
-    """If its memory is being copied, that ends, soon. Needs no lock: who copies it holds that."""
+def cancel(source: Domains, vm: str, stamp: Stamp, what: str) -> None:
+    """If its memory is being copied, that ends, soon. Needs no lock: who copies it holds that. Refused if outdated."""
     ends = time.monotonic() + CANCEL_SECONDS
     while (here := source.look(vm)) is not None and here.active and here.phase is Phase.LEAVING:
-        source.require(vm, stamp, "abort migration", here)
+        source.require(vm, stamp, what, here)
         if source.job_of(here) != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
             return
         if time.monotonic() >= ends:

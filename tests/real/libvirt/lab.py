@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,42 +21,24 @@ from ave.errors import Refused, Unavailable
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.disk import file_name
 from drivers.iscsi import names
+from drivers.libvirt import secrets
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.host import Reach, Settings
 from drivers.libvirt.hypervisor import LibvirtHypervisor
+from drivers.libvirt.link import session
 from drivers.libvirt.processes import process_of
 from drivers.libvirt.record import name_of
 from drivers.process import life
 from tests.contracts.labs import facts, wait_for
 from tests.real.libvirt import guest
+from tests.real.libvirt.net import Net
 
 HOSTS = ("a", "b", "c")
 STORAGE, PORT = "10.79.0.20", 3260
 ADDRESSES = {host: f"10.79.0.{11 + number}" for number, host in enumerate(HOSTS)}
+PASSWORDS = {host: f"of host {host} alone".encode() for host in HOSTS}
 VOLUME_BYTES = 2**20
 BRIDGES = {"lan": "lan"}
-
-# Holds the network; when its input ends, so does every process in it.
-HOLDER = """
-import os, signal, subprocess, sys
-for words in sys.argv[1:]:
-    subprocess.run(["ip", *words.split()], check=True)
-print("up", flush=True)
-sys.stdin.read()
-def network(pid):
-    try:
-        return os.readlink(f"/proc/{pid}/ns/net")
-    except OSError:
-        return ""
-def others():
-    return [int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid() and network(p) == network("self")]
-while pids := others():
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-"""
 
 LIBVIRTD = """
 listen_tls = 0
@@ -87,45 +68,6 @@ keepalive_count = 3
 max_core = 0
 """
 
-INIT = """
-set -e
-hostname {host}
-mount --make-rprivate /
-for each in run:/run etc:/etc/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt; do
-    mount --bind {folder}/${{each%%:*}} ${{each#*:}}
-done
-exec {command}
-"""
-
-
-class Net:
-    def __init__(self) -> None:
-        addresses = [f"address add {address}/32 dev lo" for address in (STORAGE, *ADDRESSES.values())]
-        commands = ["link set lo up", *addresses, "link add lan type bridge", "link set lan up"]
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-c", HOLDER, *commands],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"up\n", "the network could not be made"
-
-    def start(self, folder: Path, host: str, command: str) -> subprocess.Popen[bytes]:
-        """This command in the network, in a mount namespace of its own with this host's folders."""
-        for name in ("run/libvirt", "run/tgtd", "run/lock", "etc", "lib/images", "log/qemu", "cache"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        script = INIT.format(host=host, folder=folder, command=command)
-        words = ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", "unshare", "--mount", "--uts", "sh", "-c", script]
-        with (folder / "log/console.log").open("ab") as log:
-            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def close(self) -> None:
-        assert self._holder.stdin is not None
-        self._holder.stdin.close()
-        self._holder.wait()
-        assert self._holder.stdout is not None
-        self._holder.stdout.close()
-
 
 class Storage:
     """Volumes as files, and a target for whoever may open one: (volume, host, epoch)."""
@@ -137,6 +79,9 @@ class Storage:
         self._targets: dict[str, dict[str, int]] = {}  # of each volume: their names, and numbers
         self._number = 0
         wait_for(lambda: self._tgtadm("sys", "show", check=False), "the storage box is up")
+        for host in HOSTS:
+            password = PASSWORDS[host].decode()
+            self._tgtadm("account", "new", "--user", names.user(host), "--password", password)
 
     def close(self) -> None:
         self._tgtd.kill()  # it does not obey while it has targets
@@ -163,6 +108,7 @@ class Storage:
         file = str(self._file(volume))
         self._tgtadm("logicalunit", "new", *tid, "--lun", str(way.lun), "--backing-store", file)
         self._tgtadm("target", "bind", *tid, "--initiator-name", way.initiator)
+        self._tgtadm("account", "bind", *tid, "--user", way.user)
 
     def hide(self, volume: str) -> None:
         """Nobody can open it, whoever owns it."""
@@ -184,7 +130,15 @@ class Storage:
 
     async def where(self, volume: str, host: str, epoch: int) -> Lun:
         way = names.way(f"{STORAGE}:{PORT}", volume, host, epoch)
-        return Lun(portal=STORAGE, port=PORT, target=way.target, lun=way.lun, initiator=way.initiator)
+        return Lun(
+            portal=STORAGE,
+            port=PORT,
+            target=way.target,
+            lun=way.lun,
+            initiator=way.initiator,
+            user=way.user,
+            secret=way.usage,
+        )
 
     def _tgtadm(self, mode: str, how: str, *words: str, check: bool = True) -> bool:
         command = ["tgtadm", "-C", "0", "--lld", "iscsi", "--mode", mode, "--op", how, *words]
@@ -305,7 +259,7 @@ class LibvirtLab:
     """All of it for a whole run of tests: each begins with nothing in it, and all hosts on."""
 
     def __init__(self, root: Path) -> None:
-        self.net = Net()
+        self.net = Net((STORAGE, *ADDRESSES.values()), BRIDGES.values())
         try:
             self.storage = Storage(self.net, root / "storage")
             self.boxes = {host: Box(self.net, root / host, host) for host in HOSTS}
@@ -366,6 +320,8 @@ class LibvirtLab:
     def power_on(self, host: str) -> None:
         self.boxes[host].power_on()
         self.begin_lease(host)
+        with session():
+            secrets.keep(self.drivers[host].here.link, names.usage(host), PASSWORDS[host])
 
     def begin_lease(self, host: str) -> None:
         self.drivers[host].files.make()

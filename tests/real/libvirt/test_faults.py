@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,10 +14,14 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, End, Ended
 from ave.ports.machine import Health
+from drivers.iscsi import names
+from drivers.libvirt import secrets
+from drivers.libvirt.link import session
 from drivers.libvirt.machine import LibvirtMachine
 from drivers.process import life
 from tests.contracts.labs import PAUSED, RUNNING, wait_for
 from tests.contracts.test_hypervisor import SMALL, own, stamp
+from tests.real.libvirt.lab import PASSWORDS
 
 ODD = "a\"b'<c>&]]>\x01\n/../é\U0001f600"
 
@@ -194,6 +199,23 @@ def test_a_volume_that_the_storage_does_not_show_leaves_nothing_half_made(lab, d
     assert do("a", "ended") == ()
 
 
+def test_a_wrong_password_is_told_in_libvirts_words_and_leaves_nothing_half_made(lab, do):
+    with session():
+        secrets.keep(lab.drivers["a"].here.link, names.usage("a"), b"another one")
+    with pytest.raises(Unavailable, match=r"(?i)libvirt: .*auth"):
+        do("a", "start", SMALL, stamp())
+    assert do("a", "list") == ()
+    assert do("a", "ended") == ()
+
+
+def test_no_password_is_in_a_process_or_a_file_that_tells_of_a_vm(lab, do, up):
+    secret = PASSWORDS["a"]
+    pid, here = lab.process("a", "vm").pid, lab.drivers["a"].here.look("vm")
+    assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert secret not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert secret.decode() not in here.domain.XMLDesc(1)
+
+
 # Migrations that are stopped
 
 
@@ -239,6 +261,14 @@ def test_a_migration_whose_task_is_cancelled_ends_and_the_vm_runs_on(lab, do, cr
     wait_for(lambda: step(lab) and states(do, "b") == {}, "the copy is gone")
     do("a", "abort_migration", "vm", "b", stamp())
     assert states(do, "a") == {("vm", 1): RUNNING}
+
+
+def test_a_vm_on_its_way_can_be_destroyed(lab, do, crawling):
+    do("a", "destroy", "vm", own(1))
+    assert isinstance(ended_with(lab, crawling), Unavailable | Refused)
+    assert do("a", "list") == ()
+    assert do("b", "list") == ()
+    assert do("a", "ended") == ()
 
 
 def test_a_migration_whose_target_dies_leaves_the_vm_running(lab, do, crawling):
