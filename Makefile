@@ -6,10 +6,10 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak explore budget mutants check format bench lock clean
+.PHONY: help setup demo test test-real soak explore budget mutants check format bench lock clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 setup: .venv/ready  ## install AVE and its tools into .venv (the other targets do it too)
 	@echo "AVE is installed in .venv. Next: make demo, or make test"
@@ -18,7 +18,13 @@ demo: .venv/ready  ## a host dies in a simulated cluster; watch its VMs come bac
 	@$(RUN)/ave demo
 
 test: .venv/ready  ## all tests but the long ones; make test ARGS="-k lease" picks
-	@$(RUN)/python -m pytest -n 2 --ignore=tests/bench --ignore=tests/soak $(ARGS) tests
+	@echo "Left out: tests/soak (make soak), and tests/real, a cluster of real hosts (make test-real, as root on Debian)"
+	@$(RUN)/python -m pytest -n 2 --ignore=tests/bench --ignore=tests/soak --ignore=tests/real $(ARGS) tests
+
+test-real: .venv/ready  ## libvirt, QEMU and iSCSI on a real cluster in this machine; root on Debian
+	@$(RUN)/python -m tests.real.install
+	@$(MAKE) --no-print-directory --silent .venv/real
+	@$(RUN)/python -m pytest $(ARGS) tests/real
 
 soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min
 	@$(RUN)/python -m pytest -n 2 $(ARGS) tests/soak
@@ -48,6 +54,7 @@ bench: .venv/ready  ## measure the runtime, the stores, the Job Center and place
 lock: $(RUN)/uv  ## pin the dependencies again; make lock ARGS=--upgrade moves them
 	$(call compile,dev.lock,--extra dev)
 	$(call compile,run.lock,--constraint requirements/dev.lock)
+	$(call compile,real.lock,--extra libvirt --constraint requirements/dev.lock)
 
 clean:  ## remove .venv, caches and builds; recordings in runs/ stay
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -62,6 +69,11 @@ compile = $(RUN)/uv pip compile pyproject.toml $(2) --output-file requirements/$
 	@echo "Installing AVE and its tools into .venv: under a minute, once"
 	$(RUN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(RUN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# libvirt-python is built here, against Debian's libvirt: tests.real.install comes first.
+.venv/real: .venv/ready requirements/real.lock
+	$(RUN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/real.lock
 	@touch $@
 
 $(RUN)/uv: $(RUN)/python
