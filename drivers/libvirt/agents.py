@@ -31,7 +31,7 @@ class Agents:
             who = (here.vm, here.epoch)
             if not self.is_connected(here):
                 self._heard.pop(who, None)  # it begins anew, or has none
-            elif self._answers(here) or who not in self._heard:
+            elif self.answers(here) or who not in self._heard:
                 self._heard[who] = time.monotonic()
 
     def silent(self, seconds: float) -> dict[str, int]:
@@ -44,7 +44,7 @@ class Agents:
         target = root.find(f"devices/channel/target[@name='{xml.AGENT}']")
         return target is not None and target.get("state") == "connected"
 
-    def _answers(self, here: Here) -> bool:
+    def answers(self, here: Here) -> bool:
         try:
             libvirt_qemu.qemuAgentCommand(here.domain, PING, PING_SECONDS, 0)
         except libvirt.libvirtError:

@@ -227,7 +227,7 @@ class Domains:
     def define(self, wanted: xml.Meant, text: str) -> Here:
         """Known to libvirt, as it was meant."""
         with self.link.doing(f"define {wanted.name}") as connection:
-            domain = connection.defineXMLFlags(text, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            domain = connection.defineXML(text)
             try:
                 xml.require(wanted, domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             except Refused:

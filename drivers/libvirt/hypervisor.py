@@ -47,7 +47,7 @@ class LibvirtHypervisor:
         self.files = HostFiles(settings)
         self.here = Domains(Link(settings.reach.uri, self._name), self.files)
         self._peers: dict[str, Domains] = {}
-        self._agents = Agents(self.here)
+        self.agents = Agents(self.here)
         self._unheard = migration.Unheard()
         self._known: tuple[Ended, ...] = ()  # ends that were heard of
         self._hearing: set[Callable[[], None]] = set()
@@ -62,6 +62,16 @@ class LibvirtHypervisor:
         self._welcoming.join()
         for domains in (self.here, *self._peers.values()):
             domains.link.close()
+
+    async def size(self) -> tuple[int, int]:
+        """CPUs and MiB of memory of this host."""
+
+        def ask() -> tuple[int, int]:
+            with self.here.link.doing("what it is made of", mutates=False) as connection:
+                _model, memory_mib, cpus, *_ = connection.getInfo()
+                return cpus, memory_mib
+
+        return await self._lanes.look("what it is made of", ask, LOOK_SECONDS)
 
     # Looking
 
@@ -96,8 +106,8 @@ class LibvirtHypervisor:
 
     async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
         while True:
-            await self._lanes.look("ask the guests", self._agents.ask, ACT_SECONDS)
-            silent = self._agents.silent(seconds)
+            await self._lanes.look("ask the guests", self.agents.ask, ACT_SECONDS)
+            silent = self.agents.silent(seconds)
             if silent != unlike:
                 return silent
             await self._runtime.sleep(LISTEN_SECONDS)
@@ -174,7 +184,7 @@ class LibvirtHypervisor:
                 return False
             if here.state is not DomainState.RUNNING:
                 raise Refused(f"{vm} did not shut down: it is {here.state}; resume it, or force it off with poweroff")
-            if self._agents.is_connected(here):
+            if self.agents.is_connected(here):
                 with suppress(libvirt.libvirtError):
                     here.domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
                     return True

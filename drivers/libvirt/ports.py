@@ -15,7 +15,7 @@ from drivers.libvirt.machine import LibvirtMachine
 def ports(settings: Settings, disks: Disks, block: BlockStorage, runtime: Runtime, store: Store) -> Ports:
     """What a node may touch. The hypervisor is to be closed in the end."""
     hypervisor = LibvirtHypervisor(settings, disks, runtime)
-    machine = LibvirtMachine(settings, runtime, hypervisor.here.link)
+    machine = LibvirtMachine(settings, runtime, hypervisor.size)
     return Ports(settings.facts.host, runtime, store, hypervisor, block, machine)
 
 

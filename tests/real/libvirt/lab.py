@@ -92,7 +92,7 @@ class Storage:
         self._owners[volume] = owner, epoch if owner else 0
         with self._file(volume).open("wb") as file:
             file.write(content)
-            file.truncate(VOLUME_BYTES)
+            file.truncate(max(VOLUME_BYTES, len(content)))
         if owner:
             self.admit(volume, owner, epoch)
 

@@ -44,7 +44,7 @@ def up(do):
 
 @pytest.fixture
 def machine(lab):
-    return LibvirtMachine(lab.boxes["a"].settings(), lab.runtime, lab.drivers["a"].here.link)
+    return LibvirtMachine(lab.boxes["a"].settings(), lab.runtime)
 
 
 def states(do, host):
@@ -84,7 +84,7 @@ def test_a_frozen_vm_is_destroyed_at_once(lab, do, up, machine):
 def test_facts_name_the_boot_and_what_libvirt_knows(lab):
     settings = lab.boxes["a"].settings()
     settings = msgspec.structs.replace(settings, facts=msgspec.structs.replace(settings.facts, cpus=0, memory_mib=0))
-    machine = LibvirtMachine(settings, lab.runtime, lab.drivers["a"].here.link)
+    machine = LibvirtMachine(settings, lab.runtime, lab.drivers["a"].size)
     facts = lab.run(machine.facts())
     assert facts.cpus == os.cpu_count()
     assert facts.memory_mib > 1024
