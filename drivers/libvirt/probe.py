@@ -15,7 +15,7 @@ from pathlib import Path
 
 import libvirt
 
-from ave.errors import Unavailable
+from ave.errors import Refused, Unavailable
 from drivers import disk
 from drivers.libvirt.host import Settings
 from drivers.libvirt.link import Link
@@ -35,28 +35,28 @@ def kind_of(settings: Settings, link: Link) -> Kind:
     with suppress(FileNotFoundError):
         return "kvm" if kept.read_text() == "kvm" else "qemu"
     kernel = Path(settings.probe_kernel or f"/boot/vmlinuz-{release}")
-    kind: Kind = "kvm" if Path("/dev/kvm").exists() and kernel.exists() and _boots(link, kernel) else "qemu"
+    kind: Kind = "kvm" if Path("/dev/kvm").exists() and kernel.exists() and boots(link, kernel, "kvm") else "qemu"
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     disk.replace(kept, kind.encode())
     return kind
 
 
-def _boots(link: Link, kernel: Path) -> bool:
-    """Does a guest of type kvm come to its end?"""
+def boots(link: Link, kernel: Path, kind: Kind, seconds: float = BOOT_SECONDS) -> bool:
+    """Does a guest of this type come to its end?"""
     try:
-        with link.doing("probe KVM") as connection:
-            domain = connection.createXML(_xml(kernel), 0)
+        with link.doing(f"probe {kind}") as connection:
+            domain = connection.createXML(_xml(kernel, kind), 0)
             try:
-                return _ends(domain)
+                return _ends(domain, seconds)
             finally:
                 with suppress(libvirt.libvirtError):
                     domain.destroy()
-    except Unavailable:
+    except (Refused, Unavailable):
         return False
 
 
-def _ends(domain: libvirt.virDomain) -> bool:
-    ends = time.monotonic() + BOOT_SECONDS
+def _ends(domain: libvirt.virDomain, seconds: float) -> bool:
+    ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         try:
             if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
@@ -67,8 +67,8 @@ def _ends(domain: libvirt.virDomain) -> bool:
     return False
 
 
-def _xml(kernel: Path) -> str:
-    root = ET.Element("domain", type="kvm")
+def _xml(kernel: Path, kind: Kind) -> str:
+    root = ET.Element("domain", type=kind)
     ET.SubElement(root, "name").text = f"probe-{os.getpid()}"
     ET.SubElement(root, "memory", unit="MiB").text = str(MEMORY_MIB)
     ET.SubElement(root, "vcpu").text = "1"
@@ -77,7 +77,8 @@ def _xml(kernel: Path) -> str:
     ET.SubElement(system, "kernel").text = str(kernel)
     ET.SubElement(system, "cmdline").text = COMMAND_LINE
     ET.SubElement(ET.SubElement(root, "features"), "acpi")
-    ET.SubElement(root, "cpu", mode="host-model")
+    if kind == "kvm":
+        ET.SubElement(root, "cpu", mode="host-model")
     ET.SubElement(root, "on_reboot").text = "destroy"
     devices = ET.SubElement(root, "devices")
     ET.SubElement(devices, "controller", type="usb", model="none")

@@ -17,13 +17,21 @@ from tests.real.bed.guest_image import guest_image
 TALKER = VM(id="vm", vcpus=1, memory_mib=192, volumes=("disk",))
 
 
+pytestmark = pytest.mark.timeout(240)  # an emulated boot takes what the machine has left
+
+
+@pytest.fixture(scope="session")
+def disk():
+    return guest_image().disk.read_bytes()
+
+
 @pytest.fixture
-def lab(libvirt_lab):
+def lab(libvirt_lab, disk):
     """Its guest boots, and its agent is connected."""
     lab = libvirt_lab
-    lab.storage.place("disk", "a", 1, guest_image().disk.read_bytes())
+    lab.storage.place("disk", "a", 1, disk)
     lab.call("a", 0, "start", TALKER, stamp())
-    wait_for(lambda: is_heard(lab), "its agent is connected", 60.0)
+    wait_for(lambda: is_heard(lab), "its agent is connected", 90.0)
     return lab
 
 
