@@ -39,6 +39,11 @@ class Agents:
         now = time.monotonic()
         return {vm: epoch for (vm, epoch), when in self._heard.items() if now - when >= seconds}
 
+    def silence(self, vm: str, epoch: int) -> float:
+        """Seconds since it was last heard, as far as it was asked; 0 for one that never says anything."""
+        when = self._heard.get((vm, epoch))
+        return 0.0 if when is None else time.monotonic() - when
+
     def is_connected(self, here: Here) -> bool:
         root = self._domains.xml_of(here, 0)
         target = root.find(f"devices/channel/target[@name='{xml.AGENT}']")

@@ -123,13 +123,13 @@ class Domains:
     def _here(self, domain: libvirt.virDomain) -> Here | None:
         """None for one that goes this very moment."""
         try:
-            state, reason = domain.state()
-            active = state not in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
-            record = self._record(domain, active)
+            state, reason, active, record = self._seen(domain)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
-            raise
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+            state, reason, active, record = self._seen(domain)  # its process has ended between two questions
         process = self.process(domain.name())
         standing = state not in RUNNING or (process is not None and life.is_standing(process))
         return Here(
@@ -140,6 +140,11 @@ class Domains:
             reason=reason,
             boot=self.files.boot() if self.files else record.boot,
         )
+
+    def _seen(self, domain: libvirt.virDomain) -> tuple[int, int, bool, Record]:
+        state, reason = domain.state()
+        active = state not in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
+        return state, reason, active, self._record(domain, active)
 
     def _record(self, domain: libvirt.virDomain, active: bool) -> Record:
         kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 import libvirt
+import msgspec
 
 from ave.errors import AveError, Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
@@ -76,7 +77,8 @@ class LibvirtHypervisor:
     # Looking
 
     async def list(self) -> tuple[Domain, ...]:
-        return await self._lanes.look("list domains", self.here.list, LOOK_SECONDS)
+        found = await self._lanes.look("list domains", self.here.list, LOOK_SECONDS)
+        return tuple(msgspec.structs.replace(one, silent=self.agents.silence(one.vm, one.epoch)) for one in found)
 
     async def ended(self) -> tuple[Ended, ...]:
         return await self._lanes.look("look for ends", self.here.ended, LOOK_SECONDS)
