@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -19,40 +18,13 @@ from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
 from drivers import disk
+from drivers.phases import BEFORE_IT_RUNS, STATES, Phase
 from drivers.process import birth, guest, life
 from drivers.process.home import Home
 from drivers.process.life import Life
 from drivers.rights import Rights, accepting, outdating
 
 GUEST_LABEL = "guest"  # a VM labelled guest=deaf does not listen to the power button
-
-
-class Phase(StrEnum):
-    SETTLED = "settled"
-    SUSPENDED = "suspended"  # its user wants it to stand still
-    INCOMING = "incoming"  # a copy that was not yet given the right to run
-    ARRIVING = "arriving"  # … and now was, or did its starter die before it said so?
-    LEAVING = "leaving"  # complete on another host: whether it may run is decided there
-
-
-P, D = Phase, DomainState
-# what a domain is, by its phase, when its process (runs, stands still)
-STATES = {
-    P.SETTLED: (D.RUNNING, D.PAUSED),
-    P.SUSPENDED: (D.RUNNING, D.SUSPENDED),
-    P.INCOMING: (D.INCOMING, D.INCOMING),
-    P.ARRIVING: (D.RUNNING, D.INCOMING),
-    P.LEAVING: (D.RUNNING, D.PAUSED),
-}
-
-# and what it is before it is let run, (without, with) a lease: who dies right afterwards leaves what can be done again
-BEFORE_IT_RUNS = {
-    P.SETTLED: (P.SETTLED, P.SETTLED),
-    P.SUSPENDED: (P.SETTLED, P.SETTLED),
-    P.INCOMING: (P.INCOMING, P.ARRIVING),
-    P.ARRIVING: (P.ARRIVING, P.ARRIVING),
-    P.LEAVING: (P.SETTLED, P.LEAVING),
-}
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import math
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +13,8 @@ from ave.errors import Unavailable
 from ave.ports.machine import Facts
 from drivers import disk
 from drivers.process.guest import SHUT_DOWN
-from drivers.process.life import Life, kernel
+from drivers.process.life import kernel
+from drivers.signs import Signs, is_read_only, vm_locked
 
 FOLDERS = ("domains", "rights", "locks")
 
@@ -32,15 +30,12 @@ class Off(Unavailable):
     """For certain, and not only unknown."""
 
 
-def _sealed(text: str) -> str:
-    """With its checksum, so that a bit that flipped prolongs nothing."""
-    return f"{text} {zlib.crc32(text.encode()):08x}"
-
-
 class Home:
     def __init__(self, root: Path, host: str) -> None:
         self.root, self.host = root.absolute(), host
         self.folder = self.root / "hosts" / disk.file_name(host)
+        self.signs = Signs(self.folder, self.boot)
+        self.hold_until, self.held = self.signs.hold_until, self.signs.held
 
     def domain(self, vm: str) -> Path:
         return self.folder / "domains" / f"{disk.file_name(vm)}.json"
@@ -88,52 +83,10 @@ class Home:
     def unset_boot(self) -> None:
         disk.remove(self.folder / "boot.json")
 
-    # The hold
-
-    def hold_until(self, moment: float, epoch: int) -> None:
-        """It need not outlast a power loss: the next boot begins without a lease."""
-        text = f"{self.boot()} {epoch} {moment!r}"
-        disk.replace(self.folder / "hold", _sealed(text).encode(), durably=False)
-
-    def held(self) -> tuple[float, int]:
-        """Until when, and for which epoch of the host. What cannot be read, or is not as it was written, is over: the next
-        renewal writes it anew."""
-        try:
-            text = (self.folder / "hold").read_text()
-            boot, epoch, moment, _ = text.rsplit(" ", 3)
-            if text != _sealed(f"{boot} {epoch} {moment}") or boot != self.boot() or math.isnan(float(moment)):
-                return 0.0, 0
-            return float(moment), int(epoch)
-        except (OSError, ValueError, Unavailable):
-            return 0.0, 0
-
-    # Signs of life
-
-    def show_life(self, process: Life, count: int) -> None:
-        """Of the node; need not outlast anything."""
-        sign = f"{process.kernel} {process.pid} {process.born} {count}"
-        disk.replace(self.folder / "life", _sealed(sign).encode(), durably=False)
-
-    def shown_life(self) -> tuple[Life, int] | None:
-        """The newest sign, and of which process it is; None if none can be read."""
-        try:
-            text = (self.folder / "life").read_text()
-            kernel_of, pid, born, count, _ = text.split()
-            if text != _sealed(f"{kernel_of} {pid} {born} {count}"):
-                return None
-            return Life(kernel_of, int(pid), int(born)), int(count)
-        except (OSError, ValueError):
-            return None
-
     # Health
 
     def is_read_only(self) -> bool:
-        """Does its folder take no writes? A full one is another matter."""
-        try:
-            disk.replace(self.folder / "probe", b"", durably=False)
-        except OSError as error:
-            return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-        return False
+        return is_read_only(self.folder)
 
     def unplugged(self) -> tuple[str, ...]:
         """Networks of VMs that carry nothing here: such a host has no cables, but a list of those that are unplugged."""
@@ -154,8 +107,7 @@ class Home:
 
     @contextmanager
     def lock(self, vm: str) -> Iterator[None]:
-        """One process at a time acts on this VM here."""
-        with disk.locked(self.folder / "locks" / disk.file_name(vm), f"{vm} on {self.host}"):
+        with vm_locked(self.folder / "locks", vm, self.host):
             yield
 
     def make(self) -> None:

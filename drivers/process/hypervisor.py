@@ -13,8 +13,9 @@ from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from ave.runtime import Runtime
 from drivers import disk
+from drivers.phases import Phase
 from drivers.process import life, migration
-from drivers.process.domains import Domains, Phase
+from drivers.process.domains import Domains
 from drivers.process.life import Life
 
 T = TypeVar("T")

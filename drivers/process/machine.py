@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import os
 import signal
-from functools import partial
-from itertools import count
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.machine import Facts, Health
 from ave.runtime import Runtime
-from drivers import beats
 from drivers.disk import aside
 from drivers.process import life
 from drivers.process.domains import Domains
 from drivers.process.home import Home
+from drivers.vigil import Vigil
 
-LIFE_SECONDS = 3.0  # from one sign of life to the next, and from one look for them to the next
 LOOK_AGAIN_SECONDS = 5.0  # at what may break
 
 
 class ProcessMachine:
     def __init__(self, home: Home, domains: Domains, runtime: Runtime) -> None:
         self._home, self._domains, self._runtime = home, domains, runtime
-        self._held = -math.inf
+        self._vigil = Vigil(home.host, home.signs, home.is_read_only, runtime)
 
     async def facts(self) -> Facts:
         return self._home.facts()
@@ -40,18 +35,16 @@ class ProcessMachine:
         return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
 
     def hold_until(self, moment: float, epoch: int) -> None:
-        self._home.hold_until(moment, epoch)
+        self._vigil.hold_until(moment, epoch)
 
     def held_until(self) -> float:
-        """It only grows: what cannot be read now was true when it could."""
-        self._held = max(self._held, self._home.held()[0])
-        return self._held
+        return self._vigil.held_until()
 
     def held_for(self) -> int:
-        return self._home.held()[1]
+        return self._vigil.held_for()
 
     async def lapse(self, grace: float = 0.0) -> None:
-        await beats.lapse(self._runtime, self.held_until, grace)
+        await self._vigil.lapse(grace)
 
     async def freeze(self) -> int:
         """By what the kernel says is running: no record, no lock and no hypervisor is asked."""
@@ -69,38 +62,10 @@ class ProcessMachine:
         return len(running)
 
     async def live(self) -> None:
-        itself = life.life_of(os.getpid())
-        assert itself is not None, "this very process is there"
-        for number in count():
-            try:
-                await aside(f"life of {self._home.host}", partial(self._home.show_life, itself, number))
-            except (OSError, Unavailable, UnknownOutcome) as trouble:
-                self._runtime.log("no sign of life could be given", why=str(trouble))
-            await self._runtime.sleep(LIFE_SECONDS)
+        await self._vigil.live()
 
     async def hung(self, seconds: float) -> None:
-        """A gap between two looks is not watching. Nor is a sign missed where nobody can give one."""
-        seen: tuple[life.Life, int] | None = None
-        since = looked = self._runtime.now()
-        while True:
-            sign, now = await self._sign(), self._runtime.now()
-            if sign is None or sign != seen or now - looked > 2 * LIFE_SECONDS:
-                seen, since = sign, now
-            elif now - since >= seconds:
-                return
-            looked = now
-            await self._runtime.sleep(LIFE_SECONDS)
-
-    async def _sign(self) -> tuple[life.Life, int] | None:
-        def look() -> tuple[life.Life, int] | None:
-            sign = self._home.shown_life()
-            return None if sign is None or not life.is_there(sign[0]) or self._home.is_read_only() else sign
-
-        try:
-            return await aside(f"life of {self._home.host}", look)
-        except (Unavailable, UnknownOutcome):
-            return None
+        await self._vigil.hung(seconds)
 
     async def end_node(self) -> None:
-        if (sign := await self._sign()) is not None:
-            life.send(sign[0], signal.SIGKILL)
+        await self._vigil.end_node()

@@ -10,11 +10,10 @@ import msgspec
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState, Stamp
+from drivers.phases import ARRIVED, Phase
 from drivers.process import life
-from drivers.process.domains import Domains, Here, Phase, Record
+from drivers.process.domains import Domains, Here, Record
 from drivers.process.home import Off
-
-ARRIVED = (Phase.SETTLED, Phase.SUSPENDED, Phase.LEAVING)  # whatever became of it since
 
 
 def migrate(source: Domains, target: Domains, vm: VM, stamp: Stamp) -> None:

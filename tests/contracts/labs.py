@@ -202,11 +202,11 @@ class ProcessLab:
         ]
 
 
-def wait_for(come: Callable[[], Any], what: str) -> None:
+def wait_for(come: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> None:
     """For what another process does in its own time."""
-    ends = time.monotonic() + WAIT_SECONDS
+    ends = time.monotonic() + seconds
     while not come():
-        assert time.monotonic() < ends, f"not within {WAIT_SECONDS} s: {what}"
+        assert time.monotonic() < ends, f"not within {seconds} s: {what}"
         time.sleep(0.01)
 
 

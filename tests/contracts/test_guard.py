@@ -19,10 +19,10 @@ from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import StoreConfig
 from drivers.process import life
 from drivers.process.home import Home
-from drivers.process.machine import LIFE_SECONDS
 from drivers.process.ports import domains
 from drivers.process.power import power_off
 from drivers.production import open_store
+from drivers.vigil import LIFE_SECONDS
 from tests.contracts.labs import wait_for
 
 GIVE_UP, VERDICT = 16.0, 34.0  # as short as the inequality allows

@@ -18,8 +18,9 @@ from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, Stamp
 from ave.ports.machine import Health
 from drivers import disk
+from drivers.phases import Phase
 from drivers.process import guest, life
-from drivers.process.domains import Phase, Record
+from drivers.process.domains import Record
 from drivers.process.home import Home
 from drivers.process.machine import ProcessMachine
 from drivers.process.ports import domains as domains_of

@@ -30,6 +30,8 @@ _PARTS = Path(__file__).parent / "guest"
 _MODULES = (
     "virtio_pci",
     "virtio_blk",
+    "virtio_scsi",
+    "sd_mod",
     "virtio_net",
     "virtio_console",
     "virtio_balloon",

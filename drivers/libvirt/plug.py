@@ -1,0 +1,75 @@
+"""Devices of a domain that runs: what it has too many is taken out, what it lacks is put in. Every function here blocks.
+
+What it has is read off the domain itself, and never off its record: whoever died half-way is followed by one who looks.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
+
+import libvirt
+
+from ave.errors import Unavailable
+from ave.model.vm import VM
+from drivers.libvirt import xml
+from drivers.libvirt.disks import Lun
+from drivers.libvirt.domains import Domains, Here
+
+BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
+
+
+def plug(domains: Domains, here: Here, vm: VM, luns: Mapping[str, Lun], bridges: Mapping[str, str]) -> None:
+    """``luns`` of every volume that it gains. Unavailable if its guest does not let go of a device: it may yet."""
+    nics = {nic.mac: nic for nic in xml.nics(vm, bridges)}  # Refused before anything is changed
+    root = domains.xml_of(here, libvirt.VIR_DOMAIN_XML_SECURE)
+    serials = {xml.serial(volume): volume for volume in vm.volumes}
+    disks = {e.findtext("serial", ""): e for e in root.iterfind("devices/disk[@device='disk']")}
+    macs = {xml.mac_of(e): e for e in root.iterfind("devices/interface")}
+    for surplus in [*_without(disks, serials), *_without(macs, nics)]:
+        _change(domains, here, here.domain.detachDeviceFlags, surplus)
+    taken = {xml.dev_of(e) for number, e in disks.items() if number in serials}
+    for number, volume in serials.items():
+        if number not in disks:
+            dev = next(name for name in map(xml.letters, range(len(taken) + 1)) if name not in taken)
+            taken.add(dev)
+            _change(domains, here, here.domain.attachDeviceFlags, xml.disk(volume, luns[volume], dev))
+    for address, nic in nics.items():
+        if address not in macs:
+            _change(domains, here, here.domain.attachDeviceFlags, xml.interface(nic))
+    _change_medium(domains, here, root, vm, luns)
+    _require_gone(domains, here, serials, nics)
+    domains.write(here, vm=vm)
+
+
+def _without(there: Mapping[str, ET.Element], wanted: Mapping[str, object]) -> list[ET.Element]:
+    return [element for key, element in there.items() if key not in wanted]
+
+
+def _change_medium(domains: Domains, here: Here, root: ET.Element, vm: VM, luns: Mapping[str, Lun]) -> None:
+    if vm.cdrom == here.record.vm.cdrom and vm.cdrom not in luns:
+        return  # as it was; and who is to gain it says where it is
+    drive = root.find("devices/disk[@device='cdrom']")
+    wanted = xml.cdrom(luns[vm.cdrom] if vm.cdrom else None)
+    if drive is not None and xml.read_disk(drive).source != xml.read_disk(wanted).source:
+        _change(domains, here, here.domain.updateDeviceFlags, wanted)
+
+
+def _require_gone(domains: Domains, here: Here, serials: Mapping[str, object], nics: Mapping[str, object]) -> None:
+    """A guest is asked to let go of a device, and may take its time."""
+    root = domains.xml_of(here, 0)
+    left = [e.findtext("serial", "") for e in root.iterfind("devices/disk[@device='disk']")]
+    left = [number for number in left if number not in serials]
+    left += [address for e in root.iterfind("devices/interface") if (address := xml.mac_of(e)) not in nics]
+    if left:
+        raise Unavailable(f"{here.vm}: its guest has not let go of {', '.join(left)} yet")
+
+
+def _change(domains: Domains, here: Here, how: Callable[[str, int], object], device: ET.Element) -> None:
+    with domains.link.doing(f"plug {here.vm}"):
+        try:
+            how(ET.tostring(device, encoding="unicode"), BOTH)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING:
+                raise
+            # gone from the one, not yet from the other: see what is left

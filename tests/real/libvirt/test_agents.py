@@ -1,0 +1,89 @@
+"""A guest with an agent: what is heard of it, and how it is asked to shut down."""
+
+import json
+import time
+from contextlib import suppress
+
+import libvirt_qemu
+import pytest
+
+from ave.errors import Unavailable
+from ave.model.vm import VM
+from drivers.libvirt.link import session
+from tests.contracts.labs import wait_for
+from tests.contracts.test_hypervisor import own, stamp
+from tests.real.bed.guest_image import guest_image
+
+TALKER = VM(id="vm", vcpus=1, memory_mib=192, volumes=("disk",))
+
+
+pytestmark = pytest.mark.timeout(240)  # an emulated boot takes what the machine has left
+
+
+@pytest.fixture(scope="session")
+def disk():
+    return guest_image().disk.read_bytes()
+
+
+@pytest.fixture
+def lab(libvirt_lab, disk):
+    """Its guest boots, and its agent is connected."""
+    lab = libvirt_lab
+    lab.storage.place("disk", "a", 1, disk)
+    lab.call("a", 0, "start", TALKER, stamp())
+    wait_for(lambda: is_heard(lab), "its agent is connected", 90.0)
+    return lab
+
+
+def is_heard(lab):
+    agents = lab.drivers["a"].agents
+    with suppress(Unavailable), session():
+        agents.ask()
+        return agents.is_connected(lab.drivers["a"].here.look("vm"))
+
+
+def silence(lab):
+    """Its agent stands still from now on; it stays connected."""
+    words = {"execute": "guest-exec", "arguments": {"path": "/bin/sh", "arg": ["-c", "kill -STOP $(pidof qemu-ga)"]}}
+    with session(), suppress(Exception):
+        libvirt_qemu.qemuAgentCommand(lab.drivers["a"].here.look("vm").domain, json.dumps(words), 1, 0)
+
+
+def test_a_guest_whose_agent_answers_no_more_is_silent_until_it_is_started_anew(lab):
+    assert lab.call("a", 0, "silent", 0.5) == {}
+    silence(lab)
+    began = time.monotonic()
+    assert lab.call("a", 0, "silent", 6.0, {}) == {"vm": 1}
+    assert 5.0 < time.monotonic() - began < 20.0
+    lab.call("a", 0, "pause", "vm")
+    assert lab.call("a", 0, "silent", 6.0, {"vm": 1}) == {}, "it cannot say anything"
+    lab.call("a", 0, "resume", "vm", own(1))
+    lab.call("a", 0, "destroy", "vm", own(1))
+    assert lab.call("a", 0, "silent", 0.0) == {}
+
+
+def test_a_guest_shuts_down_by_its_agent(lab):
+    began = time.monotonic()
+    lab.call("a", 0, "shutdown", "vm", stamp(), 60.0)
+    assert time.monotonic() - began < 15.0
+    assert lab.call("a", 0, "list") == ()
+
+
+def test_a_guest_whose_agent_hangs_shuts_down_by_the_power_button(lab):
+    silence(lab)
+    lab.call("a", 0, "shutdown", "vm", stamp(), 60.0)
+    assert lab.call("a", 0, "list") == ()
+
+
+def test_a_guest_goes_on_talking_after_its_migration(lab):
+    lab.call("a", 0, "migrate", TALKER, "b", stamp())
+    lab.call("a", 0, "finish_migration", "vm", "b", stamp(2))
+    assert lab.call("b", 0, "silent", 60.0) == {}
+    agents = lab.drivers["b"].agents
+
+    def answers():
+        with session():
+            here = lab.drivers["b"].here.look("vm")
+            return agents.is_connected(here) and agents.answers(here)
+
+    wait_for(answers, "its agent answers on the target")

@@ -1,0 +1,51 @@
+"""The hypervisor's contract, on libvirt with emulated guests: every test of it, and what differs by its own nature."""
+
+import pytest
+
+from ave.errors import Refused, Unavailable
+from ave.ports.hypervisor import End, Ended
+from drivers.libvirt import migration
+from tests.contracts.labs import PAUSED, RUNNING
+from tests.contracts.test_hypervisor import *  # noqa: F403
+from tests.contracts.test_hypervisor import own, stamp
+
+
+@pytest.fixture  # type: ignore[no-redef]
+def lab(libvirt_lab):
+    return libvirt_lab
+
+
+# What differs: the memory of a VM is on one host only, and the migration's source knows which.
+
+
+def test_a_migration_that_nobody_carries_on_is_aborted_by_the_host_itself(do, domains, up):  # type: ignore[no-redef]
+    """It knows the target, and has the memory back from there."""
+    do("a", "migrate", up, "b", stamp())
+    do("a", "abort_migration", "vm", "a", own(1))
+    assert domains() == {("a", 1): RUNNING}
+
+
+def test_without_its_target_a_migration_can_be_aborted_and_not_finished(lab, do, domains, up):  # type: ignore[no-redef]
+    """As far as it can be: the memory was there. So the VM has crashed, which is told once the target is back without it."""
+    do("a", "migrate", up, "b", stamp())
+    lab.power_off("b")
+    for verb, given in (("finish_migration", stamp(2)), ("abort_migration", stamp())):
+        with pytest.raises(Unavailable):
+            do("a", verb, "vm", "b", given)
+        assert domains() == {("a", 1): PAUSED}
+    lab.power_on("b")
+    with pytest.raises(Refused, match="the memory of vm was lost on b: it can only be started anew"):
+        do("a", "abort_migration", "vm", "b", stamp())
+    assert domains() == {}
+    assert do("a", "ended") == (Ended(vm="vm", epoch=1, end=End.CRASHED),)
+    do("a", "start", up, stamp())
+    assert domains() == {("a", 1): RUNNING}
+
+
+def test_a_memory_whose_target_is_silent_for_long_is_given_up(lab, do, domains, up, monkeypatch):
+    do("a", "migrate", up, "b", stamp())
+    lab.power_off("b")
+    monkeypatch.setattr(migration, "GIVE_UP_SECONDS", 0.0)
+    with pytest.raises(Refused, match="the memory of vm was lost on b"):
+        do("a", "abort_migration", "vm", "b", stamp())
+    assert domains() == {}
