@@ -43,8 +43,36 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class HypervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    driver: Literal["process"] = "process"
-    root: str  # where the hosts of one process cluster keep their state
+    driver: Literal["process", "libvirt"] = "process"
+    root: str = ""  # where the hosts of one process cluster keep their state
+
+
+class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the libvirt of another host is reached."""
+
+    uri: str  # by AVE: qemu+tls://host/system
+    peer: str = ""  # by the libvirt of a third host, for a migration, if that is another way
+    migration: str = ""  # where the memory is sent: tcp://address; "": as libvirt thinks best
+
+
+class LibvirtConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a host whose hypervisor is libvirt."""
+
+    uri: str = "qemu:///system"
+    kind: Literal["kvm", "qemu", "probe"] = "probe"  # of domains; a probe boots one to find out
+    probe_kernel: str = ""  # which a probe boots; "": the one that runs here
+    bridges: dict[str, str] = {}  # of each network of VMs, the same on every host
+    peers: dict[str, PeerConfig] = {}  # the other hosts, by name
+    state: str = "/var/lib/ave"  # what must outlast a power loss
+    run: str = "/run"  # what must not
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The storage box, as a host reaches it."""
+
+    box: str  # address and port of its service, on the storage network
+    portal: str  # address and port of its targets
+    secret_file: str  # the same as the box's
 
 
 class MachineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +94,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hypervisor: HypervisorConfig
     machine: MachineConfig = MachineConfig()
     ha: HaConfig = HaConfig()
+    libvirt: LibvirtConfig = LibvirtConfig()
+    storage: StorageConfig | None = None
 
 
 class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +127,10 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         timing_of(config)
     except Refused as unsafe:
         raise Refused(f"{source}: {unsafe}") from None
+    if config.hypervisor.driver == "process" and not config.hypervisor.root:
+        raise Refused(f"{source}: hypervisor.root is missing: the folder of the process cluster")
+    if config.hypervisor.driver == "libvirt" and config.storage is None:
+        raise Refused(f"{source}: hypervisor.driver is libvirt, and there is no [storage]: box, portal and secret_file")
     unknown = [name for name in config.node.services if name not in SERVICES]
     if unknown:
         raise Refused(f"{source}: node.services: unknown {', '.join(unknown)}; known are {', '.join(SERVICES)}")

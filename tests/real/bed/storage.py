@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.real.bed import inside, maker, processes
 from tests.real.bed.command import PROGRAM, BedError, run, until
@@ -81,6 +83,12 @@ class Storage:
                 env=maker.environ({**os.environ, **self.environ}),
             )
         until(self._answers, f"tgtd (see {self.folder}/tgtd.log)", UP_SECONDS)
+
+    def run(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program on the box's networks. ``options`` are Popen's."""
+        plan = json.dumps({"net": f"/run/netns/{self._names.namespace(self.name)}"})
+        environ = maker.environ({**os.environ, **self.environ})
+        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", plan, *argv], env=environ, **options)
 
     def kill(self) -> None:
         """kill -9: its targets and sessions are gone, the pool is not."""

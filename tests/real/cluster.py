@@ -1,0 +1,105 @@
+"""AVE itself on the bed: a storage box that serves volumes, and on each host a node and a guard, as systemd would run them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from tests.real.bed import Bed, Host
+from tests.real.bed.network import VM_BRIDGE
+
+BOX_PORT = 3270
+NETWORK = "lan"
+GIVE_UP, VERDICT = 20.0, 40.0  # seconds: short, and still safe
+UP_SECONDS = 120.0
+
+
+class RealCluster:
+    """Close it, or use it as a context manager."""
+
+    def __init__(self, bed: Bed, folder: Path) -> None:
+        self.bed, self.folder = bed, folder
+        self.store = f"sqlite:{folder}/store"
+        self._secret = folder / "storage.secret"
+        self._running: dict[str, list[subprocess.Popen[Any]]] = {}
+        self._box = self._start_box()
+        for host in bed.hosts:
+            self.start(host)
+
+    def __enter__(self) -> RealCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (*(each for found in self._running.values() for each in found), self._box):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in (*(each for found in self._running.values() for each in found), self._box):
+            try:
+                process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start_box(self) -> subprocess.Popen[Any]:
+        config = self.folder / "storage.toml"
+        config.write_text(
+            "[storage]\n"
+            f'listen = "{self.bed.storage.address}:{BOX_PORT}"\n'
+            f'pool = "{self.bed.storage.pool}"\n'
+            f'state = "{self.folder}/box"\n'
+            f'tgtd = "{self.bed.storage.control}"\n'
+            f'secret_file = "{self._secret}"\n'
+        )
+        with self.log("storage").open("ab") as log:
+            argv = [sys.executable, "-m", "ave.cli.main", "storage", "--config", str(config)]
+            process = self.bed.storage.run(argv, stdout=log, stderr=log)
+        self._wait(lambda: "storage box starts" in self.log("storage").read_text(), "the storage box")
+        return process
+
+    def start(self, host: Host) -> None:
+        """Its node and its guard."""
+        config = self.folder / f"{host.name}.toml"
+        config.write_text(self._config(host))
+        self._running[host.name] = []
+        for what in ("node", "guard"):
+            with self.log(f"{host.name}.{what}").open("ab") as log:
+                argv = [sys.executable, "-m", "ave.cli.main", what, "--config", str(config)]
+                self._running[host.name].append(host.run(argv, stdout=log, stderr=log))
+
+    def _config(self, host: Host) -> str:
+        peers = "".join(
+            f'[libvirt.peers.{other.name}]\nuri = "{other.libvirt_uri}"\nmigration = "tcp://{other.address}"\n'
+            for other in self.bed.hosts
+            if other is not host
+        )
+        return (
+            f'[node]\nhost = "{host.name}"\n'
+            f"[ha]\ngive_up = {GIVE_UP}\nverdict = {VERDICT}\n"
+            f'[store]\nurl = "{self.store}"\n'
+            '[hypervisor]\ndriver = "libvirt"\n'
+            f'[machine]\ncpus = 2\nmemory_mib = 4096\nreserve_mib = 512\nnetworks = ["{NETWORK}"]\n'
+            "[storage]\n"
+            f'box = "{self.bed.storage.address}:{BOX_PORT}"\n'
+            f'portal = "{self.bed.storage.portal}"\n'
+            f'secret_file = "{self._secret}"\n'
+            f'[libvirt]\nuri = "qemu:///system"\nkind = "qemu"\nstate = "{self.folder}/{host.name}"\n'
+            f'bridges = {{{NETWORK} = "{VM_BRIDGE}"}}\n'
+            f"{peers}"
+        )
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def said(self) -> str:
+        """The last words of everybody."""
+        return "\n".join(f"--- {path.name}\n{path.read_text()[-1500:]}" for path in sorted(self.folder.glob("*.log")))
+
+    def _wait(self, done: Any, what: str) -> None:
+        deadline = monotonic() + UP_SECONDS
+        while not done():
+            assert monotonic() < deadline, f"{what} is not there after {UP_SECONDS:g} s: {self.said()}"
+            sleep(0.1)
