@@ -113,7 +113,8 @@ class Hypervisor(Protocol):
     async def resume(self, vm: str, stamp: Stamp) -> None:
         """Let its vCPUs run, if it is of the stamp's epoch and not given away by a migration; Refused otherwise. What its
         user suspended is resumed for a Job only: a stamp without one, the host itself, is Refused. Nothing begins to run
-        after the moment until which the guard was told to hold this host: then it is left paused."""
+        after the moment until which the guard was told to hold this host, nor for another epoch of the host than it holds it
+        for: then it is left paused."""
         ...
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
@@ -123,8 +124,9 @@ class Hypervisor(Protocol):
         ...
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
-        """Copy its memory to the target host; when it returns both copies are paused, the target's is current and of the
-        stamp's next epoch, and the one here cannot be resumed. An error leaves the VM as it was on this host."""
+        """Copy its memory to the target host, for the epoch of that host which ``vm`` names; when it returns both copies are
+        paused, the target's is current and of the stamp's next epoch, and the one here cannot be resumed. An error leaves the
+        VM as it was on this host."""
         ...
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:

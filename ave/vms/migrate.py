@@ -72,7 +72,7 @@ async def migrate(ports: Ports, task: Work) -> None:
         await ports.hypervisor.abort_migration(vm.id, target, now)  # what an earlier attempt left half done
     for volume in vm.media:
         await ports.block.admit(volume, target, now)
-    await ports.hypervisor.migrate(vm, target, now)
+    await ports.hypervisor.migrate(msgspec.structs.replace(vm, host_epoch=there.epoch), target, now)
     try:
         moved = await _hand_over(ports, task, vm, there)
     except (Conflict, Unavailable) as trouble:

@@ -279,7 +279,7 @@ class Domains:
 
         Whoever repeats this, because its caller died, comes to the same end.
         """
-        on = self._has_lease()
+        on = self._is_held(here.record.vm)
         here = self.write(here, phase=BEFORE_IT_RUNS[here.phase][on], boot=here.boot)
         if not on:
             return False
@@ -289,7 +289,7 @@ class Domains:
                 life.send(process, signal.SIGCONT)
             if here.domain.state()[0] not in RUNNING:
                 here.domain.resume()
-            if not self._has_lease():  # who let it run fell asleep in between
+            if not self._is_held(here.record.vm):  # who let it run fell asleep in between
                 here.domain.suspend()
                 return False
         self.write(here, phase=Phase.SETTLED, target="")
@@ -306,6 +306,10 @@ class Domains:
                 if not is_gone(error):
                     raise
 
+    def _is_held(self, vm: VM) -> bool:
+        """Is there a lease, and for the very epoch of this host to which the VM was given?"""
+        return self._has_lease() and self.files is not None and vm.host_epoch == self.files.signs.held()[1]
+
     def _has_lease(self) -> bool:
         """By the clock that every runtime on this machine shows, as all its processes share it."""
         return self.files is not None and time.monotonic() < self.files.signs.held()[0]
@@ -317,8 +321,8 @@ class Domains:
     def require_held(self, vm: VM) -> None:
         """A lease, and for the very epoch of this host to which the VM was given."""
         self.require_lease(vm.id)
-        assert self.files is not None, "a host without files has no lease"
-        if vm.host_epoch != (epoch := self.files.signs.held()[1]):
+        if not self._is_held(vm) and self.files is not None:
+            epoch = self.files.signs.held()[1]
             raise Unavailable(f"{vm.id} was given to epoch {vm.host_epoch} of {self.name}, which is in {epoch}")
 
     def xml_of(self, here: Here, flags: int) -> ET.Element:

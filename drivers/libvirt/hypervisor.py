@@ -275,7 +275,7 @@ class LibvirtHypervisor:
 
         def send() -> None:
             with self.here.locked(vm.id):
-                migration.migrate(self.here, there, vm.id, copy, stamp)
+                migration.migrate(self.here, there, vm, copy, stamp)
 
         sent = self._lanes.begin(what, send, Lane.COPY)
         try:

@@ -31,6 +31,7 @@ import libvirt
 import msgspec
 
 from ave.errors import Refused, Unavailable
+from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState, Stamp
 from drivers.libvirt import takeover, xml
 from drivers.libvirt.disks import Lun
@@ -61,12 +62,14 @@ class Copy(msgspec.Struct, frozen=True):
     luns: Mapping[str, Lun]
 
 
-def migrate(source: Domains, target: Domains, vm: str, copy: Copy, stamp: Stamp) -> None:
+def migrate(source: Domains, target: Domains, wanted: VM, copy: Copy, stamp: Stamp) -> None:
     """Both copies stand still when it returns. Refused if it does not run here, or has a domain there."""
+    vm = wanted.id
     here = _leave(source, target, vm, stamp)
     rights = accepting(here.record.rights, _next(stamp)) if stamp.job else here.record.rights
+    there = msgspec.structs.replace(here.record.vm, host_epoch=wanted.host_epoch)
     incoming = msgspec.structs.replace(
-        here.record, epoch=stamp.epoch + 1, phase=Phase.INCOMING, boot="", target="", rights=rights
+        here.record, vm=there, epoch=stamp.epoch + 1, phase=Phase.INCOMING, boot="", target="", rights=rights
     )
     try:
         _send(source, here, incoming, copy)

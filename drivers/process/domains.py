@@ -223,7 +223,7 @@ class Domains:
 
         Whoever repeats this, because its caller died, comes to the same end.
         """
-        on = self._has_lease()
+        on = self._is_held(record.vm)
         phase = BEFORE_IT_RUNS[record.phase][on]
         if phase is not record.phase:
             record = msgspec.structs.replace(record, phase=phase)
@@ -231,12 +231,16 @@ class Domains:
         if not on:
             return False
         life.send(record.life, signal.SIGCONT)
-        if not self._has_lease():  # who let it run fell asleep in between
+        if not self._is_held(record.vm):  # who let it run fell asleep in between
             life.stop(record.life)
             return False
         if record.phase is not Phase.SETTLED:
             self.write(msgspec.structs.replace(record, phase=Phase.SETTLED))
         return True
+
+    def _is_held(self, vm: VM) -> bool:
+        """Is there a lease, and for the very epoch of this host to which the VM was given?"""
+        return self._has_lease() and vm.host_epoch == self.home.held()[1]
 
     def _has_lease(self) -> bool:
         """By the clock that every runtime on this machine shows, as all its processes share it."""
@@ -247,9 +251,9 @@ class Domains:
             raise Unavailable(f"{vm} cannot begin to run on {self.name}: the host's lease is over")
 
     def require_held(self, vm: VM) -> None:
-        """A lease, and for the very epoch of this host to which the VM was given."""
         self.require_lease(vm.id)
-        if vm.host_epoch != (epoch := self.home.held()[1]):
+        if not self._is_held(vm):
+            epoch = self.home.held()[1]
             raise Unavailable(f"{vm.id} was given to epoch {vm.host_epoch} of {self.name}, which is in {epoch}")
 
     def write(self, record: Record) -> None:

@@ -14,6 +14,7 @@ class Guest:
     __slots__ = (
         "epoch",
         "exclusive_cpus",
+        "host_epoch",
         "hung_at",
         "instance",
         "media",
@@ -29,6 +30,7 @@ class Guest:
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
         self.vm, self.memory_mib = vm.id, vm.memory_mib
+        self.host_epoch = vm.host_epoch  # of its host, to which the VM was given
         self.instance, self.epoch, self.state = instance, epoch, state
         self.hung_at: float | None = None  # on its host's clock: since when its guest system says nothing
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there

@@ -304,9 +304,7 @@ class Machine:
     def resume(self, guest: Guest, epoch: int) -> None:
         if self.guests.get(guest.vm) is not guest:
             return  # destroyed meanwhile
-        if (
-            self.clock.now() >= self.held_until
-        ):  # the guard holds everything here: nothing begins to run without a lease
+        if self.clock.now() >= self.held_until or guest.host_epoch != self.held_for:  # the guard holds everything here
             if guest.state is DomainState.SUSPENDED:
                 guest.state = DomainState.PAUSED
             return

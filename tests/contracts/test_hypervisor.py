@@ -377,6 +377,14 @@ def test_an_aborted_migration_runs_the_source_alone_and_may_be_aborted_again(do,
         assert domains() == {("a", 1): RUNNING}
 
 
+def test_a_copy_for_another_epoch_of_its_host_does_not_begin_to_run(do, domains, up):
+    do("a", "migrate", msgspec.structs.replace(up, host_epoch=7), "b", stamp())
+    with suppress(Unavailable):
+        do("a", "finish_migration", "vm", "b", stamp(2))
+    assert domains().get(("b", 2)) == INCOMING
+    assert RUNNING not in domains().values()
+
+
 def test_an_aborted_migration_may_be_tried_again(do, domains, up):
     for _ in range(2):
         do("a", "migrate", up, "b", stamp())
