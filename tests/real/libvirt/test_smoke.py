@@ -1,31 +1,28 @@
 """The libvirt driver on libvirt's own driver for tests: no daemon, no guest, but the same library. It knows no pid files, no
 agents and no migration; those are tried on real hosts, with `make test-real`.
 
-Without the library, which needs a compiler and libvirt's headers, only what does not touch it is tested: tests/unit.
+Without the library, which needs a compiler and libvirt's headers, what does not touch it is tested by tests/unit.
 """
 
 import asyncio
 from contextlib import closing
 
+import libvirt
 import pytest
 
-libvirt = pytest.importorskip(
-    "libvirt", reason="pip install ave[libvirt]: needs libvirt's headers; make test-real has it"
-)
-
-from ave.errors import Refused, Unavailable  # noqa: E402
-from ave.model.vm import VM  # noqa: E402
-from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp  # noqa: E402
-from drivers.asyncio_runtime import AsyncioRuntime  # noqa: E402
-from drivers.libvirt import xml  # noqa: E402
-from drivers.libvirt.disks import Lun  # noqa: E402
-from drivers.libvirt.domains import Domains  # noqa: E402
-from drivers.libvirt.host import Reach, Settings  # noqa: E402
-from drivers.libvirt.hypervisor import LibvirtHypervisor  # noqa: E402
-from drivers.libvirt.link import Link, session  # noqa: E402
-from drivers.libvirt.record import NAMESPACE, Record  # noqa: E402
-from drivers.phases import Phase  # noqa: E402
-from tests.contracts.labs import facts  # noqa: E402
+from ave.errors import Refused, Unavailable
+from ave.model.vm import VM
+from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.libvirt import xml
+from drivers.libvirt.disks import Lun
+from drivers.libvirt.domains import Domains
+from drivers.libvirt.host import Reach, Settings
+from drivers.libvirt.hypervisor import LibvirtHypervisor
+from drivers.libvirt.link import Link, session
+from drivers.libvirt.record import NAMESPACE, Record
+from drivers.phases import Phase
+from tests.contracts.labs import facts
 
 ODD = "a\"b'<c>&]]>\x01\n/../é\U0001f600"
 SMALL = VM(id=ODD, vcpus=1, memory_mib=64, volumes=("disk", ODD), cdrom="cd")
