@@ -16,21 +16,24 @@ Hosts = frozenset[str]
 def unmatched(hosts: Mapping[str, Hosts]) -> dict[str, None]:
     """Of names that must all be on different hosts, some that have fewer hosts than they are; none: all find one."""
     tight = _tight(hosts)
-    graph: networkx.Graph[tuple[str, str]] = networkx.Graph()
-    graph.add_nodes_from(("name", name) for name in tight)
-    graph.add_edges_from((("name", name), ("host", host)) for name in tight for host in sorted(hosts[name]))
-    matching = networkx.bipartite.hopcroft_karp_matching(graph, [("name", name) for name in tight])
-    alone = next((name for name in tight if ("name", name) not in matching), None)
+    # Nodes are numbers: the library walks through sets of them, and of strings each process has an order of its own.
+    place = {host: len(tight) + number for number, host in enumerate(sorted(frozenset[str]().union(*hosts.values())))}
+    graph: networkx.Graph[int] = networkx.Graph()
+    graph.add_nodes_from(range(len(tight)))
+    graph.add_edges_from((number, place[host]) for number, name in enumerate(tight) for host in sorted(hosts[name]))
+    matching = networkx.bipartite.hopcroft_karp_matching(graph, range(len(tight)))
+    alone = next((number for number in range(len(tight)) if number not in matching), None)
     if alone is None:
         return {}
     stuck, waiting = {alone: None}, [alone]
     while waiting:  # whoever sits where one of them might go cannot give way either
-        for host in sorted(hosts[waiting.pop()]):
-            other = matching[("host", host)][1]
+        for host in sorted(hosts[tight[waiting.pop()]]):
+            other = matching[place[host]]
             if other not in stuck:
                 stuck[other] = None
                 waiting.append(other)
-    return {name: None for name in hosts if name in stuck}
+    names = {tight[number]: None for number in stuck}
+    return {name: None for name in hosts if name in names}
 
 
 def _tight(hosts: Mapping[str, Hosts]) -> list[str]:

@@ -61,7 +61,8 @@ async def reconcile(ports: Ports) -> None:
     for name, domain in domains.items():
         if name not in mine or _outlived(mine[name], domain, here):
             await _remove_stale(ports, here, domain)
-    mine |= await _settle(ports, odd)
+    settled = await _settle(ports, odd)
+    mine |= settled
     await _give_back(ports)
     for vm in mine.values():
         if vm.state is VMState.STOPPED and vm.id not in domains:
@@ -71,7 +72,7 @@ async def reconcile(ports: Ports) -> None:
             if domain.state is DomainState.INCOMING:
                 await _take_over(ports, mine[name], domain)
             elif domain.state is DomainState.PAUSED and mine[name].state is VMState.RUNNING:
-                await _stay(ports, mine[name])
+                await _stay(ports, mine[name], found=name in settled)
             elif mine[name].refit:
                 await _refit(ports, mine[name])
 
@@ -164,13 +165,15 @@ async def _refuse_late(ports: Ports, vm: VM) -> None:
     await ports.hypervisor.destroy(vm.id, newer)
 
 
-async def _stay(ports: Ports, vm: VM) -> None:
-    """Paused though it should run: by a migration that nobody carries on, so the VM stays here after all; or by the end of a
-    lease, which is back, when its document did not say yet that it should run."""
+async def _stay(ports: Ports, vm: VM, *, found: bool) -> None:
+    """Paused though it should run. If a migration that nobody carries on left it so, the VM stays here after all. If it was
+    ``found`` just now, the end of a lease, which is back, paused it when its document did not say yet that it should run. Of
+    others the lease's keeper knows; and what stands still because its volume fails waits for that."""
     lock = await ports.store.get(Lock, lock_of(vm.id))
     if lock is None or not lock.job:
         await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, Stamp(epoch=vm.epoch))
-        await ports.hypervisor.resume(vm.id, Stamp(epoch=vm.epoch))
+        if found:
+            await ports.hypervisor.resume(vm.id, Stamp(epoch=vm.epoch))
 
 
 async def _refit(ports: Ports, vm: VM) -> None:
