@@ -94,8 +94,12 @@ async def abort_migration(ports: Ports, task: Work) -> None:
         await _go_forward(ports, task, vm)
     elif vm.host == ports.host and vm.state is VMState.RUNNING:
         await ports.hypervisor.abort_migration(vm.id, vm.reserved or ports.host, stamp(task, vm.epoch))
-        for volume in vm.media:  # the target may not even open them any more
-            await ports.block.attach(volume, ports.host, stamp(task, vm.epoch))
+        try:
+            for volume in vm.media:  # the target may not even open them any more
+                await ports.block.attach(volume, ports.host, stamp(task, vm.epoch))
+        except (Unavailable, UnknownOutcome) as trouble:
+            # Whoever gets them next takes that away as well. Until then nobody must wait for this host, least of all a rescue.
+            ports.runtime.log("volumes stay open to the target", vm=vm.id, host=vm.reserved, why=str(trouble))
 
 
 def _handed_over(vm: VM, task: Work) -> bool:
