@@ -20,11 +20,6 @@ from sim.explore.trial import Trial
 
 SEEDS, PART, HOURS = 55, 5, 2.0
 LEAST_FAULTS = 3000
-#: What cannot be put at stake yet, and why.
-NOT_YET = {
-    "H8": "25 Jobs of users within 5 min before a fault and ten minutes of peace after it; draws ask for one in 120 s, and"
-    " have peace for 400 s. tests/unit/sim/test_invariants_ha.py puts it at stake.",
-}
 
 
 @contextmanager
@@ -60,7 +55,7 @@ def test_nothing_breaks_and_everything_was_at_stake(first: int, folder: Path, re
         whole.add(trial)
     record_property("note", page(whole))
     assert sum(whole.struck.values()) >= LEAST_FAULTS
-    assert [id for id in whole.unarmed if id not in NOT_YET] == []
+    assert whole.unarmed == []
 
 
 def _say(trial: Trial) -> str:
