@@ -1,4 +1,5 @@
-"""The half of a Machine that is the same for every host of files: its hold, and its node's signs of life."""
+"""The half of a Machine that is the same for every host of files: its hold, and its node's signs of life. A driver's
+Machine is one of these, with facts, health and freeze of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Vigil:
     def held_for(self) -> int:
         return self._signs.held()[1]
 
-    async def lapse(self, grace: float) -> None:
+    async def lapse(self, grace: float = 0.0) -> None:
         await beats.lapse(self._runtime, self.held_until, grace)
 
     async def live(self) -> None:

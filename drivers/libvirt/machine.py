@@ -21,16 +21,15 @@ NETWORK_DEVICES = Path("/sys/class/net")
 Size = Callable[[], Awaitable[tuple[int, int]]]  # CPUs, and MiB of memory, as somebody knows who asked the hardware
 
 
-class LibvirtMachine:
+class LibvirtMachine(Vigil):
     def __init__(
         self, settings: Settings, runtime: Runtime, size: Size | None = None, devices: Path = NETWORK_DEVICES
     ) -> None:
         """Without ``size``, as a guard has none, facts are those of the configuration alone."""
-        self._settings, self._runtime, self._size, self._devices = settings, runtime, size, devices
-        self._host = settings.facts.host
         self._files = HostFiles(settings)
         self._files.make()
-        self._vigil = Vigil(self._host, self._files.signs, self._files.is_read_only, runtime)
+        super().__init__(settings.facts.host, self._files.signs, self._files.is_read_only, runtime)
+        self._settings, self._size, self._devices = settings, size, devices
 
     async def facts(self) -> Facts:
         """What the configuration says, and of the CPUs and the memory, where it says nothing, what libvirt does."""
@@ -52,30 +51,9 @@ class LibvirtMachine:
             read_only=self._files.is_read_only(), down=tuple(bridges.down(self._settings.bridges, self._devices))
         )
 
-    def hold_until(self, moment: float, epoch: int) -> None:
-        self._vigil.hold_until(moment, epoch)
-
-    def held_until(self) -> float:
-        return self._vigil.held_until()
-
-    def held_for(self) -> int:
-        return self._vigil.held_for()
-
-    async def lapse(self, grace: float = 0.0) -> None:
-        await self._vigil.lapse(grace)
-
     async def freeze(self) -> int:
         """By what the kernel says is running: libvirt is not asked."""
         try:
             return await aside(f"freeze {self._host}", lambda: processes.stop_all(self._files.pids))
         except (Unavailable, UnknownOutcome):
             return 0  # the next look comes at once, and finds what still runs
-
-    async def live(self) -> None:
-        await self._vigil.live()
-
-    async def hung(self, seconds: float) -> None:
-        await self._vigil.hung(seconds)
-
-    async def end_node(self) -> None:
-        await self._vigil.end_node()

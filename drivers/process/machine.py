@@ -16,10 +16,10 @@ from drivers.vigil import Vigil
 LOOK_AGAIN_SECONDS = 5.0  # at what may break
 
 
-class ProcessMachine:
+class ProcessMachine(Vigil):
     def __init__(self, home: Home, domains: Domains, runtime: Runtime) -> None:
-        self._home, self._domains, self._runtime = home, domains, runtime
-        self._vigil = Vigil(home.host, home.signs, home.is_read_only, runtime)
+        super().__init__(home.host, home.signs, home.is_read_only, runtime)
+        self._home, self._domains = home, domains
 
     async def facts(self) -> Facts:
         return self._home.facts()
@@ -33,18 +33,6 @@ class ProcessMachine:
 
     def _health(self) -> Health:
         return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
-
-    def hold_until(self, moment: float, epoch: int) -> None:
-        self._vigil.hold_until(moment, epoch)
-
-    def held_until(self) -> float:
-        return self._vigil.held_until()
-
-    def held_for(self) -> int:
-        return self._vigil.held_for()
-
-    async def lapse(self, grace: float = 0.0) -> None:
-        await self._vigil.lapse(grace)
 
     async def freeze(self) -> int:
         """By what the kernel says is running: no record, no lock and no hypervisor is asked."""
@@ -60,12 +48,3 @@ class ProcessMachine:
         for process in running:
             life.wait_until_standing(process)
         return len(running)
-
-    async def live(self) -> None:
-        await self._vigil.live()
-
-    async def hung(self, seconds: float) -> None:
-        await self._vigil.hung(seconds)
-
-    async def end_node(self) -> None:
-        await self._vigil.end_node()
