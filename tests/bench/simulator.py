@@ -29,7 +29,7 @@ from ave.kinds import KINDS
 from ave.model.cluster import Handler
 from ave.model.states import move
 from ave.model.vm import VM
-from ave.model.work import GROUP, LEAD, Plan, Step, Work, WorkState
+from ave.model.work import GROUP, LEAD, Step, Work, WorkState
 from ave.operations import OPERATIONS, Operation
 from ave.ports.store import Change, Conflict, In, Insert, Replace, Store
 from ave.ports.together import Ports
@@ -181,8 +181,7 @@ def _calls(setting: str, pairs: int, size: float) -> list[Row]:
         ]
 
 
-CARRIER = "bench"  # whose plan the tasks are in no more: so nobody owes their end anything
-NOTHING_LEFT = Plan(steps={}, submitted=())
+CARRIER = "bench"  # it has ended, so nobody owes the end of its tasks anything, and no sweep mends it
 
 
 class _Calls:
@@ -195,7 +194,7 @@ class _Calls:
             runtime = SimRuntime(cluster.world, f"{host}/bench", machine.clock)
             self._at.append((runtime, cluster.client(host, runtime)[0].store, host, shelf[host].uuid))
         self._tasks = 0
-        carrier = Work(id=CARRIER, job=CARRIER, function=GROUP, lane="", state=WorkState.WAITING, plan=NOTHING_LEFT)
+        carrier = Work(id=CARRIER, job=CARRIER, function=GROUP, lane="", state=WorkState.DONE)
         cluster.store.ledger.commit([Insert(carrier)], cluster.world.now)
 
     def cost(self, call: Call, times: int) -> float:
