@@ -105,7 +105,7 @@ class SimCluster:
         for each in groups:
             group = _group(each, fleets)
             self.store.ledger.commit([Insert(group)], 0.0)
-            view.put_group(group)
+            view.bonds.put(group)
         running = [vm for fleet in fleets for vm in self._seed(view, fleet)]
         for machine in self.machines.values():
             machine.power_on()

@@ -108,7 +108,7 @@ def require_size(count: int) -> None:
 
 def units(view: View, vms: Sequence[VM]) -> list[Unit]:
     """In the order of their first VMs."""
-    groups = {group.id: group for vm in vms for group in view.groups_of(vm.id)} if view.has_groups else {}
+    groups = {group.id: group for vm in vms for group in view.bonds.of(vm.id)} if view.bonds else {}
     if not groups:
         return [alone(vm) for vm in vms]
     here = {vm.id: vm for vm in vms}
@@ -284,7 +284,7 @@ class _Trial:
         mates = {
             mate: None
             for vm in unit.vms
-            for group in self._view.groups_of(vm.id)
+            for group in self._view.bonds.of(vm.id)
             if group.rule.must and group.rule.aspect is Aspect.DIFFERENT_HOSTS
             for mate in group.vms
         }

@@ -24,7 +24,7 @@ _RULE: Final = 1 << 32  # one more broken rule outweighs any number of VMs on th
 
 def kept(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
     """Which hosts keep every must rule of all these VMs; None: they have none that excludes any host."""
-    if not view.has_groups:
+    if not view.bonds:
         return None
     mask: Mask | None = None
     for _, group, breaks in rules(unit, view, must=True):
@@ -37,7 +37,7 @@ def kept(unit: Unit, view: View, purpose: Purpose) -> Mask | None:
 
 def broken(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
     """How much each host breaks the prefer rules: first how many of them, then how many VMs are on the wrong side."""
-    if not view.has_groups:
+    if not view.bonds:
         return None
     total: Ints | None = None
     for _, _, breaks in rules(unit, view, must=False):
@@ -48,7 +48,7 @@ def broken(unit: Unit, view: View, purpose: Purpose) -> Ints | None:
 
 
 def has_zone_rule(vm: VM, view: View) -> bool:
-    return any(group.rule.aspect is Aspect.ZONE for group in view.groups_of(vm.id))
+    return any(group.rule.aspect is Aspect.ZONE for group in view.bonds.of(vm.id))
 
 
 def torn(group: Group, unit: Unit) -> bool:
@@ -59,7 +59,7 @@ def torn(group: Group, unit: Unit) -> bool:
 def rules(unit: Unit, view: View, *, must: bool) -> Iterator[tuple[VM, Group, Ints | None]]:
     """Each rule of each of these VMs, and by how much each host would break it; None: none would."""
     for vm in unit.vms:
-        for group in view.groups_of(vm.id):
+        for group in view.bonds.of(vm.id):
             if group.rule.must is must:
                 yield vm, group, BREAKS[group.rule.aspect](group, vm, view)
 

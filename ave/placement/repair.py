@@ -62,7 +62,7 @@ def repair(view: View, vms: Mapping[str, VM], groups: Iterable[str]) -> Repair:
 
 def _mates(view: View, vm: str) -> Iterator[str]:
     """Who may have to make way for it."""
-    for group in view.groups_of(vm):
+    for group in view.bonds.of(vm):
         if group.rule.must:
             yield from (mate for mate in group.vms if view.seats(mate).hosts)
 
@@ -71,7 +71,7 @@ def _units(view: View, vms: Mapping[str, VM], wrong: Mapping[str, None]) -> list
     """Of the VMs that are somewhere: these, each with all that it is tied to."""
     bound: networkx.Graph[str] = networkx.Graph()
     bound.add_nodes_from(wrong)
-    for group in view.groups:
+    for group in view.bonds.groups:
         if group.enabled and group.rule.must and group.rule.aspect is Aspect.SAME_HOST:
             networkx.add_path(bound, [vm for vm in group.vms if vm in vms and view.seats(vm).hosts])
     components = sorted(sorted(mates) for mates in networkx.connected_components(bound))

@@ -124,7 +124,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         for zone in self.zones:
             made.put_zone(zone)
         for group in self.groups:
-            made.put_group(group)
+            made.bonds.put(group)
         for host in self.hosts:
             made.put_host(host)
         for vm in self.vms:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ave.model.group import Group
 from ave.model.host import Host, HostState, Zone
 from ave.model.vm import VM
+from ave.placement.bonds import Bonds
 from ave.placement.stake import HOLDING, LOST, NOWHERE, RUNNING, Seats, Stake, stake_of
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ class View:
         self._models: dict[str, int] = {}
         self._zones: dict[str, int] = {}
         self.primary_zones: dict[str, None] = {}
-        self._groups: dict[str, Group] = {}
-        self._groups_of: dict[str, dict[str, Group]] = {}  # VM -> the enabled ones that it is in
+        self.bonds = Bonds()
         self.moving: dict[str, None] = {}  # VMs that are being placed together: where they are binds none of the others
         self._limited = dict.fromkeys(("nics", "volumes"), 0)  # hosts that have such a limit
         self._new_names = False
@@ -223,7 +222,7 @@ class View:
             else:
                 self._stakes[vm] = stake
 
-    # Groups and zones
+    # Zones, and what binds VMs
 
     def put_zone(self, zone: Zone) -> None:
         self._zones.setdefault(zone.id, len(self._zones))
@@ -232,37 +231,10 @@ class View:
         else:
             self.primary_zones.pop(zone.id, None)
 
-    def put_group(self, group: Group) -> None:
-        self.drop_group(group.id)
-        self._groups[group.id] = group
-        for vm in group.vms if group.enabled else ():
-            self._groups_of.setdefault(vm, {})[group.id] = group
-
-    def drop_group(self, group: str) -> None:
-        old = self._groups.pop(group, None)
-        for vm in old.vms if old is not None and old.enabled else ():
-            del self._groups_of[vm][group]
-            if not self._groups_of[vm]:
-                del self._groups_of[vm]
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        return tuple(self._groups.values())
-
-    @property
-    def has_groups(self) -> bool:
-        """Is there any that binds a VM? Most clusters need not ask further."""
-        return bool(self._groups_of)
-
     @property
     def has_rules(self) -> bool:
         """Is there anything but memory, networks and CPU models that binds VMs?"""
-        return bool(self._groups_of) or any(self._limited.values())
-
-    def groups_of(self, vm: str) -> tuple[Group, ...]:
-        """The enabled groups that it is in, by name."""
-        known = self._groups_of.get(vm)
-        return tuple(sorted(known.values(), key=lambda group: group.id)) if known else ()
+        return bool(self.bonds) or any(self._limited.values())
 
     def seats(self, vm: str) -> Seats:
         stake = self._stakes.get(vm)
@@ -309,8 +281,7 @@ class View:
         twin._bits, twin._models, twin._new_names = self._bits.copy(), self._models.copy(), self._new_names
         twin._networks, twin.down = self._networks.copy(), self.down.copy()
         twin._zones, twin.primary_zones = self._zones.copy(), self.primary_zones.copy()
-        twin._groups, twin._limited = self._groups.copy(), self._limited.copy()
-        twin._groups_of = {vm: groups.copy() for vm, groups in self._groups_of.items()}
+        twin.bonds, twin._limited = self.bonds.copy(), self._limited.copy()
         twin._whole = {name: column.copy() for name, column in self._whole.items()}
         twin._words = [word.copy() for word in self._words]
         twin._reach()

@@ -19,7 +19,9 @@ class Violation(NamedTuple):
 
 def violations(view: View) -> list[Violation]:
     """Of every enabled must rule, by group. A VM on its way counts at both ends; one that runs nowhere breaks nothing."""
-    musts = sorted((group for group in view.groups if group.enabled and group.rule.must), key=lambda group: group.id)
+    musts = sorted(
+        (group for group in view.bonds.groups if group.enabled and group.rule.must), key=lambda group: group.id
+    )
     return [violation for group in musts for violation in broken_by(group, view)]
 
 

@@ -153,7 +153,7 @@ class Scheduler:
         for vm in vms:
             if (choice := batch.placed.get(vm.id)) is not None:
                 hosts[choice.host] = None
-                groups |= dict.fromkeys(group.id for group in mirror.view.groups_of(vm.id))
+                groups |= dict.fromkeys(group.id for group in mirror.view.bonds.of(vm.id))
                 after = reserving(vm, choice, asked.purpose)
                 set = {"reserved": after.reserved, "reserved_under": role.version, "unpinned": after.unpinned}
                 changes.append(Change(VM, vm.id, {"version": vm.version}, set))

@@ -98,11 +98,11 @@ class Mirror:
     def _group(self, id: str, group: Group | None) -> None:
         if group is None:
             if self.groups.pop(id, None) is not None:
-                self.view.drop_group(id)
+                self.view.bonds.drop(id)
                 self.freed += 1
         elif id not in self.groups or self.groups[id].version < group.version:
             self.groups[id] = group
-            self.view.put_group(group)
+            self.view.bonds.put(group)
             self.freed += 1
         self.changes += 1
 

@@ -1,27 +1,21 @@
-"""What befalls a drawn cluster: faults in clusters, overlapping, with quiet between, so that promises that need calm are tried
-as well as those that do not."""
+"""What befalls a drawn cluster: each fault with whom it hits and for how long, and never more down at once than is meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
 
 from ave.ha.timing import Timing
-from sim.chance import Source, below, choice, exponential, happens, sample, uniform
+from sim.chance import Source, happens, sample, uniform
 from sim.explore.temper import Temper
 from sim.explore.values import Names, given, seconds
 from sim.scenario.catalogue import FaultKind
 
 RECOVERS_SECONDS = 100.0  # after its end a fault still counts as under way: a host boots
-#: Between two bursts: too short for a rescue, long enough for one, and for whatever is judged only after long calm.
-PAUSES = (*6 * ((5.0, 60.0),), *3 * ((150.0, 300.0),), (650.0, 800.0))
-BURST_SECONDS = 12.0  # mean time between the faults of one
-MOST_OF_A_BURST = 11
 NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high availability …
 NEAR_SECONDS = 15.0  # … at most so far from them
-RUSH_SECONDS, RUSH_BEFORE_SECONDS = (20.0, 90.0), 1.0
 SHORTEST_SECONDS = 0.5
 AIMED_RATIO = 0.35  # of the faults that strike soon after somebody asked for something, while its Job is at work
 AIMED_SECONDS = 4.0
@@ -56,42 +50,19 @@ class Scene(msgspec.Struct, frozen=True):
     rushes: list[float]
 
 
-def faults(source: Source, rows: Rows, scene: Scene, temper: Temper, span: tuple[float, float]) -> list[Timed]:
-    """Within that span, all of them over at its end."""
-    drawn = _Drawn(source, scene, temper)
-    at, end = span
-    until = at + temper.until * (end - at)
-    hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
-    for rush in (rush for rush in scene.rushes if hindering and rush + RUSH_SECONDS[1] < until):
-        then = rush + uniform(source, -RUSH_BEFORE_SECONDS, RUSH_BEFORE_SECONDS)
-        drawn.strike(then, uniform(source, *RUSH_SECONDS), choice(source, hindering), True)
-    while rows and at < until - SHORTEST_SECONDS:
-        for _ in range(1 + below(source, MOST_OF_A_BURST)):
-            at = drawn.moment(at + exponential(source, BURST_SECONDS))
-            if at >= until - SHORTEST_SECONDS:
-                break
-            kind, harms = choice(source, rows)
-            lasts = min(_length(source, scene.timing, temper.longest), until - at) if kind.lasting else 0.0
-            drawn.strike(at, lasts, kind, harms)
-        at += uniform(source, *choice(source, PAUSES))
-    lasting = [row for row in rows if row[0].lasting]
-    if temper.alone and lasting:
-        drawn.strike(until, end - until, *choice(source, lasting))
-    return drawn.entries
-
-
-def _length(source: Source, timing: Timing, longest: float) -> float:
+def length(source: Source, timing: Timing, longest: float) -> float:
     if happens(source, NEAR_RATIO):
         return uniform(source, timing.give_up - NEAR_SECONDS, timing.verdict + NEAR_SECONDS)
     return float(SHORTEST_SECONDS * (longest / SHORTEST_SECONDS) ** source.random())
 
 
-class _Drawn:
+class Drawn:
     """The faults so far, and what is down because of them."""
 
     def __init__(self, source: Source, scene: Scene, temper: Temper) -> None:
         self.entries: list[Timed] = []
-        self._source, self._scene, self._temper = source, scene, temper
+        self.scene, self.temper = scene, temper
+        self._source = source
         self._masters = scene.hosts[: scene.masters]
         self._most = max(1, len(scene.hosts) // 3)
         self._down: list[Down] = []
@@ -100,28 +71,38 @@ class _Drawn:
         """Then, or soon after: when there is something to disturb."""
         drawn, late = self._source.random(), self._source.random()
         if drawn < AIMED_RATIO:
-            return next((asked + late * AIMED_SECONDS for asked in self._scene.asked if asked >= at), at)
-        if drawn < AIMED_RATIO + self._temper.chased:
+            return next((asked + late * AIMED_SECONDS for asked in self.scene.asked if asked >= at), at)
+        if drawn < AIMED_RATIO + self.temper.chased:
             return min((due for due in self._due() if due >= at), default=at) + late * late * CHASED_SECONDS
         return at
 
     def _due(self) -> Iterator[float]:
         """When hosts are found dead, and when they are back."""
         for down in self._down:
-            if down.hosts and down.lasts >= self._scene.timing.verdict:
-                yield from (down.begin + self._scene.timing.verdict, down.begin + down.lasts)
+            if down.hosts and down.lasts >= self.scene.timing.verdict:
+                yield from (down.begin + self.scene.timing.verdict, down.begin + down.lasts)
 
-    def strike(self, at: float, lasts: float, kind: FaultKind, harms: bool) -> None:
-        """Add it, unless too much would be down then."""
-        source, hosts, names = self._source, self._scene.hosts, self._scene.names
+    def victims(self, most: int) -> tuple[str, ...]:
+        """One host, or some that may be down together."""
+        hosts = self.scene.hosts
+        some = sample(self._source, hosts, min(len(hosts) - 1, 1 + int(most * self._source.random() ** 2)))
+        while len(some) > 1 and self.temper.bounded and self._too_many(some):
+            some = some[:-1]
+        return some
+
+    def strike(
+        self, at: float, lasts: float, kind: FaultKind, harms: bool, victims: tuple[str, ...] = (), vm: str = ""
+    ) -> None:
+        """Add it, unless too much would be down then. It hits whom it likes if nobody is named."""
+        source, hosts, names = self._source, self.scene.hosts, self.scene.names
         entry: dict[str, Any] = {"at": seconds(at), "fault": kind.name}
         hit: tuple[str, ...] = ()
         if kind.target in ("host", "hosts"):
             most = min(len(hosts) - 1, 4 if kind.target == "hosts" else 2)
-            hit = sample(source, hosts, 1 + int(most * source.random() ** 2))
+            hit = victims or sample(source, hosts, 1 + int(most * source.random() ** 2))
             entry["target"] = hit[0] if len(hit) == 1 else list(hit)
         elif kind.target == "vm":
-            entry["target"] = {"mode": "one"}
+            entry["target"] = vm or {"mode": "one"}
         if lasts:
             entry["for"] = seconds(lasts)
         others = tuple(
@@ -133,7 +114,7 @@ class _Drawn:
         service = kind.target in ("store", "storage", "none")
         down = Down(at, lasts, hit)
         if harms or service:
-            if self._temper.bounded and self._too_much(down):
+            if self.temper.bounded and self._too_much(down):
                 return
             self._down.append(down)
         self.entries.append((at, entry))
@@ -142,6 +123,8 @@ class _Drawn:
         under_way = [down for down in self._down if down.begin < new.end and new.begin < down.end]
         if not new.hosts:
             return any(not down.hosts for down in under_way)
-        hosts = dict.fromkeys(host for down in (*under_way, new) for host in down.hosts)
+        return self._too_many(dict.fromkeys(host for down in (*under_way, new) for host in down.hosts))
+
+    def _too_many(self, hosts: Collection[str]) -> bool:
         masters = sum(host in self._masters for host in hosts)
         return len(hosts) > self._most or masters > (len(self._masters) - 1) // 2

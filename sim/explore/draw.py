@@ -7,14 +7,17 @@ what is promised must come true before the end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
 
 from ave.ha.timing import PROFILES
 from sim.chance import Source, below, choice, exponential, happens, sample, stream, uniform
-from sim.explore.calamity import Rows, Scene, Timed, faults
-from sim.explore.temper import temper
+from sim.explore.bursts import bursts, hindrances
+from sim.explore.calamity import Drawn, Rows, Scene, Timed
+from sim.explore.plot import Cast, plots
+from sim.explore.temper import Temper, temper
 from sim.explore.values import Names, given, names_of, seconds
 from sim.scenario.catalogue import ActionKind
 from sim.scenario.model import host_name
@@ -29,7 +32,6 @@ QUIET_SECONDS = 20.0  # at the begin, until everybody has a role
 FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
-FULL = 0.5  # at most so much of the memory is taken at time 0
 CROWD, CROWDED_HOSTS = 100, 5  # VMs of a fleet at most, where hosts have many, and hosts
 FEWEST_KINDS = 3
 SWITCHED_RATIO = 0.3  # of the clusters in which a switch is on
@@ -68,7 +70,7 @@ def draw(seed: int, wish: Wish) -> str:
     masters = 5 if size >= 5 and happens(source, 0.4) else 3
     cluster = Cluster(tuple(host_name(n, size) for n in range(1, size + 1)), masters, gib, zones)
     profile = choice(source, tuple(PROFILES)) if happens(source, 0.3) else "seed"
-    groups, fleets = _workload(stream(seed, "explore/workload"), cluster, pinning=pinning, crowded=kind.crowded)
+    groups, fleets = _workload(stream(seed, "explore/workload"), cluster, kind, pinning=pinning)
     topology: dict[str, Any] = {"hosts": size, "cpu": 32, "memory": f"{gib}GiB", "masters": masters}
     if pinning:
         topology["exclusiveCpus"] = 8
@@ -83,12 +85,19 @@ def draw(seed: int, wish: Wish) -> str:
     source = stream(seed, "explore/actions")
     asked = _actions(source, some(source, wish.actions, kind.actions), kind.asked_every, names, until)
     source = stream(seed, "explore/rushes")
-    rushes, rushed = _rushes(source, wish.actions, size, fleets, until) if kind.rushes else ([], [])
+    rushes, rushed = _rushes(source, wish.actions, size, fleets, kind.rushes, until)
     source = stream(seed, "explore/faults")
     rows = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
     scene = Scene(cluster.hosts, masters, PROFILES[profile], names, [at for at, _ in asked], rushes)
-    struck = faults(source, some(source, rows, kind.faults), scene, kind, (QUIET_SECONDS, until))
-    timeline = [entry for _, entry in sorted([*struck, *asked, *rushed], key=lambda pair: pair[0])]
+    drawn = Drawn(source, scene, kind)
+    span = (QUIET_SECONDS, until)
+    hindrances(source, some(source, rows, kind.faults), drawn, span)
+    if kind.plotted:
+        sizes = {fleet["fleet"]: fleet["count"] for fleet in fleets}
+        asked = plots(source, Cast(rows, wish.actions, cluster.hosts, sizes, names, scene.timing), drawn, span)
+    else:
+        bursts(source, some(source, rows, kind.faults), drawn, span)
+    timeline = [entry for _, entry in sorted([*drawn.entries, *asked, *rushed], key=lambda pair: pair[0])]
     spec = {"seed": seed, "duration": seconds(duration), "profile": profile, "settings": settings, "topology": topology}
     metadata = {"name": f"explore-{seed}", "description": "drawn by its seed", "tags": ["explore"]}
     spec |= {"groups": groups, "workload": fleets, "timeline": timeline}
@@ -108,20 +117,20 @@ def _zones(source: Source, size: int) -> dict[str, int]:
 
 
 def _workload(
-    source: Source, cluster: Cluster, pinning: bool, crowded: bool
+    source: Source, cluster: Cluster, kind: Temper, *, pinning: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Placement groups and fleets. Those of time 0 fit, whatever is drawn: else nothing would be played."""
     groups: list[dict[str, Any]] = []
     fleets: list[dict[str, Any]] = []
     size = len(cluster.hosts)
-    left = int(FULL * size * (cluster.gib - 8))
+    left = int(kind.full * size * (cluster.gib - 8))
     for name in FLEETS[: 1 + below(source, len(FLEETS))]:
-        gib = 1 if crowded else choice(source, VM_GIB)
+        gib = 1 if kind.crowded else choice(source, VM_GIB)
         fleet: dict[str, Any] = {"fleet": name, "count": 1, "vcpu": 1 + below(source, 3), "memory": f"{gib}GiB"}
         fleet["ha"] = happens(source, 0.8)
         fleet["priority"] = choice(source, ("high", "medium", "low"))
         comes = name == "ci" or happens(source, 0.15)
-        most = max(1, min(left // gib, CROWD if crowded else size * 3))
+        most = max(1, min(left // gib, CROWD if kind.crowded else size * 3))
         if not comes and happens(source, 0.5):
             most = min(most, max(2, size // 2))
             groups.append(_group(source, cluster, name))
@@ -184,27 +193,37 @@ def _actions(source: Source, kinds: tuple[ActionKind, ...], every: float, names:
 
 
 def _rushes(
-    source: Source, kinds: tuple[ActionKind, ...], hosts: int, fleets: list[dict[str, Any]], until: float
+    source: Source, kinds: tuple[ActionKind, ...], hosts: int, fleets: list[dict[str, Any]], many: int, until: float
 ) -> tuple[list[float], list[Timed]]:
-    """More is asked for at once than hosts have hands, and VMs are to be stopped in the midst of it; or many VMs are made."""
+    """So often more is asked for at once than hosts have hands, and VMs are to be stopped amid it; or many are made."""
     known = [kind.name for kind in kinds]
-    at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
+    begun: list[float] = []
     entries: list[Timed] = []
-    if happens(source, MAKING_RATIO):
-        fleet = choice(source, fleets)["fleet"]
-        for number in range(MAKING_JOBS if "vm.create" in known else 0):
-            then = at + 0.02 * number
-            made = {"fleet": fleet, "count": 4 + below(source, 5), "jobs": 3}
-            entries.append((then, {"at": seconds(then), "action": "vm.create", **made}))
-    elif all(name in known for name in ("volume.create", *STOPS)):
-        least, more = RUSH_OF_A_HOST
-        volumes = {"name": "rush", "count": hosts * (least + below(source, more)), "size": 1}
-        entries.append((at, {"at": seconds(at), "action": "volume.create", **volumes}))
-        for number in range(1, 6):
-            then = at + 0.4 * number
-            target = {"mode": "fixed", "value": 2 + below(source, 3)}
-            entries.append((then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}))
-    return ([at] if entries else []), entries
+    for _ in range(many if all(name in known for name in ("vm.create", "volume.create", *STOPS)) else 0):
+        at = uniform(source, QUIET_SECONDS, until - RUSH_LASTS_SECONDS)
+        begun.append(at)
+        entries += _making(source, at, fleets) if happens(source, MAKING_RATIO) else _crowding(source, at, hosts)
+    return begun, entries
+
+
+def _making(source: Source, at: float, fleets: list[dict[str, Any]]) -> Iterator[Timed]:
+    fleet = choice(source, fleets)["fleet"]
+    for number in range(MAKING_JOBS):
+        then = at + 0.02 * number
+        yield (
+            then,
+            {"at": seconds(then), "action": "vm.create", "fleet": fleet, "count": 4 + below(source, 5), "jobs": 3},
+        )
+
+
+def _crowding(source: Source, at: float, hosts: int) -> Iterator[Timed]:
+    least, more = RUSH_OF_A_HOST
+    volumes = {"name": "rush", "count": hosts * (least + below(source, more)), "size": 1}
+    yield at, {"at": seconds(at), "action": "volume.create", **volumes}
+    for number in range(1, 6):
+        then = at + 0.4 * number
+        target = {"mode": "fixed", "value": 2 + below(source, 3)}
+        yield then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}
 
 
 def aimed_at_vms(source: Source, fleets: tuple[str, ...]) -> dict[str, Any]:

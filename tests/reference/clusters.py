@@ -35,7 +35,7 @@ class Made(NamedTuple):
         for zone in self.primary:
             seen.put_zone(Zone(id=zone, primary=True))
         for group in self.groups:
-            seen.put_group(group)
+            seen.bonds.put(group)
         for host in self.hosts:
             seen.put_host(host)
         for vm in self.vms:

@@ -36,7 +36,7 @@ def view(
     for zone in primary:
         made.put_zone(Zone(id=zone, primary=True))
     for rule in groups:
-        made.put_group(rule)
+        made.bonds.put(rule)
     for each in hosts:
         made.put_host(each)
     for one in vms:

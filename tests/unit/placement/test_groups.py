@@ -114,11 +114,11 @@ def test_a_rule_that_is_not_enabled_binds_nobody():
 
 def test_a_rule_can_be_changed_and_dropped():
     seen = view(ABC, groups=[group("g", Rule.MUST_HOSTS, ["v"], hosts=("b",))])
-    seen.put_group(group("g", Rule.MUST_HOSTS, ["w"], hosts=("c",)))
+    seen.bonds.put(group("g", Rule.MUST_HOSTS, ["w"], hosts=("c",)))
     assert [place(seen, vm(name), START).host for name in ("v", "w")] == ["a", "c"]
-    seen.drop_group("g")
+    seen.bonds.drop("g")
     assert place(seen, vm("w"), START).host == "a"
-    assert seen.groups_of("w") == ()
+    assert seen.bonds.of("w") == ()
 
 
 def test_all_groups_of_a_vm_bind_it():

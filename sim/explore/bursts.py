@@ -1,0 +1,41 @@
+"""Faults in bursts, overlapping, with quiet between, so that promises that need calm are tried as well as those that do not."""
+
+from __future__ import annotations
+
+from sim.chance import Source, below, choice, exponential, sample, uniform
+from sim.explore.calamity import SHORTEST_SECONDS, Drawn, Rows, length
+
+#: Between two bursts: too short for a rescue, long enough for one, and for whatever is judged only after long calm.
+PAUSES = (*6 * ((5.0, 60.0),), *3 * ((150.0, 300.0),), (650.0, 800.0))
+BURST_SECONDS = 12.0  # mean time between the faults of one
+MOST_OF_A_BURST = 11
+LAST = 3  # faults, at most, that go on to the end
+RUSH_SECONDS, RUSH_BEFORE_SECONDS = (20.0, 90.0), 1.0
+
+
+def bursts(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) -> None:
+    """Within that span, all of them over at its end."""
+    at, end = span
+    temper, timing = drawn.temper, drawn.scene.timing
+    until = at + temper.until * (end - at)
+    while rows and at < until - SHORTEST_SECONDS:
+        for _ in range(1 + below(source, MOST_OF_A_BURST)):
+            at = drawn.moment(at + exponential(source, BURST_SECONDS))
+            if at >= until - SHORTEST_SECONDS:
+                break
+            kind, harms = choice(source, rows)
+            lasts = min(length(source, timing, temper.longest), until - at) if kind.lasting else 0.0
+            drawn.strike(at, lasts, kind, harms)
+        at += uniform(source, *choice(source, PAUSES))
+    lasting = tuple(row for row in rows if row[0].lasting)
+    if temper.alone:
+        for row in sample(source, lasting, min(LAST, len(lasting))):
+            drawn.strike(until, end - until, *row)
+
+
+def hindrances(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) -> None:
+    """Some host is kept from its work while all are busy: so much was asked for that its hands are full, then and for long."""
+    hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
+    for rush in (rush for rush in drawn.scene.rushes if hindering and rush + RUSH_SECONDS[1] < span[1]):
+        then = rush + uniform(source, -RUSH_BEFORE_SECONDS, RUSH_BEFORE_SECONDS)
+        drawn.strike(then, uniform(source, *RUSH_SECONDS), choice(source, hindering), True)

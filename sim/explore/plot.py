@@ -1,0 +1,170 @@
+"""Plots: the same trouble again and again with the same victims, while somebody insists on the same requests.
+
+Bursts of whatever there is seldom bring together the two or three things that a bug takes: a host that hangs *and* somebody who
+makes VMs on it just then; a host that is lost *and* an election before its verdict is due. A plot draws these few things once
+and plays them in rounds, each time a little differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ave.ha.timing import Timing
+from sim.chance import Source, below, choice, happens, sample, uniform
+from sim.explore.calamity import RECOVERS_SECONDS, SHORTEST_SECONDS, Drawn, Rows, Timed, length
+from sim.explore.temper import LINGERING_RATIO, LINGERING_SECONDS, LONGEST_SECONDS
+from sim.explore.values import Names, given, seconds
+from sim.scenario.catalogue import ActionKind, FaultKind
+
+LASTING_RATIO = 0.8  # of the plots are about a fault that lasts
+MOST_VICTIMS = 4  # hosts
+SAME_LENGTH_RATIO = 0.5  # of the plots: it lasts equally long each round
+ROUNDS = (2, 5)
+CALM_SECONDS = (5.0, 150.0)  # between rounds, once a host that was off is up again
+PARTNER_RATIO = 0.6  # of the plots have a second fault …
+PARTNER_SECONDS = 120.0  # … for at most so long …
+AT_A_THRESHOLD_RATIO = 0.5  # … that often strikes when something is due because of the first
+NEAR_SECONDS = 20.0
+AFTER_SECONDS = 20.0  # else while the first lasts, or so soon after
+ASKED_RATIO, ASKED_TWO_RATIO = 0.75, 0.35
+CROWD_RATIO, CROWD_MOST, CROWD_STEP_SECONDS, CROWD_BEFORE_SECONDS = 0.5, 8, 0.02, 1.5
+SPREAD_MOST, SPREAD_BEFORE_SECONDS, SPREAD_AFTER_SECONDS = 5, 3.0, 10.0
+OF_VMS_RATIO = 0.7  # of the requests are for VMs that are there
+CANCEL, CANCELLED_RATIO = "job.cancel", 0.3  # of the plots with two requests cancel the Jobs of the first
+#: What must have been asked for before, so that there is something to ask for.
+PREPARED = {"vm.start": "vm.poweroff", "vm.resume": "vm.suspend", "host.exit-maintenance": "host.enter-maintenance"}
+PREPARED_SECONDS = 30.0
+THERE_RATIO = 0.5  # of the requests that can name a host name the victim
+SEVERAL = (2, 10)  # VMs
+
+
+class Cast(msgspec.Struct, frozen=True):
+    """Who and what a plot is drawn from. ``fleets``: how many VMs each has at the begin."""
+
+    rows: Rows
+    actions: tuple[ActionKind, ...]
+    hosts: tuple[str, ...]
+    fleets: dict[str, int]
+    names: Names
+    timing: Timing
+
+
+class Plot(msgspec.Struct, frozen=True):
+    first: tuple[FaultKind, bool]
+    partner: tuple[FaultKind, bool] | None
+    asked: tuple[ActionKind, ...]
+    victims: tuple[str, ...]  # hosts, and it is the first whom requests name
+    bystanders: tuple[str, ...]  # whom the second fault hits
+    vm: str
+    whom: dict[str, Any]  # whom requests are for
+    lasts: float | None  # the first fault; None: each round another time
+
+
+def plots(source: Source, cast: Cast, drawn: Drawn, span: tuple[float, float]) -> list[Timed]:
+    """The requests, one plot after the other; the faults go to ``drawn``."""
+    requests: list[Timed] = []
+    at, until = span
+    while cast.rows and at < until:
+        plot = _plot(source, cast, drawn)
+        for _ in range(ROUNDS[0] + below(source, ROUNDS[1] - ROUNDS[0] + 1)):
+            at = _round(source, cast, plot, drawn, requests, at, until) + uniform(source, *CALM_SECONDS)
+    return requests
+
+
+def _plot(source: Source, cast: Cast, drawn: Drawn) -> Plot:
+    lasting = tuple(row for row in cast.rows if row[0].lasting)
+    first = choice(source, lasting if lasting and happens(source, LASTING_RATIO) else cast.rows)
+    some = drawn.victims(MOST_VICTIMS)
+    others = tuple(host for host in cast.hosts if host not in some)
+    fleet = choice(source, tuple(cast.fleets))
+    vm = f"{fleet}-{1 + below(source, cast.fleets[fleet])}"
+    several = {"mode": "fixed", "value": SEVERAL[0] + below(source, SEVERAL[1] - SEVERAL[0] + 1)}
+    whom: list[dict[str, Any]] = [
+        {"fleet": fleet, "mode": "all"},
+        {"names": vm},
+        *([several] if first[0].target != "vm" else []),
+    ]
+    longest = LINGERING_SECONDS if happens(source, LINGERING_RATIO) else LONGEST_SECONDS
+    return Plot(
+        first=first,
+        partner=choice(source, cast.rows) if happens(source, PARTNER_RATIO) else None,
+        asked=_asked(source, cast.actions) if happens(source, ASKED_RATIO) else (),
+        victims=some,
+        bystanders=(choice(source, others if happens(source, 0.5) else some),),
+        vm=vm,
+        whom=choice(source, whom),
+        lasts=length(source, cast.timing, longest) if happens(source, SAME_LENGTH_RATIO) else None,
+    )
+
+
+def _asked(source: Source, actions: tuple[ActionKind, ...]) -> tuple[ActionKind, ...]:
+    """One or two."""
+    asked: list[ActionKind] = []
+    for _ in range(1 + happens(source, ASKED_TWO_RATIO)):
+        some = actions
+        if asked and happens(source, CANCELLED_RATIO):
+            some = tuple(action for action in actions if action.name == CANCEL)
+        elif happens(source, OF_VMS_RATIO):
+            some = tuple(action for action in actions if action.target == "vm")
+        asked += sample(source, some, min(1, len(some)))
+    return tuple(asked)
+
+
+def _round(
+    source: Source, cast: Cast, plot: Plot, drawn: Drawn, requests: list[Timed], at: float, until: float
+) -> float:
+    """Returns when it is over."""
+    kind, harms = plot.first
+    lasts = plot.lasts if plot.lasts is not None else length(source, cast.timing, LONGEST_SECONDS)
+    begin = at + PREPARED_SECONDS
+    if until - begin < SHORTEST_SECONDS:
+        return until
+    lasts = min(lasts, until - begin)
+    drawn.strike(begin, lasts if kind.lasting else 0.0, kind, harms, plot.victims, plot.vm)
+    if plot.partner is not None:
+        then = _second(source, cast.timing, begin, lasts)
+        partner, also = plot.partner
+        rest = min(length(source, cast.timing, PARTNER_SECONDS), until - then)
+        if rest >= SHORTEST_SECONDS:
+            drawn.strike(then, rest if partner.lasting else 0.0, partner, also, plot.bystanders, plot.vm)
+    known = {action.name: action for action in cast.actions}
+    for action in plot.asked:
+        before = known.get(PREPARED.get(action.name, ""))
+        if before is not None:
+            requests.append((at, _request(source, cast, plot, before, at)))
+        for then in _moments(source, begin, lasts):
+            if then < until:
+                requests.append((then, _request(source, cast, plot, action, then)))
+    return begin + lasts + RECOVERS_SECONDS * source.random()
+
+
+def _second(source: Source, timing: Timing, begin: float, lasts: float) -> float:
+    if happens(source, AT_A_THRESHOLD_RATIO):
+        due = choice(source, (timing.give_up, timing.verdict, lasts))
+        return max(begin, begin + due + uniform(source, -NEAR_SECONDS, NEAR_SECONDS))
+    return begin + uniform(source, 0.0, lasts + AFTER_SECONDS)
+
+
+def _moments(source: Source, begin: float, lasts: float) -> list[float]:
+    """Several at once when it begins, or one after the other while it lasts."""
+    if happens(source, CROWD_RATIO):
+        first = begin + uniform(source, -CROWD_BEFORE_SECONDS, CROWD_BEFORE_SECONDS)
+        return [first + CROWD_STEP_SECONDS * n for n in range(1 + below(source, CROWD_MOST))]
+    span = (begin - SPREAD_BEFORE_SECONDS, begin + lasts + SPREAD_AFTER_SECONDS)
+    return [uniform(source, *span) for _ in range(1 + below(source, SPREAD_MOST))]
+
+
+def _request(source: Source, cast: Cast, plot: Plot, action: ActionKind, at: float) -> dict[str, Any]:
+    entry: dict[str, Any] = {"at": seconds(at), "action": action.name}
+    if action.target == "vm":
+        entry["target"] = plot.whom.get("names", plot.whom)
+    elif action.target in ("host", "hosts"):
+        entry["target"] = plot.victims[0]
+    said = given(source, action.parameters, cast.names)
+    if any(parameter.name == "host" for parameter in action.parameters):
+        said.pop("host", None)
+        if happens(source, THERE_RATIO):
+            said["host"] = plot.victims[0]
+    return entry | said
