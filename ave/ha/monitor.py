@@ -123,9 +123,9 @@ class Monitor:
             await self._read_beats()  # a host that has just come back beats again: look before saying that it is silent
             verdicts = self._verdicts(mirror)
         held = self._held(mirror, verdicts)
-        for verdict in verdicts:
-            if verdict.host not in held:
-                await self._carry_out(office, mirror.hosts[verdict.host], verdict)
+        # As they were judged: while one verdict is carried out, others may have moved the next host.
+        for host, verdict in [(mirror.hosts[verdict.host], verdict) for verdict in verdicts if verdict.host not in held]:
+            await self._carry_out(office, host, verdict)
         await office.holding.tell(mirror.hosts, held)
 
     def _held(self, mirror: Mirror, verdicts: list[Verdict]) -> list[str]:

@@ -62,6 +62,7 @@ def _crash(cluster: SimCluster, host: str, what: str) -> None:
 
 def _kill(cluster: SimCluster, runtime: SimRuntime, source: str, target: str) -> None:
     if "node" in cluster.machines[source].running:
+        cluster.witness(Disturbed("migration-kill", ()))
         cluster.machines[source].kill("node")
 
 

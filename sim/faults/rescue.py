@@ -73,6 +73,7 @@ def _crash(cluster: SimCluster, host: str) -> None:
 
 def _kill(cluster: SimCluster, host: str) -> None:
     if NODE in cluster.machines[host].running:
+        cluster.witness(Disturbed("rescue-kill", ()))
         cluster.machines[host].kill(NODE)
 
 

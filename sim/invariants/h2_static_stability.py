@@ -61,7 +61,7 @@ class StaticStability:
         self.look(fact)
 
     def look(self, _: object) -> None:
-        """Who is without storage now, and for whom is that over?"""
+        """Who is without storage now, and for whom is that over? On a slow line a connection lasts, but no other is made."""
         storage = self._stage.storage
         whole = self._network is not None and self._network.whole
         if whole and storage.leader is not None and not self._without:
@@ -72,7 +72,8 @@ class StaticStability:
             if now - again >= RENEW_SECONDS:
                 since, again = now, math.inf
                 self._without.pop(host, None)
-            if not storage.reached_by(host) or not storage.led_for(host):
+            led = storage.led_for(host) and (host not in self._without or storage.connects(host))
+            if not storage.reached_by(host) or not led:
                 self._without[host] = since, math.inf
             elif host in self._without and again == math.inf:
                 if self._lease_could_end(host):

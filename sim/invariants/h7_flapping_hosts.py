@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.host import Host
+from ave.model.vm import VM, VMState
 from ave.model.work import Work
 from ave.operations import OPERATIONS
 from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
@@ -27,7 +28,7 @@ class FlappingHosts:
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
-        self._on: dict[str, tuple[str, float]] = {}  # VM -> where it began to run last, and when
+        self._on: dict[str, tuple[str, float, int]] = {}  # VM -> where it began to run last, when, and its epoch
         self._lost: dict[str, float] = {}  # host -> when something last befell it
         self._back: dict[str, tuple[int, float]] = {}  # host -> its epoch, and since when it stands in that
         self._restarts: dict[tuple[str, str], deque[float]] = {}  # VM and host on whose account -> when
@@ -35,6 +36,7 @@ class FlappingHosts:
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
             "host": self.host,
+            "vm": self.vm,
             Powered: self.lost,
             Revoked: self.lost,
             Disturbed: self.disturbed,
@@ -46,6 +48,13 @@ class FlappingHosts:
         id, host = change
         if host is not None and self._back.get(id, (0, 0.0))[0] != host.epoch:
             self._back[id] = host.epoch, self._stage.now()
+
+    def vm(self, change: tuple[str, VM | None]) -> None:
+        """Whoever stops a VM and starts it again asks for what comes of that."""
+        id, vm = change
+        if vm is None or vm.state is VMState.STOPPED:
+            for key in [key for key in self._restarts if key[0] == id]:
+                del self._restarts[key]
 
     def lost(self, fact: Powered | Revoked) -> None:
         now = self._lost[fact.host] = self._stage.now()
@@ -61,16 +70,17 @@ class FlappingHosts:
         self._lost |= dict.fromkeys(fact.harms, self._stage.now())
 
     def arrived(self, fact: Resumed) -> None:
-        if self._on.get(fact.vm, ("", 0.0))[0] != fact.host:
-            self._on[fact.vm] = (fact.host, self._stage.now())
+        host, _, epoch = self._on.get(fact.vm, ("", 0.0, 0))
+        if host != fact.host and fact.epoch >= epoch:  # else a copy wakes that is no longer the VM
+            self._on[fact.vm] = (fact.host, self._stage.now(), fact.epoch)
             self._forgive(fact)
 
     def started(self, fact: Started) -> None:
         if fact.incoming:
             return
         now = self._stage.now()
-        old, since = self._on.get(fact.vm, ("", now))
-        self._on[fact.vm] = (fact.host, now)
+        old, since, _ = self._on.get(fact.vm, ("", now, 0))
+        self._on[fact.vm] = (fact.host, now, fact.epoch)
         self._forgive(fact)
         if not fact.job.startswith("ha.") or self._lost.get(old, -1.0) < since:
             return

@@ -5,6 +5,7 @@ from typing import Any
 
 from ave.model.cluster import Lock
 from ave.model.work import LEAD, Work
+from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
 RELEASED_SECONDS = 5.0  # after its Job has ended
@@ -33,6 +34,9 @@ class LockLife:
         self._ended: dict[str, float] = {}  # Job that ended with locks -> when
         self._running: dict[str, str] = {}  # work -> worker
         self._lost: dict[str, float] = {}  # work -> since when its worker is lost
+        self._sweepers: dict[
+            str, tuple[str, float]
+        ] = {}  # master host -> its worker, and since when, while any work is lost
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"lock": self.lock, "work": self.work, "tick": self.tick, "end": self.end}
@@ -70,6 +74,9 @@ class LockLife:
                 del self._ended[job]
             elif self._stage.calm.lasted(since) > RELEASED_SECONDS:
                 raise self._leaked(job, f"which ended {now - since:.0f} s ago")
+        if not self._lost:
+            self._sweepers.clear()
+        swept = self._swept(now) if self._lost else now
         for id, handler in self._running.items():
             if self._stage.works(handler):
                 self._lost.pop(id, None)
@@ -77,9 +84,18 @@ class LockLife:
             if id not in self._lost:
                 self._lost[id] = now
                 self.armed += 1
-            if self._stage.calm.lasted(self._lost[id]) > RECOVERED_SECONDS:
+            if self._stage.calm.lasted(max(self._lost[id], swept)) > RECOVERED_SECONDS:
                 what = f"{id} is held by {handler}, which was lost {now - self._lost[id]:.0f} s ago"
                 raise Violation(self.id, what, (id, id.partition("/")[0]))
+
+    def _swept(self, now: float) -> float:
+        """Since when the same worker of some master host is there to see who is lost. One that is started again and again, or
+        hangs, sees nobody."""
+        for host in self._stage.storage.members:
+            worker = self._stage.worker(host) if self._stage.machines[host].works(NODE) else ""
+            if not worker or worker != self._sweepers.get(host, ("", now))[0]:
+                self._sweepers[host] = worker, now
+        return min((since for worker, since in self._sweepers.values() if worker), default=now)
 
     def end(self, _: object) -> None:
         for job, locks in self._held.items():
