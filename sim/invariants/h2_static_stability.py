@@ -107,12 +107,13 @@ class StaticStability:
         raise Violation(self.id, f"{fact.vm} {verb} on {fact.host}, which nothing had harmed", (fact.vm, fact.host))
 
     def _given_away(self, fact: Gone) -> bool:
-        """Did it stand still, and was the right to run given elsewhere since? What migrated has not stopped with it."""
+        """Did it stand still, and was the right to run given elsewhere since, or was it deleted there? What migrated has not
+        stopped with it."""
         vm = self._stage.vm(fact.vm)
         epoch = self._epochs.pop(fact.instance, 0)
         still = fact.instance in self._paused
         self._paused.pop(fact.instance, None)
-        return still and vm is not None and vm.epoch > epoch
+        return still and (vm is None or vm.epoch > epoch)
 
     def _lease_could_end(self, host: str) -> bool:
         since, again = self._without.get(host, (math.inf, math.inf))

@@ -9,7 +9,7 @@ from ave.model.host import Host
 from ave.model.vm import VM, VMState
 from ave.model.work import Work
 from ave.operations import OPERATIONS
-from drivers.sim.facts import Disturbed, Powered, Resumed, Revoked, Started
+from drivers.sim.facts import Disturbed, Gone, Powered, Resumed, Revoked, Started
 from sim.invariants.shape import Stage, Violation
 
 HOUR_SECONDS = 3600.0
@@ -29,6 +29,7 @@ class FlappingHosts:
         self.armed = 0
         self._stage = stage
         self._on: dict[str, tuple[str, float, int]] = {}  # VM -> where it began to run last, when, and its epoch
+        self._ended: dict[str, None] = {}  # VMs that have ended by themselves since, and so not because of their host
         self._lost: dict[str, float] = {}  # host -> when something last befell it
         self._back: dict[str, tuple[int, float]] = {}  # host -> its epoch, and since when it stands in that
         self._restarts: dict[tuple[str, str], deque[float]] = {}  # VM and host on whose account -> when
@@ -42,6 +43,7 @@ class FlappingHosts:
             Disturbed: self.disturbed,
             Started: self.started,
             Resumed: self.arrived,
+            Gone: self.gone,
         }
 
     def host(self, change: tuple[str, Host | None]) -> None:
@@ -69,6 +71,10 @@ class FlappingHosts:
     def disturbed(self, fact: Disturbed) -> None:
         self._lost |= dict.fromkeys(fact.harms, self._stage.now())
 
+    def gone(self, fact: Gone) -> None:
+        if fact.itself:
+            self._ended[fact.vm] = None
+
     def arrived(self, fact: Resumed) -> None:
         host, _, epoch = self._on.get(fact.vm, ("", 0.0, 0))
         if host != fact.host and fact.epoch >= epoch:  # else a copy wakes that is no longer the VM
@@ -82,16 +88,21 @@ class FlappingHosts:
         old, since, _ = self._on.get(fact.vm, ("", now, 0))
         self._on[fact.vm] = (fact.host, now, fact.epoch)
         self._forgive(fact)
-        if not fact.job.startswith("ha.") or self._lost.get(old, -1.0) < since:
-            return
-        restarts = self._restarts.setdefault((fact.vm, old), deque())
+        if fact.vm in self._ended:
+            del self._ended[fact.vm]
+        elif fact.job.startswith("ha.") and self._lost.get(old, -1.0) >= since:
+            self._count(fact.vm, old)
+
+    def _count(self, vm: str, host: str) -> None:
+        now = self._stage.now()
+        restarts = self._restarts.setdefault((vm, host), deque())
         while restarts and restarts[0] < now - HOUR_SECONDS:
             restarts.popleft()
         self.armed += bool(restarts)
         restarts.append(now)
         if len(restarts) > RESTARTS:
-            what = f"{fact.vm} was restarted {len(restarts)} times within an hour because of {old}"
-            raise Violation(self.id, what, (fact.vm, old))
+            what = f"{vm} was restarted {len(restarts)} times within an hour because of {host}"
+            raise Violation(self.id, what, (vm, host))
 
     def _forgive(self, fact: Started | Resumed) -> None:
         work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{fact.vm}"))

@@ -70,6 +70,8 @@ class RoomForTheUrgent:
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
             worker = self._stage.worker(host)
+            if lane != host and self._stage.storage.leader is None:
+                continue  # nobody has the role now
             if not worker or (operation != RESCUE and self._urgent.get(worker, 0) >= STOPS):
                 continue
             there = max(self._there.get(name, ("", now))[1] for name in (lane, host))
