@@ -29,8 +29,8 @@ test-real: .venv/ready  ## libvirt, QEMU and iSCSI on a real cluster in this mac
 soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min
 	@$(RUN)/python -m pytest -n 2 $(ARGS) tests/soak
 
-explore: .venv/ready  ## 1000 drawn scenarios of 2 hours each; goes on where it stood; make explore ARGS="--seed 5000"
-	@$(RUN)/ave sim explore --seeds 1000 --out runs/explore --resume $(ARGS)
+explore: .venv/ready  ## 1000 drawn scenarios of 2 hours each: docs/campaign.md; goes on where it stood; make explore ARGS="--seed 5000"
+	@$(RUN)/ave sim explore --seeds 1000 --out runs/explore --resume --page docs/campaign.md $(ARGS)
 
 budget: .venv/ready  ## what high availability costs, by profile: docs/ha-budget.md; some 10 min on two cores
 	@$(RUN)/ave sim budget --profile all --seeds 40 --page docs/ha-budget.md $(ARGS)

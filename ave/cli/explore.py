@@ -24,6 +24,7 @@ def explore(
     hours: float = 2.0,
     jobs: int | None = None,
     out: Path | None = None,
+    page: Path | None = None,
     resume: bool = False,
     limit: float | None = None,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
@@ -44,6 +45,8 @@ def explore(
         Processes; as many as there are CPUs if absent.
     out
         Write report.md, the hash of each run, and the scenario of every seed that breaks something into this directory.
+    page
+        Write the report there as well.
     resume
         Do not play again what this directory says is done, by the same code.
     limit
@@ -71,28 +74,38 @@ def explore(
     )
     tally = Tally()
     try:
+        if page is not None:
+            page.parent.mkdir(parents=True, exist_ok=True)
         with Interrupt().listening() as interrupt:
             campaign = play(asked, progress=lambda found: _show(tally, found), stop=interrupt)
+        tally.close()
+        _write(campaign, out, page)
     except OSError as problem_of_disk:
         return complain(problem_of_disk)
     finally:
         tally.close()
-    _tell(campaign, out, output)
+    _tell(campaign, output)
     return campaign.exit_code
 
 
-def _tell(campaign: Campaign, out: Path | None, output: str) -> None:
-    from sim.explore.page import hashes, page, summary, verdict
+def _write(campaign: Campaign, out: Path | None, page: Path | None) -> None:
+    from sim.explore.page import hashes, report
 
+    for file in ([out / "report.md"] if out is not None else []) + ([page] if page is not None else []):
+        file.write_text(report(campaign), encoding="utf-8")
     if out is not None:
-        (out / "report.md").write_text(page(campaign), encoding="utf-8")
         (out / "hashes.txt").write_text(hashes(campaign), encoding="utf-8")
+
+
+def _tell(campaign: Campaign, output: str) -> None:
+    from sim.explore.page import report, summary, verdict
+
     if output == "json":
         import msgspec
 
         print(msgspec.json.format(msgspec.json.encode(campaign, enc_hook=str), indent=1).decode())
         return
-    print(page(campaign) if sys.stdout.isatty() else f"{summary(campaign)}\n{verdict(campaign)}")
+    print(report(campaign) if sys.stdout.isatty() else f"{summary(campaign)}\n{verdict(campaign)}")
     for trial in campaign.broken:
         print(f"seed {trial.seed}: {trial.broken} at {trial.at:.1f} s: {trial.what}")
 

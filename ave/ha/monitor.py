@@ -124,7 +124,9 @@ class Monitor:
             verdicts = self._verdicts(mirror)
         held = self._held(mirror, verdicts)
         # As they were judged: while one verdict is carried out, others may have moved the next host.
-        for host, verdict in [(mirror.hosts[verdict.host], verdict) for verdict in verdicts if verdict.host not in held]:
+        for host, verdict in [
+            (mirror.hosts[verdict.host], verdict) for verdict in verdicts if verdict.host not in held
+        ]:
             await self._carry_out(office, host, verdict)
         await office.holding.tell(mirror.hosts, held)
 

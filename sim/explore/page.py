@@ -31,10 +31,12 @@ def summary(campaign: Campaign) -> str:
     )
 
 
-def page(campaign: Campaign) -> str:
+def report(campaign: Campaign) -> str:
     asked = campaign.asked
     seeds = f"seeds {asked.first} to {asked.first + asked.seeds - 1}, {asked.hours:g} simulated hours each"
-    parts = ["# Exploration", f"**{verdict(campaign)}**", f"{summary(campaign)} ({seeds})"]
+    options = f"--seeds {asked.seeds} --seed {asked.first} --hours {asked.hours:g}"
+    written = f"Written by `ave sim explore {options}`; [what is drawn](explore.md)."
+    parts = ["# Exploration", written, f"**{verdict(campaign)}**", f"{summary(campaign)} ({seeds})"]
     if campaign.broken:
         rows = [
             (str(trial.seed), trial.broken, f"{trial.at:.1f} s", trial.what, file_of(asked.out, trial.seed).name)

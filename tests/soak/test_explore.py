@@ -15,7 +15,7 @@ import pytest
 
 from sim.explore.campaign import Asked, Campaign, explore
 from sim.explore.journal import Journal, key_of
-from sim.explore.page import page
+from sim.explore.page import report
 from sim.explore.trial import Trial
 
 SEEDS, PART, HOURS = 55, 5, 2.0
@@ -53,7 +53,7 @@ def test_nothing_breaks_and_everything_was_at_stake(first: int, folder: Path, re
     whole = Campaign(asked=Asked(seeds=SEEDS, hours=HOURS))
     for trial in done.values():
         whole.add(trial)
-    record_property("note", page(whole))
+    record_property("note", report(whole))
     assert sum(whole.struck.values()) >= LEAST_FAULTS
     assert whole.unarmed == []
 

@@ -11,7 +11,7 @@ from sim.explore import campaign as campaigns
 from sim.explore.campaign import Asked, Campaign, explore
 from sim.explore.journal import Journal, key_of
 from sim.explore.limit import Overrun, cpu_limit
-from sim.explore.page import hashes, page, verdict
+from sim.explore.page import hashes, report, verdict
 from sim.explore.phases import PHASES, QUIET
 from sim.explore.trial import Trial, play, wish
 from sim.invariants import TABLE
@@ -107,7 +107,7 @@ def test_a_seed_that_breaks_something_keeps_its_scenario(tmp_path: Path, monkeyp
     assert campaign.exit_code == VIOLATION
     assert [(trial.seed, trial.broken) for trial in campaign.broken] == [(1, "S2"), (2, "S2")]
     assert (tmp_path / "seed-2.yaml").read_text().startswith("apiVersion")
-    assert "| 2 | S2 |" in page(campaign)
+    assert "| 2 | S2 |" in report(campaign)
 
 
 def test_a_campaign_that_goes_on_plays_only_what_is_not_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
