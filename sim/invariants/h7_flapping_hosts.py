@@ -29,7 +29,9 @@ class FlappingHosts:
         self.armed = 0
         self._stage = stage
         self._on: dict[str, tuple[str, float, int]] = {}  # VM -> where it began to run last, when, and its epoch
-        self._ended: dict[str, None] = {}  # VMs that have ended by themselves since, and so not because of their host
+        self._ended: dict[
+            str, None
+        ] = {}  # VMs whose last end was their own or their user's, and not on account of their host
         self._lost: dict[str, float] = {}  # host -> when something last befell it
         self._back: dict[str, tuple[int, float]] = {}  # host -> its epoch, and since when it stands in that
         self._restarts: dict[tuple[str, str], deque[float]] = {}  # VM and host on whose account -> when
@@ -72,7 +74,7 @@ class FlappingHosts:
         self._lost |= dict.fromkeys(fact.harms, self._stage.now())
 
     def gone(self, fact: Gone) -> None:
-        if fact.itself:
+        if fact.itself or self._asked_for(fact.vm):
             self._ended[fact.vm] = None
 
     def arrived(self, fact: Resumed) -> None:
@@ -105,6 +107,10 @@ class FlappingHosts:
             raise Violation(self.id, what, (vm, host))
 
     def _forgive(self, fact: Started | Resumed) -> None:
-        work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{fact.vm}"))
-        if work is not None and OPERATIONS[work.operation].by_user:
+        if self._asked_for(fact.vm):
             self._restarts.pop((fact.vm, fact.host), None)
+
+    def _asked_for(self, vm: str) -> bool:
+        """Is a Job of its user at work on it?"""
+        work = self._stage.store.ledger.get(Work, self._stage.lock_holder(f"vm/{vm}"))
+        return work is not None and OPERATIONS[work.operation].by_user
