@@ -31,7 +31,7 @@ from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
 from drivers.sim.machine import Machine, SimMachine
 from drivers.sim.network import Network
-from drivers.sim.runtime import SimRuntime, SimTask, World
+from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet, SimStore
 from sim.scenario.model import Fleet, Group, Topology
@@ -49,7 +49,9 @@ class SimCluster:
         self.timing = timing
         self.listeners: list[Callable[[Any], None]] = []
         self.struck: dict[str, list[tuple[str, ...]]] = {}  # fault under way -> whom it found, the earliest first
-        self.recurring: dict[tuple[str, tuple[str, ...]], list[SimTask]] = {}  # faults that come again and again
+        self.undo: dict[
+            tuple[str, tuple[str, ...]], list[Callable[[], None]]
+        ] = {}  # by fault and whom it hits: its end
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
         preferred = [

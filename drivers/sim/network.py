@@ -34,18 +34,30 @@ class Line(msgspec.Struct, frozen=True):
     delay: float = 0.0  # seconds that every packet takes longer
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """These hosts stand apart, together, until it is mended."""
+
+    number: int
+    hosts: tuple[str, ...]
+    planes: tuple[Plane, ...]
+
+
 class Network:
-    """Hosts are up or down; on each plane they stand on sides, and only those on one side reach each other. Besides,
-    barriers stop what some send to others, one way, and lines lose packets and delay them."""
+    """Hosts are up or down; on each plane there are cuts, and only those on the same side of each reach each other. Besides,
+    barriers stop what some send to others, one way, and lines lose packets and delay them. What is done to it twice must be
+    undone twice."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self.hosts = tuple(hosts)
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, Line] = {}  # by host: of all that is wrong with its line, the worst
         self.half_open: dict[str, None] = {}  # hosts whose connections are not closed when they are cut
         self._down: dict[str, None] = {}
-        self._side: dict[Plane, dict[str, int]] = {plane: {} for plane in Plane}
+        self._cuts: dict[Plane, dict[str, tuple[int, ...]]] = {
+            plane: {} for plane in Plane
+        }  # that a host is cut off by
         self._barriers: dict[Plane, list[Barrier]] = {plane: [] for plane in Plane}
-        self._sides = 0
+        self._made = 0
+        self._lines: dict[str, list[Line]] = {}
         self.whole = True  # the usual case, kept cheap
         self._listeners: list[Callable[[], None]] = []
 
@@ -63,8 +75,8 @@ class Network:
             return False
         if sender == receiver:
             return True
-        side = self._side[plane]
-        if side.get(sender, 0) != side.get(receiver, 0):
+        cuts = self._cuts[plane]
+        if cuts and cuts.get(sender, ()) != cuts.get(receiver, ()):
             return False
         barriers = self._barriers[plane]
         return not barriers or not any(barrier.stops(sender, receiver) for barrier in barriers)
@@ -80,20 +92,35 @@ class Network:
             self._down[host] = None
         self._changed()
 
-    def cut(self, hosts: Iterable[str], planes: Iterable[Plane]) -> None:
+    def cut(self, hosts: Iterable[str], planes: Iterable[Plane]) -> Cut:
         """Put these hosts on a side of their own."""
-        self._sides += 1
-        names = tuple(hosts)
-        for plane in planes:
-            self._side[plane].update(dict.fromkeys(names, self._sides))
+        self._made += 1
+        made = Cut(self._made, tuple(hosts), tuple(planes))
+        for plane in made.planes:
+            cuts = self._cuts[plane]
+            cuts.update({host: (*cuts.get(host, ()), made.number) for host in made.hosts})
+        self._changed()
+        return made
+
+    def mend(self, made: Cut) -> None:
+        """Undo it; other cuts stay."""
+        for plane in made.planes:
+            for host in made.hosts:
+                self._keep(plane, host, tuple(n for n in self._cuts[plane].get(host, ()) if n != made.number))
         self._changed()
 
     def heal(self, hosts: Iterable[str], planes: Iterable[Plane]) -> None:
-        names = tuple(hosts)
+        """Undo every cut of these hosts."""
         for plane in planes:
-            for host in names:
-                self._side[plane].pop(host, None)
+            for host in tuple(hosts):
+                self._keep(plane, host, ())
         self._changed()
+
+    def _keep(self, plane: Plane, host: str, cuts: tuple[int, ...]) -> None:
+        if cuts:
+            self._cuts[plane][host] = cuts
+        else:
+            self._cuts[plane].pop(host, None)
 
     def bar(self, barriers: Iterable[Barrier]) -> None:
         for barrier in barriers:
@@ -107,11 +134,21 @@ class Network:
                 self._barriers[barrier.plane].remove(barrier)
         self._changed()
 
-    def set_line(self, host: str, line: Line | None) -> None:
-        if line is None:
-            self.lines.pop(host, None)
+    def strain(self, host: str, line: Line) -> None:
+        self._lines.setdefault(host, []).append(line)
+        self._weigh(host)
+
+    def relieve(self, host: str, line: Line) -> None:
+        """Undo what ``strain`` did; of equal ones, one each."""
+        self._lines[host].remove(line)
+        self._weigh(host)
+
+    def _weigh(self, host: str) -> None:
+        lines = self._lines[host]
+        if lines:
+            self.lines[host] = Line(max(line.loss for line in lines), max(line.delay for line in lines))
         else:
-            self.lines[host] = line
+            self.lines.pop(host, None)
         self._changed()
 
     def extra_seconds(self, one: str, other: str, random: Callable[[], float]) -> float:
@@ -154,11 +191,11 @@ class Network:
     @property
     def parted(self) -> bool:
         """Is anybody cut off, as far as wires go?"""
-        return any(self._side.values()) or any(self._barriers.values())
+        return any(self._cuts.values()) or any(self._barriers.values())
 
     def _changed(self) -> None:
         barred = any(self._barriers.values())
-        self.whole = not (self._down or self.lines or barred or any(self._side.values()))
+        self.whole = not (self._down or self.lines or barred or any(self._cuts.values()))
         for listener in self._listeners:
             listener()
 

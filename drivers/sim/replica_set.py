@@ -16,7 +16,7 @@ from ave.ports.store import Kind
 from drivers.sim import physics
 from drivers.sim.laggards import Laggards
 from drivers.sim.ledger import Ledger
-from drivers.sim.network import Network, Plane
+from drivers.sim.network import Cut, Network, Plane
 from drivers.sim.reign import Act, Entry, Reign, State
 from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import drawn
@@ -53,7 +53,6 @@ class ReplicaSet:
         self._world, self._network = world, network
         self._runtime = SimRuntime(world, "store")
         self._alone: list[Reign] = []  # primaries that have lost their majority and still serve, the newest last
-        self._cut_off: dict[str, None] = {}
         self._changed_at = 0.0  # the last change of the network
         self._electing = False
         self._election_seconds = 0.0  # of the next one; 0: as long as they take
@@ -136,14 +135,13 @@ class ReplicaSet:
         self._clock_step += seconds
         self.step_down()
 
-    def isolate_members(self) -> None:
+    def isolate_members(self) -> Cut:
         """Cut off less than half of the members, none of which is the primary."""
         primary = self.primary or self._last.host
         side = [host for host in self.members if host != primary][: (len(self.members) - 1) // 2]
-        self._cut_off.update(dict.fromkeys(side))
-        self._network.cut(side, (Plane.MANAGEMENT,))
+        return self._network.cut(side, (Plane.MANAGEMENT,))
 
-    def isolate_primary(self, share: float) -> None:
+    def isolate_primary(self, share: float) -> Cut:
         """Cut the primary off with less than half of the members, and this share of the hosts that are none."""
         primary = self.primary or self._last.host
         others = [host for host in self.members if host != primary]
@@ -153,13 +151,7 @@ class ReplicaSet:
             *others[: (len(self.members) - 1) // 2 - 1],
             *self._runtime.random.sample(clients, round(share * len(clients))),
         )
-        self._cut_off.update(dict.fromkeys(side))
-        self._network.cut(side, (Plane.MANAGEMENT,))
-
-    def rejoin(self) -> None:
-        """Undo all that ``isolate_primary`` and ``isolate_members`` did."""
-        hosts, self._cut_off = tuple(self._cut_off), {}
-        self._network.heal(hosts, (Plane.MANAGEMENT,))
+        return self._network.cut(side, (Plane.MANAGEMENT,))
 
     def set_lag(self, seconds: float) -> None:
         if self.lag is not None:

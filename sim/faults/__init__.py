@@ -21,18 +21,23 @@ def begin(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given, 
         cluster.struck.setdefault(name, []).append(names)
     cluster.world.tell("fault", name, {**_told(fault, names), **given})
     cluster.witness(_disturbed(cluster, fault, names, lasting=lasting))
-    fault.begin(cluster, names, given)
+    undo = fault.begin(cluster, names, given)
+    if undo is not None:
+        cluster.undo.setdefault((name, names), []).append(undo)
 
 
 def end(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given) -> None:
     fault = FAULTS[name]
-    if fault.end is None:
+    if not fault.kind.lasting:
         return
     if fault.who is not None:
         names = cluster.struck[name].pop(0)
     cluster.world.tell("fault", f"{name} ends", _told(fault, names))
     cluster.witness(_disturbed(cluster, fault, names, lasting=True, over=True))
-    fault.end(cluster, names, given)
+    if fault.end is not None:
+        fault.end(cluster, names, given)
+    else:
+        cluster.undo[name, names].pop(0)()
 
 
 def _told(fault: Fault, names: tuple[str, ...]) -> dict[str, str]:

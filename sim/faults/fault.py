@@ -11,15 +11,18 @@ from sim.cluster import SimCluster
 from sim.scenario.catalogue import FaultKind, Value
 
 Given = Mapping[str, Value]
+Undo = Callable[[], None]
 Deed = Callable[[SimCluster, tuple[str, ...], Given], None]  # (the cluster, the names of whom it hits, parameters)
+Begin = Callable[[SimCluster, tuple[str, ...], Given], Undo | None]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """``who`` finds whom it hits at the moment when it begins, if no target says so."""
+    """``who`` finds whom it hits at the moment when it begins, if no target says so. One that lasts ends by what its begin
+    answers, which undoes that and nothing else, or by its ``end``."""
 
     kind: FaultKind
     covers: tuple[str, ...]  # numbers of the fault catalogue
-    begin: Deed
+    begin: Begin
     end: Deed | None = None
     harms: bool = False  # may the VMs that it hits, or those of the hosts that it hits, stop because of it?
     who: Callable[[SimCluster, Given], tuple[str, ...]] | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from drivers.sim.machine import Machine
 from drivers.sim.network import Barrier, Line, Plane
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given, each
+from sim.faults.fault import Begin, Fault, Given, Undo
 from sim.faults.power import zone_of
 from sim.scenario.catalogue import FaultKind, Parameter
 
@@ -19,31 +19,33 @@ _ZONE = Parameter("zone", "text")
 _PERIOD = Parameter("period", "seconds", 20.0, 0.1, 600.0, "half of it cut, half of it well")
 
 
-def _cut(*planes: Plane) -> Deed:
+def _cut(*planes: Plane) -> Begin:
     """Each host from all others."""
-
-    def deed(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-        for host in hosts:
-            cluster.network.cut((host,), planes)
-
-    return deed
+    return lambda cluster, hosts, given: _apart(cluster, hosts, planes)
 
 
-def _part(*planes: Plane) -> Deed:
+def _part(*planes: Plane) -> Begin:
     """These hosts, together, from the rest."""
-    return lambda cluster, hosts, given: cluster.network.cut(hosts, planes)
+    return lambda cluster, hosts, given: partial(cluster.network.mend, cluster.network.cut(hosts, planes))
 
 
-def _heal(*planes: Plane) -> Deed:
-    return lambda cluster, hosts, given: cluster.network.heal(hosts, planes)
+def _apart(cluster: SimCluster, hosts: tuple[str, ...], planes: tuple[Plane, ...]) -> Undo:
+    cuts = [cluster.network.cut((host,), planes) for host in hosts]
+
+    def undo() -> None:
+        for cut in cuts:
+            cluster.network.mend(cut)
+
+    return undo
 
 
-def _bar(barriers: Barriers) -> Deed:
-    return lambda cluster, hosts, given: cluster.network.bar(barriers(cluster, hosts, given))
+def _bar(barriers: Barriers) -> Begin:
+    def begin(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
+        walls = barriers(cluster, hosts, given)
+        cluster.network.bar(walls)
+        return partial(cluster.network.lift, walls)
 
-
-def _lift(barriers: Barriers) -> Deed:
-    return lambda cluster, hosts, given: cluster.network.lift(barriers(cluster, hosts, given))
+    return begin
 
 
 def _deaf(plane: Plane) -> Barriers:
@@ -84,47 +86,52 @@ def _two_zones(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> lis
     return between(zone_of(cluster, given), zone_of(cluster, {"zone": other}), *BOTH)
 
 
-def _line(machine: Machine, given: Given) -> None:
-    machine.network.set_line(machine.name, Line(float(given.get("share", 0.0)), float(given.get("seconds", 0.0))))
-
-
-def _clear_line(machine: Machine, given: Given) -> None:
-    machine.network.set_line(machine.name, None)
-
-
-def _half_open(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    cluster.network.half_open.update(dict.fromkeys(hosts))
-    _cut(*BOTH)(cluster, hosts, given)
-
-
-def _close(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+def _strain(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
+    line = Line(float(given.get("share", 0.0)), float(given.get("seconds", 0.0)))
     for host in hosts:
-        cluster.network.half_open.pop(host, None)
-    _heal(*BOTH)(cluster, hosts, given)
+        cluster.network.strain(host, line)
+
+    def undo() -> None:
+        for host in hosts:
+            cluster.network.relieve(host, line)
+
+    return undo
 
 
-def _flap(plane: Plane) -> Deed:
-    def deed(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+def _half_open(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
+    cluster.network.half_open.update(dict.fromkeys(hosts))
+    mended = _apart(cluster, hosts, BOTH)
+
+    def undo() -> None:
+        for host in hosts:
+            cluster.network.half_open.pop(host, None)
+        mended()
+
+    return undo
+
+
+def _flap(plane: Plane) -> Begin:
+    def begin(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
         runtime = SimRuntime(cluster.world, f"{plane} flaps of {','.join(hosts)}")
+        whole: Undo = lambda: None  # noqa: E731 - until it is cut for the first time
 
         async def flap() -> None:
+            nonlocal whole
             while True:
-                _cut(plane)(cluster, hosts, given)
+                whole = _apart(cluster, hosts, (plane,))
                 await runtime.sleep(float(given["period"]) / 2)
-                _heal(plane)(cluster, hosts, given)
+                whole()
                 await runtime.sleep(float(given["period"]) / 2)
 
-        cluster.recurring.setdefault((plane, hosts), []).append(runtime.spawn(flap(), name="flaps"))
+        flapping = runtime.spawn(flap(), name="flaps")
 
-    return deed
+        def undo() -> None:
+            flapping.cancel()
+            whole()
 
+        return undo
 
-def _steady(plane: Plane) -> Deed:
-    def deed(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-        cluster.recurring[plane, hosts].pop(0).cancel()
-        _heal(plane)(cluster, hosts, given)
-
-    return deed
+    return begin
 
 
 _DELAY = Parameter("seconds", "seconds", 0.1, 0.001, 0.9, "each way")
@@ -134,21 +141,18 @@ ROWS = (
         kind=FaultKind("partition", "the hosts, together, reach none of the others on any network", "hosts", (), True),
         covers=("F10", "F11", "F33"),
         begin=_part(*BOTH),
-        end=_heal(*BOTH),
         harms=True,
     ),
     Fault(
         kind=FaultKind("storage-loss", "the host does not reach the storage", "host", (), True),
         covers=("F12",),
         begin=_cut(Plane.STORAGE),
-        end=_heal(Plane.STORAGE),
         harms=True,
     ),
     Fault(
         kind=FaultKind("management-loss", "the host does not reach the store and the other hosts", "host", (), True),
         covers=("F13",),
         begin=_cut(Plane.MANAGEMENT),
-        end=_heal(Plane.MANAGEMENT),
     ),
     Fault(
         kind=FaultKind(
@@ -160,7 +164,6 @@ ROWS = (
         ),
         covers=("F14",),
         begin=_bar(_deaf(Plane.STORAGE)),
-        end=_lift(_deaf(Plane.STORAGE)),
         harms=True,
     ),
     Fault(
@@ -169,7 +172,6 @@ ROWS = (
         ),
         covers=("F14",),
         begin=_bar(_mute(Plane.STORAGE)),
-        end=_lift(_mute(Plane.STORAGE)),
         harms=True,
     ),
     Fault(
@@ -182,7 +184,6 @@ ROWS = (
         ),
         covers=("F14", "F32"),
         begin=_bar(_deaf(Plane.MANAGEMENT)),
-        end=_lift(_deaf(Plane.MANAGEMENT)),
     ),
     Fault(
         kind=FaultKind(
@@ -194,7 +195,6 @@ ROWS = (
         ),
         covers=("F14",),
         begin=_bar(_mute(Plane.MANAGEMENT)),
-        end=_lift(_mute(Plane.MANAGEMENT)),
     ),
     Fault(
         kind=FaultKind(
@@ -206,7 +206,6 @@ ROWS = (
         ),
         covers=("F15", "F16"),
         begin=_bar(_link),
-        end=_lift(_link),
         harms=True,
     ),
     Fault(
@@ -220,14 +219,12 @@ ROWS = (
         ),
         covers=("F42",),
         begin=_bar(_two_zones),
-        end=_lift(_two_zones),
         harms=True,
     ),
     Fault(
         kind=FaultKind("zones-apart", "no zone reaches another one", "none", (), True, zones=2),
         covers=("F43",),
         begin=_bar(_all_zones),
-        end=_lift(_all_zones),
         harms=True,
     ),
     Fault(
@@ -239,8 +236,7 @@ ROWS = (
             True,
         ),
         covers=("F17",),
-        begin=each(_line),
-        end=each(_clear_line),
+        begin=_strain,
     ),
     Fault(
         kind=FaultKind(
@@ -251,8 +247,7 @@ ROWS = (
             True,
         ),
         covers=("F17",),
-        begin=each(_line),
-        end=each(_clear_line),
+        begin=_strain,
     ),
     Fault(
         kind=FaultKind(
@@ -263,15 +258,13 @@ ROWS = (
             True,
         ),
         covers=("F17",),
-        begin=each(_line),
-        end=each(_clear_line),
+        begin=_strain,
         harms=True,
     ),
     Fault(
         kind=FaultKind("storage-flap", "the host reaches the storage and does not, by turns", "host", (_PERIOD,), True),
         covers=("F18",),
         begin=_flap(Plane.STORAGE),
-        end=_steady(Plane.STORAGE),
         harms=True,
     ),
     Fault(
@@ -284,7 +277,6 @@ ROWS = (
         ),
         covers=("F18",),
         begin=_flap(Plane.MANAGEMENT),
-        end=_steady(Plane.MANAGEMENT),
     ),
     Fault(
         kind=FaultKind(
@@ -296,7 +288,6 @@ ROWS = (
         ),
         covers=("F19",),
         begin=_half_open,
-        end=_close,
         harms=True,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drivers.sim.machine import Machine
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given, each
+from sim.faults.fault import Deed, Fault, Given, Undo, each
 from sim.faults.power import leader
 from sim.scenario.catalogue import FaultKind, Parameter
 
@@ -28,7 +28,7 @@ def _unstall(process: str) -> Deed:
     return each(lambda machine, given: machine.unstall_process(process))
 
 
-def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
     runtime = SimRuntime(cluster.world, f"crash loop of {','.join(hosts)}")
 
     async def kill_for_ever() -> None:
@@ -36,11 +36,12 @@ def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
             each(_kill)(cluster, hosts, given)
             await runtime.sleep(float(given["seconds"]))
 
-    cluster.recurring.setdefault(("crash-loop", hosts), []).append(runtime.spawn(kill_for_ever(), name="crash loop"))
+    killing = runtime.spawn(kill_for_ever(), name="crash loop")
 
+    def undo() -> None:
+        killing.cancel()
 
-def _end_loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    cluster.recurring["crash-loop", hosts].pop(0).cancel()
+    return undo
 
 
 ROWS = (
@@ -61,7 +62,6 @@ ROWS = (
         ),
         covers=("F09",),
         begin=_loop,
-        end=_end_loop,
     ),
     Fault(
         kind=FaultKind(

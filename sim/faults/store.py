@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from drivers.sim.network import Cut
 from sim.cluster import SimCluster
-from sim.faults.fault import Fault, Given
+from sim.faults.fault import Fault, Given, Undo
 from sim.scenario.catalogue import FaultKind, Parameter
 
 
@@ -13,6 +16,10 @@ def _lose_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> 
 
 def _find_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
     cluster.store.lost_answers = 0.0
+
+
+def _isolated(cluster: SimCluster, cut: Cut) -> Undo:
+    return partial(cluster.network.mend, cut)
 
 
 def _step_clock(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
@@ -54,8 +61,7 @@ ROWS = (
             masters=3,
         ),
         covers=("F31", "F33"),
-        begin=lambda cluster, hosts, given: cluster.store.isolate_primary(float(given["share"])),
-        end=lambda cluster, hosts, given: cluster.store.rejoin(),
+        begin=lambda cluster, hosts, given: _isolated(cluster, cluster.store.isolate_primary(float(given["share"]))),
     ),
     Fault(
         kind=FaultKind(
@@ -67,8 +73,7 @@ ROWS = (
             masters=3,
         ),
         covers=("F33",),
-        begin=lambda cluster, hosts, given: cluster.store.isolate_members(),
-        end=lambda cluster, hosts, given: cluster.store.rejoin(),
+        begin=lambda cluster, hosts, given: _isolated(cluster, cluster.store.isolate_members()),
     ),
     Fault(
         kind=FaultKind(

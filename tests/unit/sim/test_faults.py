@@ -362,7 +362,27 @@ def test_what_comes_again_and_again_may_overlap_with_itself(world: World, name: 
     world.advance(LOOP_SECONDS)
     assert world.network.whole
     assert world.store.ledger.get(Host, HOST).state is HostState.ONLINE
-    assert not any(world.recurring.values())
+    assert not any(world.undo.values())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("storage-loss", "storage-loss"),
+        ("storage-loss", "partition"),
+        ("partition", "half-open"),
+        ("storage-flap", "storage-loss"),
+        ("packet-loss", "network-delay"),
+    ],
+)
+def test_the_end_of_one_fault_does_not_end_another_like_it(world: World, one: str, other: str) -> None:
+    given = {"period": 2.0, "share": 0.1, "seconds": 0.1}
+    ends = [world.begin(name, HOST, **given) for name in (one, other)]
+    world.advance(5.0)
+    for end in ends:
+        assert not world.network.whole
+        end()
+    assert world.network.whole
 
 
 def test_a_half_open_connection_is_silent_before_it_is_known_to_be_dead(world: World) -> None:

@@ -219,9 +219,10 @@ def test_a_host_that_cannot_deal_with_what_is_paused_is_promised_time(history: H
     machine.stall_process("node")
     renewing(history, 30)
     machine.unstall_process("node")
-    machine.network.set_line("host-1", Line(delay=0.7))
+    machine.network.strain("host-1", Line(delay=0.7))
     renewing(history, 30)
-    machine.network.set_line("host-1", Line(delay=0.1))
+    machine.network.relieve("host-1", Line(delay=0.7))
+    machine.network.strain("host-1", Line(delay=0.1))
     with history.broken("web", "host-1"):
         renewing(history, 20 + 2 * int(SETTLE_SECONDS))  # the primary of the store is there
 
