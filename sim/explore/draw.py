@@ -94,7 +94,7 @@ def draw(seed: int, wish: Wish) -> str:
     hindrances(source, some(source, rows, kind.faults), drawn, span)
     if kind.plotted:
         sizes = {fleet["fleet"]: fleet["count"] for fleet in fleets}
-        asked = plots(source, Cast(rows, wish.actions, cluster.hosts, sizes, names, scene.timing), drawn, span)
+        asked += plots(source, Cast(rows, wish.actions, cluster.hosts, sizes, names, scene.timing), drawn, span)
     else:
         bursts(source, some(source, rows, kind.faults), drawn, span)
     timeline = [entry for _, entry in sorted([*drawn.entries, *asked, *rushed], key=lambda pair: pair[0])]
