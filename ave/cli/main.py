@@ -38,6 +38,7 @@ app.command(config)
 config.command(
     "ave.cli.config:show", name="show", help="Say every value that a service would use, and where it is from."
 )
+app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
 
 
