@@ -83,7 +83,7 @@ def reflink(path: Path) -> bool | None:
 def _pool(subject: Subject) -> Found:
     assert subject.box is not None, "this row is only for who has one"
     path, state = Path(subject.box.pool), Path(subject.box.state)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return failed(
             f"[storage] pool: there is no folder {path}", f"mkdir -m 700 {path}, on XFS with reflink=1 or Btrfs"
         )
@@ -99,7 +99,7 @@ def _pool(subject: Subject) -> Found:
                 "put the pool on a file system of mkfs.xfs -m reflink=1",
             )
         )
-    if state.exists() and state.stat().st_dev == path.stat().st_dev:
+    if os.path.exists(state) and state.stat().st_dev == path.stat().st_dev:
         found.append(
             warning(
                 f"[storage] state {state} is on the pool's file system: a full pool would stop leases and fences too",

@@ -31,8 +31,7 @@ GROUPS = ("libvirt", "kvm")  # in which a user may ask libvirt without being roo
 def _user(subject: Subject) -> Found:
     if os.geteuid() == 0:
         return ok("root asks, as root runs the services")
-    mine = {grp.getgrgid(each).gr_name for each in os.getgroups()}
-    groups = ", ".join(f"{'in' if name in mine else 'not in'} group {name}" for name in GROUPS)
+    groups = ", ".join(f"{'in' if _in_group(name) else 'not in'} group {name}" for name in GROUPS)
     if subject.role == "storage":
         return failed(f"user {os.geteuid()} asks, who is not the user of tgtd")
     if subject.config is not None and subject.config.hypervisor.driver != "libvirt":
@@ -40,6 +39,13 @@ def _user(subject: Subject) -> Found:
     return failed(
         f"user {os.geteuid()} asks ({groups}): node and guard read /run/libvirt/qemu and stop QEMU by signals, as root only may"
     )
+
+
+def _in_group(name: str) -> bool:
+    try:
+        return grp.getgrnam(name).gr_gid in (os.getegid(), *os.getgroups())
+    except KeyError:
+        return False  # there is no such group here
 
 
 def mode(path: Path, forbidden: int, what: str, missing: str = "") -> Found:
@@ -71,8 +77,8 @@ def folder(path: Path, what: str) -> Found:
     there = nearest(path)
     if not there.is_dir():
         return failed(f"{what} {there} is no folder", f"mv {there} elsewhere")
-    if not os.access(there, os.W_OK | os.X_OK):
-        return failed(f"{what} {path}: this user may not write to {there}", f"chown {os.geteuid()} {there}")
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return failed(f"{what} {path}: this user may not write to {there}", "ask as the user who runs the services")
     if there != path.absolute():
         return ok(f"{what} {path} will be made at the first start")
     return mode(path, OTHERS_WRITE, what)
@@ -100,12 +106,14 @@ def _storage_secret(subject: Subject) -> Found:
     if held is None:
         return Found("not asked", "volumes of this host are on no storage box")
     path = Path(held.secret_file)
-    if subject.box is not None and not path.exists():
+    if subject.box is not None and not os.path.exists(path):
         return ok(f"storage secret {path} will be drawn at the first start")
     try:
         read_secret(path)
     except Refused as problem:
-        return failed(str(problem), "" if path.exists() else f"copy it from the storage box, and chmod 600 {path}")
+        return failed(
+            str(problem), "" if os.path.exists(path) else f"copy it from the storage box, and chmod 600 {path}"
+        )
     return mode(path, OTHERS_READ, "storage secret")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -24,8 +25,8 @@ def file_system(folder: Path) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """The path itself, or what of it is there already."""
+    """The path itself, or what of it is there already, as far as this user can see."""
     path = path.absolute()
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:
         path = path.parent
     return path

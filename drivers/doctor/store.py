@@ -17,7 +17,7 @@ from ave.ha.timing import RATE_ERROR
 from ave.kinds import SCHEMA
 from drivers.config import StoreConfig
 from drivers.doctor.check import WAIT_SECONDS, Check, Found, Subject, failed, ok, unless_node, warning, worst
-from drivers.doctor.mounts import file_system
+from drivers.doctor.mounts import file_system, nearest
 from drivers.sqlite.file import APPLICATION
 from drivers.urls import SQLITE
 
@@ -46,9 +46,11 @@ def _reach(subject: Subject) -> Found:
 
 def _file(path: Path) -> Found:
     folder = path.absolute().parent
+    if not os.access(there := nearest(folder), os.X_OK, effective_ids=True):
+        return failed(f"store.url: this user may not look into {there}")
     if not folder.is_dir():
         return failed(f"store.url: there is no folder {folder}", f"mkdir -p {folder}, on a file system of this machine")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         return failed(f"store.url: this user may not write to the folder {folder}")
     kind = file_system(folder)
     if kind in ACROSS_A_NETWORK:
@@ -60,7 +62,7 @@ def _file(path: Path) -> Found:
         return ok(f"SQLite: the first node makes {path}")
     except OSError as problem:
         return failed(f"store.url: {path} cannot be read: {problem.strerror}")
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK, effective_ids=True):
         return failed(f"store.url: this user may not write to {path}")
     if head and not head.startswith(SQLITE_MAGIC):
         return failed(f"store.url: {path} is no database", "name another file")

@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from drivers.doctor import files
+from drivers.doctor.examine import admit
+from drivers.doctor.table import CHECKS
 from tests.real.bed import Bed, Host
 from tests.real.cluster import RealCluster
 
@@ -140,6 +144,37 @@ def test_a_tgtd_that_is_gone_is_said_on_both_sides(bed: Bed, cluster: RealCluste
     assert failed(of_box) == ["tgt.control"]
     assert failed(of_one) == ["storage.portal"]
     assert "Connection refused" in of_one["storage.portal"]["says"]
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_user_who_may_not_look_is_told_so() -> None:
+    with TemporaryDirectory() as folder:  # mode 0700, where everybody may go
+        secret, file = Path(folder, "secret"), Path(folder, "node.toml")
+        secret.write_text("known to root alone")
+        secret.chmod(0o600)
+        file.write_text(
+            f'[node]\nhost = "a"\n[store]\nurl = "sqlite:{folder}/store"\n[hypervisor]\ndriver = "libvirt"\n'
+            f'[libvirt]\nstate = "{folder}/state"\n'
+            f'[storage]\nbox = "[::1]:1"\nportal = "[::1]:1"\nsecret_file = "{secret}"\n'
+        )
+        subject, _ = admit(file, {}, {}, None)
+        looks = {check.id: check.look for check in CHECKS}
+        with nobody():
+            found = {id: looks[id](subject) for id in ("user.rights", "folder.state", "secret.storage", "store.reach")}
+    assert {each.status for each in found.values()} == {"failed"}
+    assert "stop QEMU by signals" in found["user.rights"].says
+    assert f"this user may not write to {folder}" in found["folder.state"].says
+    assert "cannot be read: Permission denied" in found["secret.storage"].says
+    assert f"this user may not look into {folder}" in found["store.reach"].says
+    assert found["folder.state"].fix == "ask as the user who runs the services"
 
 
 def test_a_file_of_somebody_else_fails(tmp_path: Path) -> None:
