@@ -11,6 +11,7 @@ from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
 from ave.model.network import Network
 from ave.model.settings import Settings
+from ave.model.target import Target
 from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.model.work import Work
@@ -25,6 +26,7 @@ KINDS = (
     Kind("settings", Settings, (Index(),)),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
     Kind("volume", Volume, (Index(),)),
+    Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),
     Kind(

@@ -22,7 +22,7 @@ from drivers.libvirt.host import Reach, Settings
 from drivers.process.ports import machine_of as process_machine
 from drivers.process.ports import ports as process_ports
 from drivers.process.power import power_on
-from drivers.storage import endpoint
+from drivers.urls import endpoint
 
 
 class BoxDisks:

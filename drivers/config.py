@@ -1,4 +1,5 @@
-"""A node's configuration: one TOML file, and the environment over it (``AVE_STORE__URL`` for ``[store] url``).
+"""The configuration of a node and of a storage box: one TOML file, and the environment over it (``AVE_STORE__URL`` for
+``[store] url``).
 
 A secret is never in it, nor in the process's arguments: the store's password is read from a file of its own, or from
 ``AVE_MONGO_PASSWORD``.
@@ -6,8 +7,7 @@ A secret is never in it, nor in the process's arguments: the store's password is
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ import msgspec
 from ave.errors import Refused
 from ave.ha.timing import PROFILES, Timing
 from ave.node import SERVICES
-
-PREFIX = "AVE_"
+from drivers.layers import Layers, Problem
+from drivers.toml_lines import Key
+from drivers.urls import endpoint, require_store
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,34 +112,46 @@ class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
     """The configuration; ``flags`` ("node.host") win over the environment, which wins over the file.
 
-    Refused, naming the file, the key and what is wrong with it.
+    Refused, naming of every wrong key its place, and what is wrong with it.
     """
-    tree = _tree(file, environment)
-    for path, value in flags.items():
-        section, _, key = path.partition(".")
-        if value:
-            tree.setdefault(section, {})[key] = value
-    source = str(file) if file is not None else "the configuration (no --config was given)"
-    try:
-        config = msgspec.convert(_split(tree), Config, strict=False)
-    except msgspec.ValidationError as problem:
-        raise Refused(f"{source}: {problem}") from None
+    return node_of(Layers(file, environment, flags))
+
+
+def node_of(layers: Layers) -> Config:
+    config = layers.build(Config)
+    if wrong := list(_wrong(config)):
+        raise layers.refusal(wrong)
+    return config
+
+
+def _wrong(config: Config) -> Iterator[Problem]:
+    """What of values that are right by themselves does not fit the others."""
     try:
         timing_of(config)
     except Refused as unsafe:
-        raise Refused(f"{source}: {unsafe}") from None
+        yield Problem((), str(unsafe))
+    yield from _wrong_address(require_store, ("store", "url"), config.store.url)
     if config.hypervisor.driver == "process" and not config.hypervisor.root:
-        raise Refused(f"{source}: hypervisor.root is missing: the folder of the process cluster")
+        yield Problem((), "hypervisor.root is missing: the folder of the process cluster")
     if config.hypervisor.driver == "libvirt" and config.storage is None:
-        raise Refused(f"{source}: hypervisor.driver is libvirt, and there is no [storage]: box, portal and secret_file")
-    unknown = [name for name in config.node.services if name not in SERVICES]
-    if unknown:
-        raise Refused(f"{source}: node.services: unknown {', '.join(unknown)}; known are {', '.join(SERVICES)}")
+        yield Problem((), "hypervisor.driver is libvirt, and there is no [storage]: box, portal and secret_file")
+    if config.storage is not None:
+        yield from _wrong_address(endpoint, ("storage", "box"), config.storage.box)
+        yield from _wrong_address(endpoint, ("storage", "portal"), config.storage.portal)
+    services = ("node", "services")
+    if unknown := [name for name in config.node.services if name not in SERVICES]:
+        yield Problem(services, f"unknown {', '.join(unknown)}; known are {', '.join(SERVICES)}")
     for name in config.node.services:
-        missing = [other for other in SERVICES[name] if other not in config.node.services]
+        missing = [other for other in SERVICES.get(name, ()) if other not in config.node.services]
         if missing:
-            raise Refused(f"{source}: node.services: {name} needs {', '.join(missing)} beside it")
-    return config
+            yield Problem(services, f"{name} needs {', '.join(missing)} beside it")
+
+
+def _wrong_address(read: Callable[[str], object], key: Key, text: str) -> Iterator[Problem]:
+    try:
+        read(text)
+    except Refused as problem:
+        yield Problem(key, str(problem))
 
 
 def timing_of(config: Config) -> Timing:
@@ -155,54 +168,31 @@ def timing_of(config: Config) -> Timing:
     return timing
 
 
+class _OnlyStore(msgspec.Struct, frozen=True, kw_only=True):
+    store: StoreConfig
+
+
+class BoxWhole(msgspec.Struct, frozen=True, kw_only=True):
+    storage: BoxConfig
+
+
 def load_store(file: Path | None, environment: Mapping[str, str], url: str) -> StoreConfig:
     """Only [store], for who reads a cluster's store without being one of its nodes; ``url`` wins. Refused as ``load``."""
-    section = _tree(file, environment).get("store", {})
-    try:
-        return msgspec.convert(section | ({"url": url} if url else {}), StoreConfig, strict=False)
-    except msgspec.ValidationError as problem:
-        raise Refused(f"{file or 'the environment'}: store: {problem}") from None
+    layers = Layers(file, environment, {"store.url": url})
+    store = layers.build(_OnlyStore, only=("store",)).store
+    if wrong := list(_wrong_address(require_store, ("store", "url"), store.url)):
+        raise layers.refusal(wrong)
+    return store
 
 
 def load_box(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> BoxConfig:
     """Only [storage]; flags win over the environment, which wins over the file. Refused as ``load``."""
-    section = _tree(file, environment).get("storage", {})
-    given = {key: value for key, value in flags.items() if value}
-    try:
-        return msgspec.convert(section | given, BoxConfig, strict=False)
-    except msgspec.ValidationError as problem:
-        raise Refused(f"{file or 'the configuration (no --config was given)'}: storage: {problem}") from None
+    return box_of(Layers(file, environment, {f"storage.{key}": value for key, value in flags.items()})).storage
 
 
-def _tree(file: Path | None, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The file, and the environment over it."""
-    tree = _read(file) if file is not None else {}
-    for name, value in environment.items():
-        section, mark, key = name.removeprefix(PREFIX).lower().partition("__")
-        if name.startswith(PREFIX) and mark:
-            tree.setdefault(section, {})[key] = value
-    return tree
-
-
-def _read(file: Path) -> dict[str, dict[str, Any]]:
-    try:
-        tree = tomllib.loads(file.read_text())
-    except OSError as problem:
-        raise Refused(f"{file} cannot be read: {problem.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise Refused(f"{file} is not TOML: {problem}") from None
-    for section, value in tree.items():
-        if not isinstance(value, dict):
-            raise Refused(f"{file}: {section} stands outside of every section")
-    return tree
-
-
-def _split(tree: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Lists may be given as text with commas, as the environment and flags can only do."""
-    services = tree.get("node", {}).get("services")
-    if isinstance(services, str):
-        tree["node"]["services"] = [name.strip() for name in services.split(",") if name.strip()]
-    networks = tree.get("machine", {}).get("networks")
-    if isinstance(networks, str):
-        tree["machine"]["networks"] = [name.strip() for name in networks.split(",") if name.strip()]
-    return tree
+def box_of(layers: Layers) -> BoxWhole:
+    """The sections of a node do no harm in it; one that nobody knows is a mistake."""
+    config = layers.build(BoxWhole, known=tuple(field for field in Config.__struct_fields__ if field != "storage"))
+    if wrong := list(_wrong_address(endpoint, ("storage", "listen"), config.storage.listen)):
+        raise layers.refusal(wrong)
+    return config

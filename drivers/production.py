@@ -20,8 +20,7 @@ from drivers.config import Config, StoreConfig, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.told import until_told
-
-SQLITE, MONGODB = "sqlite:", ("mongodb://", "mongodb+srv://")
+from drivers.urls import SQLITE, require_store, shown
 
 
 async def run(config: Config) -> None:
@@ -41,7 +40,7 @@ async def run(config: Config) -> None:
                 plugged=rules,
             )
             await _warn(ports)
-            runtime.log("node starts", services=",".join(config.node.services), store=config.store.url)
+            runtime.log("node starts", services=",".join(config.node.services), store=shown(config.store.url))
             await until_told(runtime, main, "node")
     finally:
         await store.close()
@@ -75,16 +74,14 @@ async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:
         make_ready()
         path = Path(config.url.removeprefix(SQLITE))
         return await SqliteStore.open(path, KINDS, schema=SCHEMA, synchronous=config.synchronous)
-    if config.url.startswith(MONGODB):
-        try:
-            from drivers.mongo.settings import MongoSettings
-            from drivers.mongo.store import MongoStore
-        except ImportError as missing:
-            raise Refused(f"store.url names MongoDB, and {missing.name} is not there: pip install ave[mongo]") from None
-        make_ready()
-        settings = MongoSettings(
-            uri=config.url, database=config.database, user=config.user, password_file=config.password_file
-        )
-        return await MongoStore.open(runtime, settings, KINDS, schema=SCHEMA)
-    scheme = config.url.partition(":")[0]
-    raise Refused(f"store.url: {scheme}: is no store that AVE knows; write sqlite:FILE or mongodb://…")
+    require_store(config.url)
+    try:
+        from drivers.mongo.settings import MongoSettings
+        from drivers.mongo.store import MongoStore
+    except ImportError as missing:
+        raise Refused(f"store.url names MongoDB, and {missing.name} is not there: pip install ave[mongo]") from None
+    make_ready()
+    settings = MongoSettings(
+        uri=config.url, database=config.database, user=config.user, password_file=config.password_file
+    )
+    return await MongoStore.open(runtime, settings, KINDS, schema=SCHEMA)

@@ -16,6 +16,7 @@ from drivers.iscsi.secret import make_secret
 from drivers.iscsi.server import Service
 from drivers.iscsi.tgt import Tgt
 from drivers.told import until_told
+from drivers.urls import endpoint
 
 
 async def run(config: BoxConfig) -> None:
@@ -60,11 +61,3 @@ def _held(config: BoxConfig) -> Iterator[tuple[Pool, Path, bytes]]:
         pool = Pool(folder)
         pool.sweep()
         yield pool, state, make_secret(Path(config.secret_file))
-
-
-def endpoint(text: str) -> tuple[str, int]:
-    """Address and port of "10.78.0.20:3270" or "[fd00::1]:3270". Refused if it is neither."""
-    address, _, port = text.rpartition(":")
-    if not address or not port.isdigit() or not 0 < int(port) < 65536:
-        raise Refused(f"{text!r} is no address and port, such as 10.78.0.20:3270")
-    return address.strip("[]"), int(port)

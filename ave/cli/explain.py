@@ -68,7 +68,8 @@ def placement(
         if note:
             print(note, file=sys.stderr)
     else:
-        from ave.cli.placement_table import console, show
+        from ave.cli.listing import console
+        from ave.cli.placement_table import show
 
         if note:
             console().print(note, markup=False, style="dim")

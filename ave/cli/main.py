@@ -33,6 +33,12 @@ explain.command("ave.cli.explain:placement", name="placement", help="Say why a V
 app.command("ave.cli.node:node", name="node", help="Run the services of one host, for real.")
 app.command("ave.cli.node:guard", name="guard", help="Freeze the VMs of one host when its lease is over, for real.")
 app.command("ave.cli.storage:storage", name="storage", help="Run the storage box: volumes and who owns them, for real.")
+config = App(name="config", help="Ask what this host is configured to.")
+app.command(config)
+config.command(
+    "ave.cli.config:show", name="show", help="Say every value that a service would use, and where it is from."
+)
+app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
 
 

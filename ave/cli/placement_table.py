@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,27 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ave.cli.listing import console, new_table
 from ave.placement.account import memory
 from ave.placement.batch import Batch
 from ave.placement.explain import TURNED_AWAY, Explanation, HostRecord
 from ave.placement.told import sentence, told
 
-WIDTH = 100  # columns, without a terminal
 BEST = 5  # hosts that fit
 MOST = 20  # VMs of a batch
-
-
-class _Trimmed(io.TextIOBase):
-    """Lines end where their text ends: a table's padding is of no use in a file."""
-
-    def write(self, text: str, /) -> int:
-        return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
-
-
-def console() -> Console:
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(file=_Trimmed(), width=WIDTH, highlight=False)  # type: ignore[arg-type]
 
 
 def show(explained: Explanation, *, every_host: bool, on: Console | None = None) -> None:
@@ -66,7 +50,7 @@ def _rest(explained: Explanation, out: Console) -> None:
             turned.setdefault(each.by, []).append(each)
     if not turned:
         return
-    table = _table("TURNED AWAY BY", "HOSTS", "FOR EXAMPLE")
+    table = new_table("TURNED AWAY BY", "HOSTS", "FOR EXAMPLE")
     table.columns[1].justify = "right"
     for by, records in turned.items():
         first = records[0]
@@ -75,7 +59,7 @@ def _rest(explained: Explanation, out: Console) -> None:
 
 
 def _hosts(records: Sequence[HostRecord]) -> Table:
-    table = _table("HOST", "OUTCOME", "CPU", "MEMORY", "SCORE", "FREE", "VMS", "WHY")
+    table = new_table("HOST", "OUTCOME", "CPU", "MEMORY", "SCORE", "FREE", "VMS", "WHY")
     for column in table.columns[2:7]:
         column.justify, column.no_wrap = "right", True
     size = memory(0)
@@ -88,17 +72,10 @@ def _hosts(records: Sequence[HostRecord]) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table
-
-
 def show_batch(batch: Batch, *, every_vm: bool) -> None:
     """Where each goes, in the order of decision, and the answer for all of them."""
     out = console()
-    table = _table("VM", "HOST", "SCORE", "COULD TAKE IT")
+    table = new_table("VM", "HOST", "SCORE", "COULD TAKE IT")
     table.columns[2].justify = table.columns[3].justify = "right"
     rows = list(batch.placed.items())
     for vm, choice in rows if every_vm else rows[:MOST]:

@@ -82,7 +82,7 @@ def place(
 
 
 def _say(explained: Any) -> None:
-    from ave.cli.placement_table import console
+    from ave.cli.listing import console
     from ave.placement.told import sentence
 
     console().print(sentence(explained), markup=False)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ave.errors import AveError, Refused
+
 
 class Interrupt:
     """Ctrl-C asks the work to stop where it stands; a second one ends the process at once."""
@@ -33,7 +35,7 @@ class Interrupt:
             signal.signal(signal.SIGINT, before)
 
 
-def complain(text: object) -> int:
-    """Say on stderr why nothing was done; the exit code for it."""
-    print(text, file=sys.stderr)
-    return 2
+def complain(problem: object) -> int:
+    """Say on stderr why nothing was done; the exit code for it: 1 for what may go better the next time, 2 for bad input."""
+    print(problem, file=sys.stderr)
+    return 1 if isinstance(problem, AveError) and not isinstance(problem, Refused) else 2

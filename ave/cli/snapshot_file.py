@@ -68,7 +68,8 @@ def live(url: str, config: Path | None) -> Snapshot:
 
     from drivers.asyncio_runtime import AsyncioRuntime
     from drivers.config import StoreConfig, load_store
-    from drivers.production import SQLITE, open_store
+    from drivers.production import open_store
+    from drivers.urls import SQLITE
 
     found: StoreConfig = load_store(config, os.environ, url)
     if found.url.startswith(SQLITE) and not Path(found.url.removeprefix(SQLITE)).is_file():

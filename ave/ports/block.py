@@ -37,9 +37,27 @@ class Lease(msgspec.Struct, frozen=True):
     turn: int = 1
 
 
+class Slot(msgspec.Struct, frozen=True):
+    """A LUN of a target that volumes share."""
+
+    target: str
+    lun: int
+
+
 class BlockStorage(Protocol):
-    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
-        """Refused if there is one of another size."""
+    @property
+    def luns_per_target(self) -> int:
+        """Volumes that may share a target; 1 where each has one of its own, which is the storage's own business."""
+        ...
+
+    @property
+    def targets_max(self) -> int:
+        """How many targets it can have, 0 if there is no such limit."""
+        ...
+
+    async def create(self, volume: str, size_gib: int, stamp: Stamp, slot: Slot | None = None) -> None:
+        """As the LUN of this slot, where volumes share targets. Refused if there is one of another size, Unavailable while
+        the slot is another volume's."""
         ...
 
     async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:

@@ -10,8 +10,9 @@ from ave.model.states import move
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVolumes, NewVolume
-from ave.ports.store import Conflict, Delete, Insert, Replace
+from ave.ports.store import Check, Conflict, Delete, Insert, Replace
 from ave.ports.together import Ports
+from ave.storage.luns import commit_without, reserve
 from ave.storage.steps import TRIES_THROUGH_AN_OUTAGE, locked, require_name, require_policy, require_size, stamp
 
 
@@ -49,7 +50,9 @@ async def create(ports: Ports, task: Work) -> None:
     if volume.vm or volume.state is VolumeState.DELETING:
         raise Refused(_taken(volume).why)  # it was made meanwhile, with a VM
     if volume.state is VolumeState.CREATING:
-        await ports.block.create(volume.id, volume.size_gib, stamp(task))
+        unmoved = Check(Volume, volume.id, {"version": volume.version})
+        slots = await reserve(ports, {volume.id: volume.policy}, unmoved, locked(task))
+        await ports.block.create(volume.id, volume.size_gib, stamp(task), slots.get(volume.id))
         try:
             await ports.store.commit(Replace(move(volume, VolumeState.READY, "its LUN was made")), locked(task))
         except Conflict:
@@ -67,7 +70,7 @@ async def discard(ports: Ports, task: Work) -> None:
         gone = move(volume, VolumeState.DELETING, "its making was given up")
         volume = (await ports.store.commit(Replace(gone), locked(task)))[0]
     await ports.block.delete(volume.id, stamp(task))
-    await ports.store.commit(Delete(volume), locked(task))
+    await commit_without(ports, (volume.id,), Delete(volume), locked(task))
 
 
 CREATE = Verb(

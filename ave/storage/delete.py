@@ -13,6 +13,7 @@ from ave.operations import NameVolumes
 from ave.ports.hypervisor import Stamp
 from ave.ports.store import Delete, Replace
 from ave.ports.together import Ports
+from ave.storage.luns import commit_without
 from ave.storage.steps import TRIES_THROUGH_AN_OUTAGE, locked, stamp
 
 
@@ -41,7 +42,7 @@ async def delete(ports: Ports, task: Work) -> None:
         going = move(volume, VolumeState.DELETING, "its user deletes it")
         volume = (await ports.store.commit(Replace(going), locked(task)))[0]
     await ports.block.delete(volume.id, await _detached(ports, task, volume))
-    await ports.store.commit(Delete(volume), locked(task))
+    await commit_without(ports, (volume.id,), Delete(volume), locked(task))
 
 
 async def _detached(ports: Ports, task: Work, volume: Volume) -> Stamp:

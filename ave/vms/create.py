@@ -17,14 +17,15 @@ from ave.model.host import Host
 from ave.model.network import Network
 from ave.model.states import move
 from ave.model.vm import VM, VMState
-from ave.model.volume import Volume, VolumeState
+from ave.model.volume import StoragePolicy, Volume, VolumeState
 from ave.model.work import Result, Step, Work
 from ave.operations import CreateVMs, NewVM
 from ave.placement.contradictions import listed
 from ave.placement.purpose import Purpose
-from ave.ports.store import Conflict, Insert, Replace, Write
+from ave.ports.store import Check, Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step
+from ave.storage.luns import commit_with, reserve
 from ave.vms.delete import delete
 from ave.vms.describe import DISKS_MAX, require_id, require_name, require_within, still_active, unconnectable
 from ave.vms.membership import joining, require_distinct, unjoinable, unkeepable
@@ -134,17 +135,19 @@ async def make_volumes(ports: Ports, task: Work) -> None:
     if vm.state is not VMState.CREATING:
         return  # an earlier attempt got this far
     writes: list[Write] = []
+    unmade = Check(VM, vm.id, {"state": VMState.CREATING})
+    slots = await reserve(ports, dict.fromkeys(vm.volumes, StoragePolicy()), unmade, locked(task))
     for name, size in zip(vm.volumes, task.arguments["sizes_gib"], strict=True):
         if (known := await ports.store.get(Volume, name)) is not None:
             whose = f"of VM {known.vm}" if known.vm else "of no VM"
             raise Refused(f"{vm.id} needs a volume {name}, and there already is one, {whose}")
-        await ports.block.create(name, size, stamp(task, vm.epoch))
+        await ports.block.create(name, size, stamp(task, vm.epoch), slots.get(name))
         made = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
         writes.append(Insert(made))
     try:
         vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
         writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
-        await ports.store.commit(*writes, locked(task))
+        await commit_with(ports, slots, *writes, locked(task))
     except (Refused, Stale, Conflict):
         if await ports.store.get(VM, vm.id) is None:  # given up while we stood still: nobody else knows of these
             for name in vm.volumes:

@@ -13,6 +13,7 @@ from ave.model.work import Step, Work
 from ave.operations import NameVMs
 from ave.ports.store import Change, Delete, Replace, Write
 from ave.ports.together import Ports
+from ave.storage.luns import commit_without
 from ave.vms.membership import leave, leaving
 from ave.vms.patience import tasks
 from ave.vms.power import off_step, poweroff
@@ -41,12 +42,14 @@ async def delete(ports: Ports, task: Work) -> None:
         vm = await record(ports, task, move(vm, VMState.DELETING, "its user deletes it"))
     await leave(ports, vm.id)
     writes: list[Write] = []
+    gone: list[str] = []
     for name in vm.volumes:
         volume = await ports.store.get(Volume, name)
         if volume is not None and volume.vm != vm.id:
             continue  # it was to have one of this name, and did not get it
         await ports.block.detach(name, stamp(task, vm.epoch))
         await ports.block.delete(name, stamp(task, vm.epoch))
+        gone.append(name)
         if volume is not None:
             move(volume, VolumeState.DELETING, "its VM is deleted")
             writes.append(Delete(volume))
@@ -55,7 +58,7 @@ async def delete(ports: Ports, task: Work) -> None:
         medium = await ports.store.get(Volume, vm.cdrom)
         if medium is not None and medium.vm == vm.id:
             writes.append(Replace(msgspec.structs.replace(medium, vm="")))
-    await ports.store.commit(*writes, Delete(vm), locked(task))
+    await commit_without(ports, gone, *writes, Delete(vm), locked(task))
 
 
 DELETE = Verb(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.ports.block import Grant, Lease
+from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
 from drivers import beats
@@ -27,6 +27,8 @@ LEASE_SECONDS = 2.0  # for one renewal, there and back
 
 
 class IscsiBlock:
+    luns_per_target, targets_max = 1, 0  # each owner of a volume has a target of its own: see names.target
+
     def __init__(
         self, host: str, box: tuple[str, int], portal: str, secret: bytes, runtime: Runtime, *, may_lead: bool
     ) -> None:
@@ -42,7 +44,7 @@ class IscsiBlock:
         """This host's, for all its volumes."""
         return chap_secret(self._secret, self._host)
 
-    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+    async def create(self, volume: str, size_gib: int, stamp: Stamp, slot: Slot | None = None) -> None:
         await self._ask(wire.Create(volume, size_gib, stamp), type(None))
 
     async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:

@@ -20,7 +20,7 @@ Database = AsyncDatabase[dict[str, Any]]
 
 async def prepare(database: Database, kinds: Sequence[Kind], schema: int) -> None:
     """Make what these kinds need. Raises Refused, and changes nothing, if the data is not ours to use."""
-    await _check_version(database, schema)
+    await check_version(database, schema)
     there = {one["name"]: one.get("options", {}) async for one in await database.list_collections()}
     if SCHEMA not in there:
         await _create(database, SCHEMA)
@@ -34,10 +34,11 @@ async def prepare(database: Database, kinds: Sequence[Kind], schema: int) -> Non
         await database[SCHEMA].update_one({"_id": _ID}, {"$max": {"version": schema}}, upsert=True)
     except DuplicateKeyError:
         pass  # another process wrote it at the same moment
-    await _check_version(database, schema)
+    await check_version(database, schema)
 
 
-async def _check_version(database: Database, schema: int) -> None:
+async def check_version(database: Database, schema: int) -> None:
+    """Refused if a newer AVE wrote it. Nothing is changed."""
     stored = await database[SCHEMA].find_one({"_id": _ID})
     if stored is not None and stored["version"] > schema:
         raise Refused(

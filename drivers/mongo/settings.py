@@ -32,6 +32,7 @@ class MongoSettings(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     password_file: str = ""
     users_database: str = "admin"
+    select_seconds: float = SELECT_SECONDS
 
     def place(self) -> tuple[tuple[str, ...], str]:
         """The addresses, and the replica set's name or nothing. Raises Refused for a URI that cannot be used."""
@@ -60,7 +61,7 @@ class MongoSettings(msgspec.Struct, frozen=True, kw_only=True):
             w="majority",
             journal=True,
             readConcernLevel="majority",
-            serverSelectionTimeoutMS=_ms(SELECT_SECONDS),
+            serverSelectionTimeoutMS=_ms(self.select_seconds),
             connectTimeoutMS=_ms(CONNECT_SECONDS),
             socketTimeoutMS=_ms(ANSWER_SECONDS),
             waitQueueTimeoutMS=_ms(ANSWER_SECONDS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ave.errors import Unavailable, UnknownOutcome
-from ave.ports.block import Grant, Lease
+from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
 from drivers import beats
@@ -16,12 +16,14 @@ from drivers.process.volumes import Volumes
 
 
 class ProcessBlock:
+    luns_per_target, targets_max = 1, 0  # there are only files
+
     def __init__(self, home: Home, runtime: Runtime) -> None:
         self._home, self._runtime = home, runtime
         self._volumes = Volumes(home.root)
         self._meta = MetaService(home.root, home.host, runtime.now)
 
-    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+    async def create(self, volume: str, size_gib: int, stamp: Stamp, slot: Slot | None = None) -> None:
         await aside(f"create volume {volume}", lambda: self._volumes.create(volume, size_gib, stamp))
 
     async def delete(self, volume: str, stamp: Stamp) -> None:

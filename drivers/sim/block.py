@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
-from ave.ports.block import Grant, Lease
+from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from drivers import beats
 from drivers.rights import accepting, outdating
@@ -24,9 +24,19 @@ class SimBlock:
         self._random = runtime.world.random_for(f"{runtime.name}/block").random
         self._connected = True  # as far as it knows: until an answer fails to come
 
-    async def create(self, volume: str, size_gib: int, stamp: Stamp) -> None:
+    @property
+    def luns_per_target(self) -> int:
+        return self._storage.luns_per_target
+
+    @property
+    def targets_max(self) -> int:
+        return self._storage.targets_max
+
+    async def create(self, volume: str, size_gib: int, stamp: Stamp, slot: Slot | None = None) -> None:
         await self._io(physics.VOLUME_CREATE_SECONDS)
         known = self._storage.volumes.get(volume)
+        if slot is not None and (other := self._storage.served_at(slot)) not in (None, volume):
+            raise Unavailable(f"volume {volume} is not made: LUN {slot.lun} of target {slot.target} is still {other}")
         if known is None:
             if self._storage.full:
                 raise Refused(f"volume {volume} is not made: the storage is full")
@@ -34,6 +44,7 @@ class SimBlock:
         elif known.size_gib != size_gib:
             raise Refused(f"volume {volume} exists and has {known.size_gib} GiB, not {size_gib}")
         self._accept(volume, known, stamp, "create")
+        known.slot = slot
         await self._done()
 
     async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from ave.ports.block import Grant, Lease
+from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from drivers.rights import Rights
 from drivers.sim import physics
@@ -36,10 +36,11 @@ class Flaw(StrEnum):
 
 
 class Lun:
-    __slots__ = ("epoch", "lock", "owner", "records", "rights", "size_gib")
+    __slots__ = ("epoch", "lock", "owner", "records", "rights", "size_gib", "slot")
 
     def __init__(self, size_gib: int) -> None:
         self.size_gib, self.owner, self.epoch = size_gib, "", 0
+        self.slot: Slot | None = None  # where volumes share targets
         self.lock = ""  # under which it was attached
         self.rights: Rights = ()
         self.records = Records()
@@ -128,6 +129,7 @@ class Storage:
         self.slow: dict[str, float] = {}  # host -> how many times longer its I/O takes
         self.flaws: dict[str, Flaw] = {}  # of volumes
         self.full = False
+        self.luns_per_target, self.targets_max = 1, 0  # as its targets are made
         self.quorate = True  # may the meta service have a leader?
         self.serving = True  # are the targets there?
         self._world, self._network = world, network
@@ -150,6 +152,10 @@ class Storage:
         """A volume that exists, attached, before the story begins."""
         known = self.volumes[volume] = Lun(size_gib)
         known.owner, known.epoch = owner, epoch
+
+    def served_at(self, slot: Slot) -> str | None:
+        """The volume that is this LUN."""
+        return next((volume for volume, lun in self.volumes.items() if lun.slot == slot), None)
 
     def reached_by(self, host: str) -> bool:
         """Can this host do I/O? It can while it is on the side of a majority of the members."""

@@ -49,11 +49,10 @@ def refusal(uri, kinds=KINDS, error=Refused, **settings):
     """What is said to whoever opens this."""
 
     async def main():
-        async with opened(uri, kinds=kinds, **settings):
+        async with opened(uri, kinds=kinds, select_seconds=1.0, **settings):
             raise AssertionError("it was opened")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(error) as caught:
-        patch.setattr("drivers.mongo.settings.SELECT_SECONDS", 1.0)
+    with pytest.raises(error) as caught:
         play(main())
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)

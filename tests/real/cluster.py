@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,16 @@ BOX_PORT = 3270
 NETWORK = "lan"
 GIVE_UP, VERDICT = 20.0, 40.0  # seconds: short, and still safe
 UP_SECONDS = 120.0
+
+
+UNITS = Path(__file__).parents[2] / "packaging/systemd"
+
+
+def confined(what: str) -> list[str]:
+    """What lets a program have no more capabilities than its unit leaves it."""
+    (row,) = re.findall(r"^CapabilityBoundingSet=(.*)$", (UNITS / f"ave-{what}.service").read_text(), re.MULTILINE)
+    left = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in row.split())
+    return ["setpriv", "--no-new-privs", f"--bounding-set=-all,{left}"]
 
 
 class RealCluster:
@@ -67,7 +78,7 @@ class RealCluster:
         self._running[host.name] = []
         for what in ("node", "guard"):
             with self.log(f"{host.name}.{what}").open("ab") as log:
-                argv = [sys.executable, "-m", "ave.cli.main", what, "--config", str(config)]
+                argv = [*confined(what), sys.executable, "-m", "ave.cli.main", what, "--config", str(config)]
                 self._running[host.name].append(host.run(argv, stdout=log, stderr=log))
 
     def _config(self, host: Host) -> str:

@@ -19,6 +19,7 @@ PACKAGES = {
     "storage": ("tgt", "libiscsi-bin", "xfsprogs", "e2fsprogs", "mount"),
     "network": ("iproute2", "iptables", "dnsmasq-base"),
     "guest": ("busybox-static", "cpio", "lz4", "zstd", "binutils", "syslinux", "mtools"),
+    "services": ("systemd",),
     "libvirt-python": ("libvirt-dev", "pkg-config", "gcc", "libc6-dev"),
 }
 KNOWN_TO_APT = ("linux-image-cloud-amd64", "qemu-guest-agent")  # fetched by guest_image.py, and not installed

@@ -29,7 +29,7 @@ PAGES = {
 GUIDE = PAGES["docs/scenarios.md"]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^()\s]+)\)")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SIMULATE = re.compile(r"(?:\.venv/bin/)?ave (?=(?:sim|demo|plan|explain)\b)")
+SIMULATE = re.compile(r"(?:sudo )?(?:\.venv/bin/)?ave (?=(?:sim|demo|plan|explain|config|doctor)\b)")
 
 
 def blocks(page: str, language: str) -> list[str]:
