@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ave.errors import Refused
 from ave.model.cluster import Lock, lock_name
 from ave.model.volume import REPLICAS_MAX, SIZE_GIB_MAX, STRIPE_KIB, STRIPES_MAX, StoragePolicy, Volume
@@ -10,6 +12,7 @@ from ave.ports.hypervisor import Stamp
 from ave.ports.store import Check
 from ave.ports.together import Ports
 
+OF_A_VM = re.compile(r"-disk-[0-9]+$")
 NAME_MAX = 128
 TRIES_THROUGH_AN_OUTAGE = 18  # about ten minutes without storage
 
@@ -34,6 +37,11 @@ async def read(ports: Ports, task: Work) -> Volume:
 def require_name(volume: str) -> None:
     if not volume or len(volume) > NAME_MAX or "/" in volume or not volume.isprintable():
         raise Refused(f"volume name {volume[:40]!r}: 1 to {NAME_MAX} printable characters without '/' are needed")
+    if OF_A_VM.search(volume):
+        # A Job that creates a VM locks the VM, and not the volumes that come with it: nobody else may want their names.
+        raise Refused(
+            f"volume name {volume!r}: names that end in -disk- and a number are for the disks of VMs; choose another"
+        )
 
 
 def require_size(volume: str, size_gib: int) -> None:

@@ -260,21 +260,6 @@ def test_whatever_happens_in_the_middle_no_lun_is_lost_or_given_twice(operation:
         lab.agree()
 
 
-@pytest.mark.parametrize("size_gib", [5, 20])
-@pytest.mark.parametrize("after", [n / 250 for n in range(30)])
-def test_of_a_volume_and_a_vm_that_want_one_name_at_once_the_loser_frees_nothing_of_the_other(
-    after: float, size_gib: int
-) -> None:
-    with Shared() as lab:
-        vm = lab.submit("vm.create", stopped(new_vms("web-1")))
-        lab.advance(after)
-        named = CreateVolumes(volumes=(NewVolume(id="web-1-disk-1", size_gib=size_gib),))
-        volume = lab.submit("volume.create", named)
-        ended = [lab.finish(vm), lab.finish(volume)]
-        assert sorted(job.state for job in ended) == [WorkState.DONE, WorkState.FAILED]
-        lab.agree()
-
-
 # Who stands still, and goes on when all is undone
 
 

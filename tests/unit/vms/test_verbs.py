@@ -430,8 +430,11 @@ def test_of_a_batch_of_many_those_without_a_place_stay_stopped():
 
 def test_a_vm_whose_volumes_cannot_be_made_leaves_nothing():
     with Cloud() as cloud:
-        cloud.make_volumes("new-disk-2")
-        new = (NewVM(id="new", vcpus=1, memory_mib=512, disks_gib=(1, 1)), NewVM(id="other", vcpus=1, memory_mib=512))
+        both = NewVM(id="new", vcpus=1, memory_mib=512, disks_gib=(1, 1))
+        cloud.do("vm.create", CreateVMs(vms=(both,), start=False))
+        cloud.do("vm.edit", EditVMs(vms=(EditVM(id="new", detach=("new-disk-2",)),)))
+        cloud.do("vm.delete", NameVMs(vms=("new",)))  # its second disk stays
+        new = (both, NewVM(id="other", vcpus=1, memory_mib=512))
         done = cloud.do("vm.create", CreateVMs(vms=new))
         assert done.results["other"].ok
         assert why(done) == "new needs a volume new-disk-2, and there already is one, of no VM"
