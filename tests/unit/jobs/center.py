@@ -129,7 +129,7 @@ class JobCenter:
     def kill(self, host: str) -> None:
         self.processes.pop(host).kill()
 
-    def at(self, moment: float, deed: Callable[[], None]) -> None:
+    def at(self, moment: float, deed: Callable[[], object]) -> None:
         self.world.timeout(moment - self.world.now).callbacks.append(lambda _: deed())
 
     # What a user does and sees
