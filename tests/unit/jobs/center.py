@@ -130,7 +130,10 @@ class JobCenter:
         self.processes.pop(host).kill()
 
     def at(self, moment: float, deed: Callable[[], object]) -> None:
-        self.world.timeout(moment - self.world.now).callbacks.append(lambda _: deed())
+        def then(_: object) -> None:
+            deed()
+
+        self.world.timeout(moment - self.world.now).callbacks.append(then)
 
     # What a user does and sees
 
