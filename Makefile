@@ -6,7 +6,7 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-real soak explore budget mutants check format bench lock clean
+.PHONY: help setup demo test test-real test-real-faults soak explore budget mutants check format bench lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -24,7 +24,12 @@ test: .venv/ready  ## all tests but the long ones; make test ARGS="-k lease" pic
 test-real: .venv/ready  ## libvirt, QEMU and iSCSI on a real cluster in this machine; root on Debian
 	@$(RUN)/python -m tests.real.install
 	@$(MAKE) --no-print-directory --silent .venv/real
-	@$(RUN)/python -m pytest $(ARGS) tests/real
+	@$(RUN)/python -m pytest -n 2 --dist loadfile $(ARGS) tests/real
+
+test-real-faults: .venv/ready  ## real faults on that cluster while its guests write: docs/real-faults.md; half an hour
+	@$(RUN)/python -m tests.real.install
+	@$(MAKE) --no-print-directory --silent .venv/real
+	@$(RUN)/python -m tests.real.faults --page docs/real-faults.md $(ARGS)
 
 soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min
 	@$(RUN)/python -m pytest -n 2 $(ARGS) tests/soak

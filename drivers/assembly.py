@@ -71,7 +71,7 @@ async def _real_node(config: Config, runtime: Runtime, store: Store, held: ExitS
             f"hypervisor.driver is libvirt, and {missing.name} is not there: pip install ave[libvirt]"
         ) from None
     block = _block(config, runtime)
-    made = libvirt_ports.ports(_settings(config), BoxDisks(block), block, runtime, store)
+    made = libvirt_ports.ports(libvirt_settings(config), BoxDisks(block), block, runtime, store)
     assert isinstance(made.hypervisor, LibvirtHypervisor), "it was made just now"
     held.callback(made.hypervisor.close)
     link, usage, secret = made.hypervisor.here.link, names.usage(config.node.host), block.chap_secret().encode()
@@ -82,7 +82,7 @@ async def _real_node(config: Config, runtime: Runtime, store: Store, held: ExitS
 def _real_guard(config: Config, runtime: Runtime) -> Machine:
     from drivers.libvirt.machine import LibvirtMachine
 
-    return LibvirtMachine(_settings(config), runtime)
+    return LibvirtMachine(libvirt_settings(config), runtime)
 
 
 def _block(config: Config, runtime: Runtime) -> IscsiBlock:
@@ -93,7 +93,8 @@ def _block(config: Config, runtime: Runtime) -> IscsiBlock:
     return IscsiBlock(config.node.host, box, storage.portal, secret, runtime, may_lead=config.node.master)
 
 
-def _settings(config: Config) -> Settings:
+def libvirt_settings(config: Config) -> Settings:
+    """How a host reaches its own libvirt and those of others. Refused if a memory that it sent could not come back."""
     made = config.libvirt
 
     def reach(host: str) -> Reach:
@@ -102,9 +103,17 @@ def _settings(config: Config) -> Settings:
             raise Refused(f"libvirt.peers: there is no {host}: how its libvirt is reached is not known")
         return Reach(uri=peer.uri, peer=peer.peer or peer.uri, migration=peer.migration)
 
+    itself = made.peers.get(config.node.host)
+    if made.peers and itself is None:
+        raise Refused(
+            f"libvirt.peers: there is no {config.node.host} itself: a memory that it has sent away could not be brought back"
+        )
+    own = Reach(uri=made.uri)
+    if itself is not None:
+        own = Reach(uri=made.uri, peer=itself.peer or itself.uri, migration=itself.migration)
     return Settings(
         facts=_facts(config),
-        reach=Reach(uri=made.uri),
+        reach=own,
         peers=reach,
         bridges=made.bridges,
         kind=made.kind,

@@ -49,7 +49,7 @@ class HypervisorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the libvirt of another host is reached."""
+    """How the libvirt of a host is reached from others."""
 
     uri: str  # by AVE: qemu+tls://host/system
     peer: str = ""  # by the libvirt of a third host, for a migration, if that is another way
@@ -63,7 +63,7 @@ class LibvirtConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     kind: Literal["kvm", "qemu", "probe"] = "probe"  # of domains; a probe boots one to find out
     probe_kernel: str = ""  # which a probe boots; "": the one that runs here
     bridges: dict[str, str] = {}  # of each network of VMs, the same on every host
-    peers: dict[str, PeerConfig] = {}  # the other hosts, by name
+    peers: dict[str, PeerConfig] = {}  # every host that VMs move between, by name; this one too
     state: str = "/var/lib/ave"  # what must outlast a power loss
     run: str = "/run"  # what must not
 

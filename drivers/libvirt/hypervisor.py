@@ -50,6 +50,9 @@ class LibvirtHypervisor:
         self._peers: dict[str, Domains] = {}
         self.agents = Agents(self.here)
         self._unheard = migration.Unheard()
+        self._pauses: dict[
+            str, list[asyncio.Future[None]]
+        ] = {}  # that libvirt has not answered: QEMU waits for a disk, say
         self._known: tuple[Ended, ...] = ()  # ends that were heard of
         self._hearing: set[Callable[[], None]] = set()
         self._changed, self._closing = threading.Event(), threading.Event()
@@ -213,12 +216,17 @@ class LibvirtHypervisor:
 
     async def pause(self, vm: str) -> None:
         """Whoever holds locks, it does not wait for them; nor for libvirt, if that does not answer."""
+        asked = self._lanes.begin(f"pause {vm}", partial(self._pause, vm), Lane.PAUSE)
         try:
-            await self._lanes.act(f"pause {vm}", partial(self._pause, vm), PAUSE_SECONDS, Lane.PAUSE)
-        except (Unavailable, UnknownOutcome):
+            async with self._runtime.timeout(PAUSE_SECONDS):
+                await asyncio.shield(asked)
+                return
+        except (TimeoutError, Unavailable, UnknownOutcome) as trouble:
+            asked.add_done_callback(unheard)
+            self._pauses[vm] = [pause for pause in (*self._pauses.get(vm, ()), asked) if not pause.done()]
             process = self.here.process(name_of(vm))
             if process is None:
-                raise
+                raise UnknownOutcome(f"pause {vm} on {self._name}: libvirt does not answer") from trouble
             await self._lanes.act(f"freeze {vm}", lambda: life.stop(process), PAUSE_SECONDS, Lane.PAUSE)
 
     def _pause(self, vm: str) -> None:
@@ -248,6 +256,11 @@ class LibvirtHypervisor:
                 self.here.let_run(here)
 
         await self._act(f"resume {vm}", resume, ACT_SECONDS)
+        if any(not pause.done() for pause in self._pauses.get(vm, ())):
+            raise Unavailable(
+                f"{vm} goes on, but a pause that libvirt has not answered yet may stop it: resume it again"
+            )
+        self._pauses.pop(vm, None)
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
         def accepted() -> Record:

@@ -5,6 +5,8 @@ What it has is read off the domain itself, and never off its record: whoever die
 
 from __future__ import annotations
 
+import re
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 
@@ -16,6 +18,9 @@ from drivers.libvirt import xml
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.domains import Domains, Here
 
+TRAY_SHUT = re.compile("Tray of .* is not open")  # a guest that boots has shut it, between libvirt's two steps
+TRAY_TRIES = 5
+LOOK_AGAIN_SECONDS = 0.3
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
@@ -51,8 +56,16 @@ def _change_medium(domains: Domains, here: Here, root: ET.Element, vm: VM, luns:
         return  # as it was; and who is to gain it says where it is
     drive = root.find("devices/disk[@device='cdrom']")
     wanted = xml.cdrom(luns[vm.cdrom] if vm.cdrom else None)
-    if drive is not None and xml.read_disk(drive).source != xml.read_disk(wanted).source:
-        _change(domains, here, here.domain.updateDeviceFlags, wanted)
+    if drive is None or xml.read_disk(drive).source == xml.read_disk(wanted).source:
+        return
+    for tries_left in reversed(range(TRAY_TRIES)):
+        try:
+            _change(domains, here, here.domain.updateDeviceFlags, wanted)
+            return
+        except Unavailable as trouble:
+            if not tries_left or not TRAY_SHUT.search(str(trouble)):
+                raise
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _require_gone(domains: Domains, here: Here, serials: Mapping[str, object], nics: Mapping[str, object]) -> None:

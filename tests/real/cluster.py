@@ -8,15 +8,25 @@ import subprocess
 import sys
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.real.bed import Bed, Host
 from tests.real.bed.network import VM_BRIDGE
 
 BOX_PORT = 3270
 NETWORK = "lan"
-GIVE_UP, VERDICT = 20.0, 40.0  # seconds: short, and still safe
 UP_SECONDS = 120.0
+END_SECONDS = 20.0
+
+
+class Times(NamedTuple):
+    """When a silent host gives up, and when it is judged, in seconds: short, and still safe."""
+
+    give_up: float
+    verdict: float
+
+
+GIVE_UP, VERDICT = TIMES = Times(20.0, 40.0)
 
 
 UNITS = Path(__file__).parents[2] / "packaging/systemd"
@@ -32,12 +42,14 @@ def confined(what: str) -> list[str]:
 class RealCluster:
     """Close it, or use it as a context manager."""
 
-    def __init__(self, bed: Bed, folder: Path) -> None:
-        self.bed, self.folder = bed, folder
+    def __init__(self, bed: Bed, folder: Path, times: Times = TIMES) -> None:
+        self.bed, self.folder, self.times = bed, folder, times
         self.store = f"sqlite:{folder}/store"
         self._secret = folder / "storage.secret"
-        self._running: dict[str, list[subprocess.Popen[Any]]] = {}
-        self._box = self._start_box()
+        self._nodes: dict[tuple[str, str], subprocess.Popen[Any]] = {}  # by host and what it is
+        self._box: subprocess.Popen[Any] | None = None
+        self.start_box()
+        self._wait(lambda: "storage box starts" in self.log("storage").read_text(), "the storage box")
         for host in bed.hosts:
             self.start(host)
 
@@ -45,17 +57,18 @@ class RealCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (*(each for found in self._running.values() for each in found), self._box):
+        running = [each for each in (*self._nodes.values(), self._box) if each is not None]
+        for process in running:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in (*(each for found in self._running.values() for each in found), self._box):
+        for process in running:
             try:
-                process.wait(20.0)
+                process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
-    def _start_box(self) -> subprocess.Popen[Any]:
+    def start_box(self) -> None:
         config = self.folder / "storage.toml"
         config.write_text(
             "[storage]\n"
@@ -67,29 +80,47 @@ class RealCluster:
         )
         with self.log("storage").open("ab") as log:
             argv = [sys.executable, "-m", "ave.cli.main", "storage", "--config", str(config)]
-            process = self.bed.storage.run(argv, stdout=log, stderr=log)
-        self._wait(lambda: "storage box starts" in self.log("storage").read_text(), "the storage box")
-        return process
+            self._box = self.bed.storage.run(argv, stdout=log, stderr=log)
+
+    @property
+    def box_pid(self) -> int:
+        """0 if it does not run."""
+        return self._box.pid if self._box is not None and self._box.poll() is None else 0
 
     def start(self, host: Host) -> None:
         """Its node and its guard."""
+        for what in ("node", "guard"):
+            self.start_one(host, what)
+
+    def start_one(self, host: Host, what: str) -> None:
         config = self.folder / f"{host.name}.toml"
         config.write_text(self._config(host))
-        self._running[host.name] = []
-        for what in ("node", "guard"):
-            with self.log(f"{host.name}.{what}").open("ab") as log:
-                argv = [*confined(what), sys.executable, "-m", "ave.cli.main", what, "--config", str(config)]
-                self._running[host.name].append(host.run(argv, stdout=log, stderr=log))
+        with self.log(f"{host.name}.{what}").open("ab") as log:
+            argv = [*confined(what), sys.executable, "-m", "ave.cli.main", what, "--config", str(config)]
+            self._nodes[host.name, what] = host.run(argv, stdout=log, stderr=log)
+
+    def has_ended(self, host: Host, what: str) -> bool:
+        return self._nodes[host.name, what].poll() is not None
+
+    def pid(self, host: Host, what: str) -> int:
+        """Of the program itself, as this machine counts; 0 if it does not run."""
+        process = self._nodes[host.name, what]
+        if process.poll() is not None:
+            return 0
+        try:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        except OSError:
+            return 0
+        return int(children[0]) if children else 0
 
     def _config(self, host: Host) -> str:
         peers = "".join(
             f'[libvirt.peers.{other.name}]\nuri = "{other.libvirt_uri}"\nmigration = "tcp://{other.address}"\n'
             for other in self.bed.hosts
-            if other is not host
         )
         return (
             f'[node]\nhost = "{host.name}"\n'
-            f"[ha]\ngive_up = {GIVE_UP}\nverdict = {VERDICT}\n"
+            f"[ha]\ngive_up = {self.times.give_up}\nverdict = {self.times.verdict}\n"
             f'[store]\nurl = "{self.store}"\n'
             '[hypervisor]\ndriver = "libvirt"\n'
             f'[machine]\ncpus = 2\nmemory_mib = 4096\nreserve_mib = 512\nnetworks = ["{NETWORK}"]\n'

@@ -18,9 +18,20 @@ PACKAGES = {
     "hypervisor": ("qemu-system-x86", "qemu-utils", "qemu-block-extra", "libvirt-daemon-system", "libvirt-clients"),
     "storage": ("tgt", "libiscsi-bin", "xfsprogs", "e2fsprogs", "mount"),
     "network": ("iproute2", "iptables", "dnsmasq-base"),
-    "guest": ("busybox-static", "cpio", "lz4", "zstd", "binutils", "syslinux", "mtools"),
+    "guest": (
+        "busybox-static",
+        "cpio",
+        "lz4",
+        "zstd",
+        "binutils",
+        "syslinux",
+        "syslinux-common",
+        "mtools",
+        "gcc",
+        "libc6-dev",
+    ),
     "services": ("systemd",),
-    "libvirt-python": ("libvirt-dev", "pkg-config", "gcc", "libc6-dev"),
+    "libvirt-python": ("libvirt-dev", "pkg-config"),
 }
 KNOWN_TO_APT = ("linux-image-cloud-amd64", "qemu-guest-agent")  # fetched by guest_image.py, and not installed
 PROGRAMS = {"dpkg-query": "dpkg", "apt-get": "apt"}

@@ -122,6 +122,7 @@ def _build(folder: Path, versions: dict[str, str]) -> Path:
     (root / _POWER_BUTTON).symlink_to("/bin/shutdown")
     _add_busybox(root)
     _add_with_libraries(packages / "usr/sbin/qemu-ga", root)
+    run("gcc", "-O2", "-static", "-s", "-o", str(root / "bin/probe"), str(_PARTS / "probe.c"))
     _add_modules(packages, root)
     out.mkdir()
     (out / "initrd.gz").write_bytes(gzip.compress(_archive(root), mtime=0))

@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.disk import file_name
 from drivers.iscsi import names
 from drivers.libvirt import secrets
+from drivers.libvirt.agents import Agents
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.host import Reach, Settings
 from drivers.libvirt.hypervisor import LibvirtHypervisor
@@ -86,6 +88,15 @@ class Storage:
     def close(self) -> None:
         self._tgtd.kill()  # it does not obey while it has targets
         self._tgtd.wait()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """No disk answers meanwhile."""
+        self._tgtd.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._tgtd.send_signal(signal.SIGCONT)
 
     def place(self, volume: str, owner: str, epoch: int, content: bytes) -> None:
         self.hide(volume)
@@ -184,13 +195,13 @@ class Box:
 
     def start_libvirtd(self) -> None:
         """The first of this boot, or the next one."""
-        socket = self.folder / "run/libvirt/libvirt-sock"
-        socket.unlink(missing_ok=True)
+        path = self.folder / "run/libvirt/libvirt-sock"
+        path.unlink(missing_ok=True)
         assert self._first is not None
         words = ["nsenter", f"--target={self._first.pid}", "--net", "--mount", "--uts", "libvirtd", "--listen"]
         with (self.folder / "log/console.log").open("ab") as log:
             self.libvirtd = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(socket.exists, f"libvirtd of {self.host} is up")
+        wait_for(lambda: answers(path), f"libvirtd of {self.host} is up")
 
     def kill_libvirtd(self) -> None:
         self._libvirtd().kill()
@@ -230,6 +241,12 @@ class Box:
         return sum(log.read_text(errors="replace").count("starting up libvirt version") for log in logs)
 
 
+def answers(path: Path) -> bool:
+    """A socket is there a moment before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def namespace(pid: int) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
@@ -245,9 +262,9 @@ def reaches(root: Path) -> Callable[[str], Reach]:
     def reach(host: str) -> Reach:
         if host not in ADDRESSES:
             raise Unavailable(f"there is no host {host}")
-        socket = root / host / "run/libvirt/libvirt-sock"
+        path = root / host / "run/libvirt/libvirt-sock"
         return Reach(
-            uri=f"qemu+unix:///system?socket={socket}",
+            uri=f"qemu+unix:///system?socket={path}",
             peer=f"qemu+tcp://{ADDRESSES[host]}/system",
             migration=f"tcp://{ADDRESSES[host]}",
         )
@@ -289,6 +306,7 @@ class LibvirtLab:
             self.power_on(host)
             for found in driver.here.known():
                 driver.here.remove(found)
+            driver.agents = Agents(driver.here)  # the next VM has the name and the epoch of this one
             for kept in (self.boxes[host].folder / "state/rights").glob("*"):
                 kept.unlink()
         self.storage.clear()

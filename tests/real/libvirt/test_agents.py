@@ -10,7 +10,7 @@ import pytest
 from ave.errors import Unavailable
 from ave.model.vm import VM
 from drivers.libvirt.link import session
-from tests.contracts.labs import wait_for
+from tests.contracts.labs import RUNNING, wait_for
 from tests.contracts.test_hypervisor import own, stamp
 from tests.real.bed.guest_image import guest_image
 
@@ -44,7 +44,12 @@ def is_heard(lab):
 
 def silence(lab):
     """Its agent stands still from now on; it stays connected."""
-    words = {"execute": "guest-exec", "arguments": {"path": "/bin/sh", "arg": ["-c", "kill -STOP $(pidof qemu-ga)"]}}
+    begin(lab, "kill -STOP $(pidof qemu-ga)")
+
+
+def begin(lab, line):
+    """In the guest; nobody waits for it."""
+    words = {"execute": "guest-exec", "arguments": {"path": "/bin/sh", "arg": ["-c", line]}}
     with session(), suppress(Exception):
         libvirt_qemu.qemuAgentCommand(lab.drivers["a"].here.look("vm").domain, json.dumps(words), 1, 0)
 
@@ -87,3 +92,25 @@ def test_a_guest_goes_on_talking_after_its_migration(lab):
             return agents.is_connected(here) and agents.answers(here)
 
     wait_for(answers, "its agent answers on the target")
+
+
+def test_a_guest_whose_disk_hung_when_it_was_paused_goes_on_when_it_is_resumed(lab):
+    """QEMU waits for the disk before it says that it stands still: it is frozen, and says so after it was let go on."""
+    begin(lab, "while :; do dd if=/dev/zero of=/dev/sda bs=4k count=8 seek=15000 oflag=direct; done")
+    time.sleep(1.0)
+    with lab.storage.hanging():
+        time.sleep(1.0)
+        began = time.monotonic()
+        lab.call("a", 0, "pause", "vm")
+        assert time.monotonic() - began > 2.0, "libvirt has not answered"
+    wait_for(lambda: resumes(lab), "it is resumed", 60.0)
+    time.sleep(3.0)
+    (found,) = lab.call("a", 0, "list")
+    assert found.state is RUNNING
+    lab.call("a", 0, "destroy", "vm", own(1))
+
+
+def resumes(lab):
+    with suppress(Unavailable):
+        lab.call("a", 0, "resume", "vm", own(1))
+        return True

@@ -15,7 +15,7 @@ from tests.contracts.test_block import stamp
 from tests.real.storage.initiator import hear, image, interactive, running, tell
 from tests.real.storage.lab import until
 
-PAUSE_SECONDS = 4.0  # libiscsi connects once in three seconds at most
+PAUSE_SECONDS = 15.0  # libiscsi connects once in three seconds at most; the rest is for a machine at work
 
 
 def reaches(file, blocks):
