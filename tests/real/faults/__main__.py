@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", default="1", help="of the order, and of whom a fault strikes")
     parser.add_argument("--lanes", type=int, default=2, help="clusters at once")
     parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--more", action="store_true", help="than was played before: the page is of all of it")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "runs/real-faults", help="rows, and the logs of what went wrong"
     )
@@ -37,20 +38,20 @@ def main() -> int:
 
 
 def _lead(given: argparse.Namespace) -> int:
-    for old in given.out.glob("lane-*.jsonl"):
+    for old in [] if given.more else given.out.glob("lane-*.jsonl"):
         old.unlink()
     words = [sys.executable, "-m", "tests.real.faults", *sys.argv[1:]]
     lanes = [subprocess.Popen([*words, "--lane", str(lane)], cwd=ROOT) for lane in range(given.lanes)]
     codes = [lane.wait() for lane in lanes]
-    rows = [row for lane in range(given.lanes) for row in _rows(given.out / f"lane-{lane}.jsonl")]
+    rows = [row for path in sorted(given.out.glob("lane-*.jsonl")) for row in _rows(path)]
     print(summary(rows))
-    if given.page is not None and not given.only:
+    if given.page is not None and (given.more or not given.only):
         given.page.write_text(page(rows))
     return int(any(codes) or len(rows) < given.runs or any(row.wrongs for row in rows))
 
 
 def _rows(path: Path) -> list[Row]:
-    return [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines()]
 
 
 def _play(given: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from functools import partial
 
@@ -23,19 +24,31 @@ def reaches(file, blocks):
 
 
 def test_a_volume_grows_under_load_and_no_write_fails(lab, do, disk):
-    many = lab.folder / "writes"
-    many.write_text("".join(f"write -q -P 1 {number * 64}k 64k\n" for number in range(4096)))
-    with many.open() as commands, running(lab, "qemu-io", "-n", *image(lab, "a", 1), stdin=commands) as writer:
+    over, written = threading.Event(), 0
+
+    def write():
+        nonlocal written
+        while not over.is_set() and written < 2**14:  # of 64 KiB: the whole volume as it was at first
+            tell(writer, f"write -q -P 1 {written * 64}k 64k")
+            written += 1
+
+    with running(lab, "qemu-io", "-n", *image(lab, "a", 1)) as writer:
+        writing = threading.Thread(target=write)
+        writing.start()
         file = Pool(lab.pool_folder).path(disk)
-        assert until(partial(reaches, file, 2**14), 10.0), "it writes"
-        for size in (2, 3, 4):
-            do("a", "grow", disk, size, stamp(1))
-            more = file.stat().st_blocks + 64
-            assert until(partial(reaches, file, more), PAUSE_SECONDS), "it writes on"
+        try:
+            assert until(partial(reaches, file, 2**14), 10.0), "it writes"
+            for size in (2, 3, 4):
+                do("a", "grow", disk, size, stamp(1))
+                more = file.stat().st_blocks + 64
+                assert until(partial(reaches, file, more), PAUSE_SECONDS), "it writes on"
+        finally:
+            over.set()
+            writing.join()
         said, _ = writer.communicate(timeout=60)
         assert writer.returncode == 0, said
         assert "rror" not in said
-    done, said = lab.io(image(lab, "a", 1), "length", "read -P 1 0 256M")
+    done, said = lab.io(image(lab, "a", 1), "length", f"read -P 1 0 {written * 64}k")
     assert done, said
     assert "4 GiB" in said
 
