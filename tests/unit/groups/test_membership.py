@@ -118,7 +118,9 @@ def test_a_deleted_vm_is_in_no_group_and_one_of_its_name_does_not_join_them_agai
 
 def test_a_vm_that_could_not_be_made_leaves_its_groups() -> None:
     with Cloud() as cloud:
-        cloud.make_volumes("a-1-disk-1")
+        cloud.do("vm.create", CreateVMs(vms=new("a-1").vms, start=False))
+        cloud.do("vm.edit", EditVMs(vms=(EditVM(id="a-1", detach=("a-1-disk-1",)),)))
+        cloud.do("vm.delete", NameVMs(vms=("a-1",)))  # its disk stays, and with it the name
         lay_down(cloud, "tie", Rule.MUST_SAME_HOST, "web-1")
         assert cloud.do("vm.create", new("a-1", groups=("tie",))).state == "failed"
         assert members(cloud, "tie") == ("web-1",)

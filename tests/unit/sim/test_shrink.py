@@ -53,7 +53,7 @@ def named(scenario: Scenario) -> list[str]:
     return [event.name for event in scenario.timeline]
 
 
-def cut(says: Says, seed: int = 15, **limits: Any) -> tuple[Left, Scenario]:
+def cut(says: Says, seed: int = 52, **limits: Any) -> tuple[Left, Scenario]:
     left = shrink(drawn(seed), judged(says), **limits)
     return left, loads(left.text, CATALOGUE, Path("left.yaml"))
 
