@@ -135,22 +135,26 @@ async def make_volumes(ports: Ports, task: Work) -> None:
     if vm.state is not VMState.CREATING:
         return  # an earlier attempt got this far
     writes: list[Write] = []
+    made: list[str] = []
     unmade = Check(VM, vm.id, {"state": VMState.CREATING})
     slots = await reserve(ports, dict.fromkeys(vm.volumes, StoragePolicy()), unmade, locked(task))
-    for name, size in zip(vm.volumes, task.arguments["sizes_gib"], strict=True):
-        if (known := await ports.store.get(Volume, name)) is not None:
-            whose = f"of VM {known.vm}" if known.vm else "of no VM"
-            raise Refused(f"{vm.id} needs a volume {name}, and there already is one, {whose}")
-        await ports.block.create(name, size, stamp(task, vm.epoch), slots.get(name))
-        made = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
-        writes.append(Insert(made))
     try:
+        for name, size in zip(vm.volumes, task.arguments["sizes_gib"], strict=True):
+            if (known := await ports.store.get(Volume, name)) is not None:
+                whose = f"of VM {known.vm}" if known.vm else "of no VM"
+                raise Refused(f"{vm.id} needs a volume {name}, and there already is one, {whose}")
+            await ports.block.create(name, size, stamp(task, vm.epoch), slots.get(name))
+            made.append(name)
+            ready = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
+            writes.append(Insert(ready))
         vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
         writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
         await commit_with(ports, slots, *writes, locked(task))
     except (Refused, Stale, Conflict):
-        if await ports.store.get(VM, vm.id) is None:  # given up while we stood still: nobody else knows of these
-            for name in vm.volumes:
+        if (
+            made and await ports.store.get(VM, vm.id) is None
+        ):  # given up while we stood still: nobody else knows of these
+            for name in made:
                 await ports.block.delete(name, stamp(task, vm.epoch))
         raise
 

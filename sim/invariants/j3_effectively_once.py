@@ -63,6 +63,11 @@ class EffectivelyOnce:
             thing = fact.resource.partition("/")[2]
             raise Violation(self.id, f"{what} after attempt {newest}", (thing, stamp.task, stamp.job))
         self._attempts[key] = stamp.attempt
+        if fact.what == "delete":
+            # With the LUN goes what it knew of rights. Who makes it late finds nobody who wants it, and takes it away again:
+            # that none is left is seen at the end.
+            for known in [known for known in self._attempts if known[0] == fact.resource]:
+                del self._attempts[known]
 
     def started(self, fact: Started) -> None:
         if not fact.job:
