@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ave.cli.flags import flags_of
 from ave.cli.screen import complain
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def show(
     from drivers.config_shown import role_of, rows
     from drivers.layers import Layers
 
-    flags = {"node.host": host, "node.services": services, "store.url": store, "hypervisor.root": root}
+    flags = flags_of(host, services, store, root)
     try:
         layers = Layers(config, os.environ, flags)
         found = rows(layers, role or role_of(layers), os.environ)

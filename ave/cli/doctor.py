@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ave.cli.flags import flags_of
+
 if TYPE_CHECKING:
     from drivers.doctor.examine import Row
 
@@ -48,7 +50,7 @@ def doctor(
     from drivers.doctor.examine import admit, examine
     from drivers.doctor.table import CHECKS
 
-    flags = {"node.host": host, "node.services": services, "store.url": store, "hypervisor.root": root}
+    flags = flags_of(host, services, store, root)
     subject, first = admit(config, os.environ, flags, role)
     rows = [first, *examine(subject, CHECKS, _waiting)]
     if output == "json":

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from ave.cli.flags import flags_of
 from ave.cli.screen import complain
 
 
@@ -40,7 +41,7 @@ def node(
     from drivers.production import run
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    flags = {"node.host": host, "node.services": services, "store.url": store, "hypervisor.root": root}
+    flags = flags_of(host, services, store, root)
     try:
         asyncio.run(run(load(config, os.environ, flags)))
     except AveError as problem:

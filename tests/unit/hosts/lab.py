@@ -152,6 +152,21 @@ class Lab(SimCluster):
         self.log.append((self.world.now, event, fields))
         self.oracle.told(process, event, fields)
 
+    def disturb(self, fault: str, job: str) -> None:
+        """One of ``power`` (of one host), ``worker`` (of all hosts), ``store`` and ``cancel``, while this Job is at work."""
+        match fault:
+            case "power":
+                self.machines["host-3"].power_off()
+            case "worker":
+                for machine in self.machines.values():
+                    machine.kill("node")
+            case "store":
+                self.store.step_down()
+            case "cancel":
+                self.cancel(job)
+            case _:
+                raise ValueError(fault)
+
 
 def whys(work: Work) -> dict[str, str]:
     """Why each resource failed that did."""

@@ -244,15 +244,7 @@ def test_whatever_happens_in_the_middle_no_lun_is_lost_or_given_twice(operation:
         }[operation]
         job = lab.submit(operation, request)
         lab.advance(after)
-        if fault == "power":
-            lab.machines["host-3"].power_off()
-        elif fault == "worker":
-            for host in lab.machines:
-                lab.machines[host].kill("node")
-        elif fault == "store":
-            lab.store.step_down()
-        else:
-            lab.cancel(job)
+        lab.disturb(fault, job)
         second = lab.submit("volume.create", new("late-1", "late-2"), door="host-1")
         lab.finish(job)
         assert lab.finish(second).state is WorkState.DONE

@@ -105,15 +105,7 @@ def test_whatever_happens_in_the_middle_store_and_storage_agree_in_the_end(opera
         }[operation]
         job = lab.submit(operation, request)
         lab.advance(after)
-        if fault == "power":
-            lab.machines["host-3"].power_off()
-        elif fault == "worker":
-            for host in lab.machines:
-                lab.machines[host].kill("node")
-        elif fault == "store":
-            lab.store.step_down()
-        else:
-            lab.cancel(job)
+        lab.disturb(fault, job)
         ended = lab.finish(job)
         lab.advance(60.0)
         if fault == "cancel":
