@@ -33,6 +33,7 @@ KINDS = (
         "work",
         Work,
         (
+            Index(),  # the view of who shows it
             Index(("lane", "state"), ("rank",)),  # claim
             Index(("handler", "state")),  # what a worker holds
             Index(("job", "state")),  # a Job's tasks

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
+from ave.api.desk import open_desk
+from ave.api.gate import Open
 from ave.errors import Refused, Unavailable
 from ave.guard import run_guard
 from ave.ha.lease import new_host
@@ -13,14 +17,16 @@ from ave.ha.promise import not_promised
 from ave.kinds import KINDS, SCHEMA
 from ave.model.host import Host
 from ave.node import run_node
+from ave.placement.place import Plugged
 from ave.ports.together import Ports
+from ave.sync import together
 from drivers.assembly import HOSTS
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import Config, StoreConfig, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.told import until_told
-from drivers.urls import SQLITE, require_store, shown
+from drivers.urls import SQLITE, loopback, require_store, shown
 
 
 async def run(config: Config) -> None:
@@ -39,11 +45,33 @@ async def run(config: Config) -> None:
                 services=config.node.services,
                 plugged=rules,
             )
+            if config.api.listen:
+                main = _with_api(config, ports, rules, main)
             await _warn(ports)
             runtime.log("node starts", services=",".join(config.node.services), store=shown(config.store.url))
             await until_told(runtime, main, "node")
     finally:
         await store.close()
+
+
+async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
+    """What people ask is taken by the same process, and read from a view that it keeps."""
+    from drivers.rest.app import Here, Host, application
+    from drivers.rest.server import listen, serve
+
+    try:
+        where = listen(*loopback(config.api.listen))
+    except Refused:
+        main.close()
+        raise
+    desk, view = open_desk(ports, rules)
+    host = Host(ports.host, desk, view, Open(), Here(), epoch="1")
+
+    def bug(error: BaseException) -> None:
+        ports.runtime.log("bug in the API", error="".join(format_exception(error)))
+
+    ports.runtime.log("api listens", address=config.api.listen)
+    await together(ports.runtime, {"node": main, "view": view.run(), "api": serve(application(host, bug=bug), where)})
 
 
 async def _warn(ports: Ports) -> None:

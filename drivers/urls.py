@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from ave.errors import Refused
 
@@ -19,6 +20,16 @@ def endpoint(text: str) -> tuple[str, int]:
     if not address or not port.isdigit() or not 0 < int(port) < 65536:
         raise Refused(f"{text!r} is no address and port, such as 10.78.0.20:3270")
     return address.strip("[]"), int(port)
+
+
+def loopback(text: str) -> tuple[str, int]:
+    """Address and port that only this machine reaches. Refused if it is another."""
+    address, port = endpoint(text)
+    if not (address == "localhost" or ip_address(address).is_loopback):
+        raise Refused(
+            f"{text!r} would be reached from elsewhere, and nobody is asked for a token yet: listen on 127.0.0.1"
+        )
+    return address, port
 
 
 def require_store(url: str) -> None:
