@@ -50,11 +50,8 @@ def test_a_job_and_its_record_are_one_commit(tmp_path: Path) -> None:
 def test_what_was_refused_is_recorded_with_its_reason(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         mine = await lab.token("eve", Grant(Role.VIEWER))
-        for method, path, body in (
-            ("POST", "/v1/vms", NEW),
-            ("POST", "/v1/users", {"id": "x"}),
-            ("DELETE", "/v1/users/eve", None),
-        ):
+        asked = (("POST", "/v1/vms", NEW), ("POST", "/v1/users", {"id": "x"}), ("DELETE", "/v1/users/eve", None))
+        for method, path, body in asked:
             assert (await lab.ask(method, path, body, **mine)).status_code == 403
         found = await records(lab)
         assert [(record.user, record.operation, record.outcome) for record in found] == [
@@ -143,7 +140,7 @@ def test_whatever_is_done_to_the_records_is_found(harm: str, tmp_path: Path) -> 
                     Insert(msgspec.structs.replace(known[3], id="h1/000000000005", number=5, version=0))
                 )
         found = (await lab.ask("POST", "/v1/audit:check")).json()["broken"]
-        assert (harm == "put in") or "h1" in found
+        assert "h1" in found
         if (
             harm == "put in"
         ):  # beyond the chain's end it vouches for nothing, and the next true one takes its place away
