@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ave import __version__
 from ave.api.openapi import openapi
 from ave.api.routes import ROOT, Route, catalogue, paths, routes
+from drivers.rest import metrics
 from drivers.rest.front import Front
 from drivers.rest.host import Served
 
@@ -38,6 +39,11 @@ def application(host: Served, *, bug: Callable[[BaseException], None], extension
     async def healthz(request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
+    figures = metrics.registry(host.view)
+
+    async def say_figures(request: Request) -> Response:
+        return Response(metrics.text(figures), media_type=metrics.MEDIA_TYPE)
+
     async def readyz(request: Request) -> Response:
         return Response(
             "ok\n" if host.view.fed else "no store\n", 200 if host.view.fed else 503, media_type="text/plain"
@@ -46,6 +52,7 @@ def application(host: Served, *, bug: Callable[[BaseException], None], extension
     others = [
         Path("/healthz", healthz),
         Path("/readyz", readyz),
+        Path("/metrics", say_figures),
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
