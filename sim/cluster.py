@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -48,10 +48,9 @@ class SimCluster:
         self.topology = topology
         self.timing = timing
         self.listeners: list[Callable[[Any], None]] = []
-        self.struck: dict[str, list[tuple[str, ...]]] = {}  # fault under way -> whom it found, the earliest first
-        self.undo: dict[
-            tuple[str, tuple[str, ...]], list[Callable[[], None]]
-        ] = {}  # by fault and whom it hits: its end
+        self.impaired: dict[
+            tuple[str, Hashable], list[Any]
+        ] = {}  # what of whom -> how, by each fault that is under way
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
         preferred = [

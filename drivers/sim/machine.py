@@ -68,7 +68,7 @@ class Machine:
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
         self._processes = processes
-        self._boots = 0
+        self._boots = self._losses = 0
         self._launches = 0
         self._still: list[Guest] = []  # ran when the host was stalled
         self._stands = False  # is the host stalled?
@@ -97,6 +97,7 @@ class Machine:
 
     def power_off(self) -> None:
         """Nothing of it runs any more; what its initiator had queued is gone, what was on its wires may arrive."""
+        self._losses += 1
         if not self.powered:
             return
         self.powered = self._stands = False
@@ -114,13 +115,15 @@ class Machine:
         self.network.set_power(self.name, on=False)
 
     def restart(self, seconds: float, *, boots: bool = True) -> None:
-        """Power on again after this long, plus the time a machine takes to boot, unless that is in it."""
+        """Power on again after this long, plus the time a machine takes to boot, unless that is in it, or it loses power."""
         low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
+        losses = self._losses
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
         async def boot() -> None:
             await wait.sleep(seconds + low + (high - low) * wait.random.random())
-            self.power_on()
+            if self._losses == losses:
+                self.power_on()
 
         wait.spawn(boot(), name="boot")
 
@@ -172,8 +175,9 @@ class Machine:
         if process in self.running:
             self._stalled[process] = None
             self.running[process].halt()
+            if process == NODE:
+                self.lifeless_since = self.clock.now() if seen else None
             if seen and process == NODE:
-                self.lifeless_since = self.clock.now()
                 for tell in self.life_hearers.values():
                     tell()
 
