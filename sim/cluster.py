@@ -29,11 +29,12 @@ from ave.ports.together import Ports
 from drivers.sim.block import SimBlock
 from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
-from drivers.sim.machine import Machine, SimMachine
+from drivers.sim.machine import Machine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet, SimStore
+from drivers.sim.vigil import SimMachine
 from sim.scenario.model import Fleet, Group, Topology
 from sim.scenario.model import Host as HostShape
 

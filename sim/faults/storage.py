@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from drivers.sim.storage import Flaw
 from sim.cluster import SimCluster
-from sim.faults.fault import Begin, Fault, Given, cluster_wide, lasting, volumes
+from sim.faults.fault import Begin, Fault, Given, cluster_wide, each, lasting, volumes
 from sim.scenario.catalogue import FaultKind, Parameter
 
 V = TypeVar("V")
@@ -43,6 +43,10 @@ def _note(notes: dict[str, V], name: str, value: V | None) -> None:
 
 def _set_read_only(cluster: SimCluster, host: str, read_only: bool | None) -> None:
     cluster.machines[host].read_only = bool(read_only)
+
+
+def _set_no_room(cluster: SimCluster, host: str, full: bool | None) -> None:
+    cluster.machines[host].full = bool(full)
 
 
 def _hold_writes(cluster: SimCluster, host: str, held: bool | None) -> None:
@@ -88,6 +92,29 @@ ROWS = (
         covers=("F28",),
         begin=lasting("file system", _yes, _set_read_only),
         harms=True,
+    ),
+    Fault(
+        kind=FaultKind(
+            "fs-full",
+            "the host's own file system is full: what runs there runs on, and nothing is done to its VMs that must be noted "
+            "there",
+            "host",
+            (),
+            True,
+        ),
+        covers=("F29",),
+        begin=lasting("room", _yes, _set_no_room),
+    ),
+    Fault(
+        kind=FaultKind(
+            "torn-hold",
+            "a bit flips in the host's note until when VMs may run: who starts there believes nothing, and pauses "
+            "them until the next renewal writes it anew",
+            "host",
+        ),
+        covers=("F60",),
+        harms=True,
+        begin=each(lambda machine, given: machine.tear_hold()),
     ),
     Fault(
         kind=FaultKind(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ave.errors import Refused, Unavailable
+from ave.model.alarm import Alarm
 from ave.model.host import HostState
 from ave.ports.hypervisor import DomainState, Stamp
 from drivers.sim import physics
@@ -110,3 +111,52 @@ def test_on_full_storage_vms_pause_and_volumes_are_grown_and_deleted_but_not_mad
     assert world.ask(world.block(HOST).delete("old", Stamp(job="job", token=1))) is None
     end()
     assert len(world.during(10.0, Resumed)) == 18
+
+
+# What a host notes for itself
+
+
+def test_on_a_full_host_nothing_is_done_that_must_be_noted_and_everything_else_goes_on(world: World) -> None:
+    vm = world.here(HOST)[0]
+    end = world.begin("fs-full", HOST)
+    assert isinstance(world.ask(world.hypervisor(HOST).suspend(vm, Stamp(job="job", token=1, epoch=1))), Unavailable)
+    node, counter = world.machines[HOST].running["node"], world.storage.leases[HOST].counter
+    assert world.during(60.0, Paused, Gone) == []
+    assert world.machines[HOST].running["node"] is node
+    assert world.storage.leases[HOST].counter > counter + 8
+    assert world.state(HOST) is HostState.UNMANAGED
+    alarm = world.store.ledger.get(Alarm, f"full/{HOST}")
+    assert alarm is not None
+    assert "make room there" in alarm.what
+    end()
+    world.advance(10.0)
+    assert world.state(HOST) is HostState.ONLINE
+    assert world.store.ledger.get(Alarm, f"full/{HOST}") is None
+
+
+def test_a_torn_hold_stops_nobody_who_knows_it_and_is_written_anew(world: World) -> None:
+    machine = world.machines[HOST]
+    known = machine.held()
+    world.begin("torn-hold", HOST)
+    assert machine.held() == (0.0, 0)
+    assert world.during(6.0, Paused, Gone) == []
+    assert machine.held()[0] > known[0]
+    assert machine.held()[1] == known[1]
+
+
+def test_who_starts_with_a_torn_hold_believes_nothing_of_it_and_asks_the_store(world: World) -> None:
+    machine, vms = world.machines[HOST], world.here(HOST)
+    machine.kill("node")
+    world.begin("torn-hold", HOST)
+    told = world.during(6.0, Paused, Resumed, Gone)
+    assert [(type(fact), fact.vm) for fact in told] == [(kind, vm) for kind in (Paused, Resumed) for vm in vms]
+    assert machine.held()[1] == 1
+    assert world.during(60.0, Paused, Gone) == []
+
+
+def test_a_host_that_is_off_or_has_no_lease_has_no_hold_to_tear(world: World) -> None:
+    world.begin("host-crash", HOST)
+    world.begin("torn-hold", HOST)
+    world.machines[HOST].restart(0.0, boots=False)
+    world.advance(30.0)
+    assert world.machines[HOST].held()[1] > 0

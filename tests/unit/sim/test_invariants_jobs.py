@@ -153,6 +153,7 @@ def test_an_earlier_attempt_may_not_delete_either(history: History) -> None:
 @of(EffectivelyOnce)
 def test_a_domain_that_no_job_started_is_no_jobs_matter(history: History) -> None:
     history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.saw(Started("web", "host-3", 4, 1, 1024, False))
     history.saw(Started("web", "host-2", 2, 1, 1024, False, "j"))
     history.saw(Gone("web", "host-1", 1))
     with history.broken("web", "j"):
