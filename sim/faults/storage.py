@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from ave.ha.timing import RENEW_SECONDS
+from drivers.sim.facts import Disturbed
+from drivers.sim.runtime import SimRuntime
 from drivers.sim.storage import Flaw
 from sim.cluster import SimCluster
-from sim.faults.fault import Begin, Fault, Given, cluster_wide, each, lasting, volumes
+from sim.faults.fault import Begin, Fault, Given, cluster_wide, lasting, volumes
 from sim.scenario.catalogue import FaultKind, Parameter
 
 V = TypeVar("V")
+RENEWED_SECONDS = RENEW_SECONDS + 1.0  # by then a hold is written anew, if the lease can be renewed
 _FACTOR = Parameter("factor", "ratio", 10.0, 1.0, 10_000.0, "times slower")
 
 
@@ -47,6 +51,18 @@ def _set_read_only(cluster: SimCluster, host: str, read_only: bool | None) -> No
 
 def _set_no_room(cluster: SimCluster, host: str, full: bool | None) -> None:
     cluster.machines[host].full = bool(full)
+
+
+def _tear_hold(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    runtime = SimRuntime(cluster.world, f"torn hold of {','.join(hosts)}")
+    for host in hosts:
+        cluster.machines[host].tear_hold()
+
+    async def be_over() -> None:
+        await runtime.sleep(RENEWED_SECONDS)
+        cluster.witness(Disturbed("torn-hold", hosts, over=True))
+
+    runtime.spawn(be_over(), name="over")
 
 
 def _hold_writes(cluster: SimCluster, host: str, held: bool | None) -> None:
@@ -114,7 +130,7 @@ ROWS = (
         ),
         covers=("F60",),
         harms=True,
-        begin=each(lambda machine, given: machine.tear_hold()),
+        begin=_tear_hold,
     ),
     Fault(
         kind=FaultKind(

@@ -96,6 +96,19 @@ def test_a_harm_shows_for_a_while_after_its_end_and_no_longer(history: History, 
         history.saw(PAUSED)
 
 
+def test_the_end_of_one_harm_is_not_the_end_of_another(history: History) -> None:
+    for what in ("one", "other"):
+        history.saw(Disturbed(what, (HOST,), lasting=True))
+    history.saw(Disturbed("one", (HOST,), lasting=True, over=True))
+    history.wait(2 * AFTERMATH_SECONDS)
+    history.saw(PAUSED)
+    history.saw(Resumed("web", HOST, 1, 1))
+    history.saw(Disturbed("other", (HOST,), lasting=True, over=True))
+    history.wait(AFTERMATH_SECONDS + 1)
+    with history.broken("web", HOST):
+        history.saw(PAUSED)
+
+
 def test_who_is_there_from_the_start_comes_back_from_nothing() -> None:
     with History(StaticStability) as history:
         history.saw(Powered(HOST, True))
