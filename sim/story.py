@@ -122,12 +122,12 @@ class Story:
             self._act(event, number)
             return
         names = self._hit(event, number)
-        faults.begin(self.cluster, event.name, names, event.parameters, lasting=event.lasts is not None)
+        end = faults.begin(self.cluster, event.name, names, event.parameters, lasting=event.lasts is not None)
         if self._recorder is not None:
             self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
         if event.lasts is not None:
             await self._director.sleep(event.lasts)
-            faults.end(self.cluster, event.name, names, event.parameters)
+            end()
 
     def _hit(self, event: Event, number: int) -> tuple[str, ...]:
         target = event.target
