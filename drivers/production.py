@@ -56,7 +56,7 @@ async def run(config: Config) -> None:
 
 async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
     """What people ask is taken by the same process, and read from a view that it keeps."""
-    from drivers.rest.app import Here, Host, application
+    from drivers.rest.app import Here, RealHost, application
     from drivers.rest.server import listen, serve
 
     try:
@@ -65,7 +65,7 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
         main.close()
         raise
     desk, view = open_desk(ports, rules)
-    host = Host(ports.host, desk, view, Open(), Here(), epoch="1")
+    host = RealHost(name=ports.host, desk=desk, view=view, gate=Open(), world=Here(), epoch="1")
 
     def bug(error: BaseException) -> None:
         ports.runtime.log("bug in the API", error="".join(format_exception(error)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -26,9 +27,11 @@ from ave.api.wording import request as worded
 from ave.errors import AveError
 from ave.model.access import Caller
 from ave.model.work import ENDED, OnConflict
+from drivers.rest import body
+from drivers.rest.simulated import EXTENSIONS, Clock, Simulation, described
+from drivers.rest.simulated import paths as simulated_paths
 from drivers.rest.stream import events
 
-BODY_MOST = 8 << 20
 KEY_MOST = 200
 LINE_MOST = 200  # characters of a request id
 RETRY_SECONDS = "1"
@@ -47,36 +50,55 @@ class Here:
         return await make()
 
 
-class Host:
-    """What of a host the application needs. ``epoch`` tells its revisions from those of any other cluster or world."""
+class Asked(Protocol):
+    """A desk."""
 
-    def __init__(self, name: str, desk: Desk, view: View, gate: Gate, world: World, epoch: str) -> None:
-        self.name, self.desk, self.view, self.gate, self.world, self.epoch = name, desk, view, gate, world, epoch
-
-
-class Said(Exception):
-    """An answer that HTTP itself asks for."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(status, code, detail)
-        self.status, self.code, self.detail = status, code, detail
+    async def ask(self, caller: Caller, name: str, request: Any, manner: Manner) -> Answer: ...
 
 
+class Host(Protocol):
+    """What of a host the application needs. ``epoch`` tells its revisions from those of any other cluster or world. Of a
+    simulated cluster another host may take over, with its own view."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def desk(self) -> Asked: ...
+    @property
+    def view(self) -> View: ...
+    @property
+    def gate(self) -> Gate: ...
+    @property
+    def world(self) -> World: ...
+    @property
+    def epoch(self) -> str: ...
+
+
+class RealHost(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    desk: Desk
+    view: View
+    gate: Gate
+    world: World
+    epoch: str
+
+
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def application(host: Host, *, bug: Callable[[BaseException], None], extensions: tuple[str, ...] = ()) -> Starlette:
-    """``bug`` is told of every error that nobody foresaw. ``extensions``: what this one can beyond the rest."""
-    front = Front(host, bug)
+def application(host: Host, *, bug: Callable[[BaseException], None], simulation: Simulation | None = None) -> Starlette:
+    """``bug`` is told of every error that nobody foresaw. ``simulation``: what can be asked of this one beyond the rest."""
+    front = Front(host, bug, None if simulation is None else simulation.clock)
     known = routes(catalogue().values())
-    document = _encode(openapi(known, __version__))
-    version = {"version": __version__, "host": host.name, "api_extensions": list(extensions)}
+    document = _encode(_document(known, simulated=simulation is not None))
+    extensions = () if simulation is None else EXTENSIONS
 
     async def describe(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
     async def say_version(request: Request) -> Response:
-        return JSONResponse(version)
+        return JSONResponse({"version": __version__, "host": host.name, "api_extensions": list(extensions)})
 
     async def healthz(request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -92,10 +114,20 @@ def application(host: Host, *, bug: Callable[[BaseException], None], extensions:
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
+        *simulated_paths(simulation, front.safely),
         *(Path(each.path, front.safely(front.of(each)), methods=[each.method]) for each in _specific_first(known)),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}
     return Starlette(routes=paths, exception_handlers=dict(handlers))
+
+
+def _document(known: tuple[Route, ...], *, simulated: bool) -> dict[str, Any]:
+    document = openapi(known, __version__)
+    if simulated:
+        paths, schemas = described()
+        document["paths"] |= paths
+        document["components"]["schemas"] |= schemas
+    return document
 
 
 def _specific_first(known: tuple[Route, ...]) -> list[Route]:
@@ -106,8 +138,8 @@ def _specific_first(known: tuple[Route, ...]) -> list[Route]:
 class Front:
     """From HTTP to the desk and back."""
 
-    def __init__(self, host: Host, bug: Callable[[BaseException], None]) -> None:
-        self._host, self._bug = host, bug
+    def __init__(self, host: Host, bug: Callable[[BaseException], None], clock: Callable[[], Clock] | None) -> None:
+        self._host, self._bug, self._clock = host, bug, clock
 
     def safely(self, endpoint: Endpoint) -> Endpoint:
         async def answer(request: Request) -> Response:
@@ -134,17 +166,18 @@ class Front:
             fields = query.get("fields", [""])[-1]
             id = request.path_params.get("id", "")
             manner = self._manner(request, route, id, query)
-            body = None if request.method == "GET" else await _body(request)
-            asked = worded(route, id, {name: query[name] for name in query if name not in MANNERS}, body)
+            said = None if request.method == "GET" else await body.read(request)
+            asked = worded(route, id, {name: query[name] for name in query if name not in MANNERS}, said)
             desk, name = self._host.desk, route.entry.name
-            answer: Answer = await self._host.world.call(lambda: desk.ask(caller, name, asked, manner))
+            call = self._host.world.call(lambda: desk.ask(caller, name, asked, manner))
+            answer: Answer = await while_there(request, call)
             return self._answer(request, answer, fields)
 
         return endpoint
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        return events(request, self._host.view, caller, self._host.epoch)
+        return events(request, lambda: self._host.view, caller, self._host.epoch, self._clock)
 
     async def _caller(self, request: Request) -> Caller:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -179,9 +212,11 @@ class Front:
         value, status = answer.value, 200
         if isinstance(value, Page):
             items = [_only(plain(answer.noun, doc), fields) for doc in value.items]
-            return _json({"items": items, "next_page_token": value.next_page_token, "total": value.total}, 200, headers)
+            return body.json(
+                {"items": items, "next_page_token": value.next_page_token, "total": value.total}, 200, headers
+            )
         if not isinstance(value, answer.noun.type):
-            return _json(value, 200, headers)
+            return body.json(value, 200, headers)
         if answer.job:
             headers["Location"] = f"{ROOT}/jobs/{value.id}"
             if value.state not in ENDED:
@@ -189,11 +224,11 @@ class Front:
         headers["ETag"] = f'"{value.version}"'
         if request.method == "GET" and request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-        return _json(_only(plain(answer.noun, value), fields), status, headers)
+        return body.json(_only(plain(answer.noun, value), fields), status, headers)
 
     def _failed(self, request: Request, error: Exception) -> Response:
-        if isinstance(error, Said):
-            return _problem(
+        if isinstance(error, body.Said):
+            return body.problem(
                 {
                     "type": f"urn:ave:problem:{error.code}",
                     "title": error.code.replace("-", " "),
@@ -210,14 +245,14 @@ class Front:
         headers = {"Retry-After": f"{after:.0f}"} if (after := retry_after(error)) else {}
         if told.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return _problem(told, told.status, headers)
+        return body.problem(told, told.status, headers)
 
     async def not_ours(self, request: Request, error: Exception) -> Response:
         """No route, another method, or a bug in what is before an endpoint."""
         request.state.id = getattr(request.state, "id", token_hex(16))
         if isinstance(error, HTTPException) and error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "")
-            response = self._failed(request, Said(405, "no-such-method", f"{request.url.path} takes {allowed}"))
+            response = self._failed(request, body.Said(405, "no-such-method", f"{request.url.path} takes {allowed}"))
             response.headers["Allow"] = allowed
             return response
         if isinstance(error, HTTPException) and error.status_code == 404:
@@ -225,24 +260,22 @@ class Front:
         return self._failed(request, error)
 
 
-async def _body(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_MOST:
-            raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB")
-        parts.append(part)
-    text = b"".join(parts)
-    if not text:
-        return None
-    if kind != "application/json":
-        raise Said(415, "not-json", "send application/json")
+async def while_there(request: Request, answering: Coroutine[Any, Any, T]) -> T:
+    """What it answers; once nobody waits for that any more it is cancelled, and ClientDisconnect raised."""
+    answer, gone = asyncio.ensure_future(answering), asyncio.ensure_future(_gone(request))
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"the body is no JSON: {error}") from None
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _version(said: str) -> int | None:
@@ -268,11 +301,3 @@ def _only(doc: dict[str, Any], fields: str) -> dict[str, Any]:
     if unknown:
         raise Invalid(f"fields: unknown are {', '.join(unknown)[:LINE_MOST]}", (FieldError("?fields", "unknown"),))
     return {name: doc[name] for name in wanted}
-
-
-def _json(value: Any, status: int, headers: Mapping[str, str]) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/json")
-
-
-def _problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/problem+json")
