@@ -32,9 +32,9 @@ def listen(address: str, port: int) -> socket.socket:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((address, port))
         one.listen(BACKLOG)
-    except OSError as problem:
+    except (OSError, OverflowError) as problem:
         one.close()
-        raise Refused(f"api.listen: {address}:{port} cannot be listened on: {problem.strerror}") from problem
+        raise Refused(f"api.listen: {address}:{port} cannot be listened on: {getattr(problem, "strerror", problem)}") from problem
     one.setblocking(False)
     return one
 

@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, Protocol
 
 from ave.api.problems import Standing, Taken
 from ave.errors import Unavailable
 from drivers.rest.simulated import Clock, SetClock, Speed
 
-SLICE_SECONDS = 0.003
-LOOK_EVERY = 8  # instants between two looks at the real clock
+SLICE_SECONDS = 0.003  # of this thread's CPU time: on a busy machine a slice in which others ran would be over at once
+LOOK_EVERY = 8  # instants between two looks at that clock
 TURNS = 12  # of the loop between two slices: about what one request takes
 FRAME_SECONDS, SHORT_FRAME_SECONDS = (
     0.01,
@@ -160,7 +160,7 @@ class Stepper:
 
     def _slice(self, target: float) -> None:
         world = self._world
-        ends = monotonic() + SLICE_SECONDS
+        ends = thread_time() + SLICE_SECONDS
         for_errands = self._goal is None and (self._paused or self._eager) and bool(self._pending())
         instants = 0
         while not world.broken:
@@ -172,7 +172,7 @@ class Stepper:
             instants += 1
             if for_errands and not self._pending():
                 return
-            if instants % LOOK_EVERY == 0 and monotonic() >= ends:
+            if instants % LOOK_EVERY == 0 and thread_time() >= ends:
                 return
 
     def _judge(self) -> None:

@@ -349,27 +349,36 @@ def test_the_smallest_and_the_largest_built_in_cluster(hosts: int) -> None:
 
 def test_the_command_serves_until_it_is_told_and_leaves_a_run_that_can_be_played(tmp_path: Path) -> None:
     file = Path(__file__).parents[2] / "scenarios" / "ha" / "demo.yaml"
-    words = ["sim", "serve", str(file), "--paused", "--out", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "ave.cli.main", *words]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        with Client(base_url=address, timeout=REAL_SECONDS) as client:
-            client.clock(step=5)
-            client.ask("POST", "/v1/vms", {"vms": [vm("new-1")]}, status=202)
-            now = client.clock(step=25)["now"]
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=REAL_SECONDS)[1]
-    assert process.returncode == 0, said
-    assert said.endswith("stopped\n")
+    command = [sys.executable, "-m", "ave.cli.main", "sim", "serve", str(file), "--paused"]
+    with running([*command, "--out", str(tmp_path / "run")]) as client:
+        client.clock(step=5)
+        client.ask("POST", "/v1/vms", {"vms": [vm("new-1")]}, status=202)
+        now = client.clock(step=25)["now"]
+        vms = client.ask("GET", "/v1/vms?limit=1000")
     head, entries, end = read(tmp_path / "run" / "journal.jsonl")
     assert end == pytest.approx(now, abs=1e-5)
     recording = Recording(tmp_path / "run" / "events.jsonl.gz")
     assert (recording.partial, recording.damage) == (False, None)
     with Served(load(tmp_path / "run" / "scenario.yaml", CATALOGUE), seed=head.seed) as served:
         replay(served, entries, end)
-        vms = {doc.id: doc.version for doc in served.story.cluster.store.ledger.shelves_by_name["vm"].docs.values()}
-    assert vms == {id: doc["version"] for id, doc in recording.seek(end).docs["vm"].items()}
-    assert "new-1" in vms
+        again = {doc.id: doc.version for doc in served.story.cluster.store.ledger.shelves_by_name["vm"].docs.values()}
+    assert again == {id: doc["version"] for id, doc in recording.seek(end).docs["vm"].items()}
+    assert "new-1" in again
+    with running([*command, "--replay", str(tmp_path / "run" / "journal.jsonl")]) as client:
+        assert client.clock()["now"] == now
+        assert client.ask("GET", "/v1/vms?limit=1000") == vms
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[Client]:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with Client(base_url=address, timeout=REAL_SECONDS) as client:
+            yield client
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=REAL_SECONDS)[1]
+    assert process.returncode == 0, said
+    assert said.endswith("stopped\n")
