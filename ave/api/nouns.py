@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from ave.api.shown import Job
+from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
+from ave.model.audit import Record
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.network import Network
@@ -30,6 +32,8 @@ class Noun(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
     wide: tuple[Column, ...] = ()
     hidden: tuple[str, ...] = ()
+    seen_by: Permission = Permission.VIEW
+    viewed: bool = True  # it is in the view, so that it can be listed, shown and watched
     only: str = ""  # the id of the only one there is
 
 
@@ -45,7 +49,6 @@ NOUNS: Mapping[str, Noun] = {
             VM,
             (_ID, _STATE, ("HOST", "host"), ("CPUS", "vcpus"), ("MEMORY", "memory_mib"), ("HA", "ha")),
             (("PRIORITY", "priority"), ("NETWORKS", "networks"), ("VOLUMES", "volumes"), ("LABELS", "labels")),
-            ("had", "refit", "reserved", "reserved_under", "host_epoch"),
         ),
         Noun(
             "host",
@@ -63,7 +66,6 @@ NOUNS: Mapping[str, Noun] = {
             "group",
             Group,
             (_ID, _STATE, ("RULE", "rule"), ("VMS", "vms"), ("HOSTS", "hosts"), ("ZONE", "zone")),
-            hidden=("said_by",),
         ),
         Noun(
             "job",
@@ -74,7 +76,41 @@ NOUNS: Mapping[str, Noun] = {
             (("HOST", "host"), ("WAITS FOR", "waits"), ("FINISHED", "finished")),
         ),
         Noun("zone", "zones", "zone", Zone, (_ID, _STATE, ("PRIMARY", "primary"))),
+        Noun(
+            "user",
+            "users",
+            "user",
+            User,
+            (_ID, ("TENANT", "tenant"), ("GRANTS", "grants"), ("DISABLED", "disabled")),
+            seen_by=Permission.ADMINISTER,
+        ),
+        Noun(
+            "token",
+            "tokens",
+            "token",
+            Token,
+            (_ID, ("USER", "user"), ("FOR", "phrase"), ("MADE", "made"), ("EXPIRES", "expires")),
+            hidden=("digest",),
+            seen_by=Permission.ADMINISTER,
+        ),
         Noun("alarm", "alarms", "alarm", Alarm, (_ID, ("RAISED", "raised"), ("WHAT", "what"))),
+        Noun(
+            "audit",
+            "audit",
+            "audit",
+            Record,
+            (
+                ("AT", "at"),
+                ("USER", "user"),
+                ("OPERATION", "operation"),
+                ("OUTCOME", "outcome"),
+                ("THINGS", "things"),
+                ("JOB", "job"),
+            ),
+            (("RECORD", "id"), ("TOKEN", "token"), ("WHY", "why"), ("REQUEST", "request_id")),
+            seen_by=Permission.ADMINISTER,
+            viewed=False,
+        ),
         Noun(
             "cluster",
             "cluster",
@@ -85,12 +121,12 @@ NOUNS: Mapping[str, Noun] = {
         ),
     )
 }
-BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values()}
+BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values() if noun.viewed}
 BY_TYPE: Mapping[type[Any], Noun] = {noun.type: noun for noun in NOUNS.values() if noun.name != "job"}
 
 
 def plain(noun: Noun, doc: Any) -> dict[str, Any]:
-    """As JSON: what is shown of one."""
+    """As plain data: what is shown of one."""
     fields: dict[str, Any] = msgspec.to_builtins(doc)
     for field in noun.hidden:
         del fields[field]

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS, Noun
 from ave.api.shown import Job
-from ave.model.access import Permission
-from ave.operations import NewVM
+from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
+from ave.model.audit import Record
+from ave.operations import NewVM, Nothing
 from ave.placement.explanation import Explanation
 from ave.placement.purpose import Purpose
 
@@ -54,6 +56,21 @@ class ExplainVM(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose | None = None  # start, live or rescue; what its state suggests if absent
 
 
+class AskAudit(msgspec.Struct, frozen=True, kw_only=True):
+    limit: int = PAGE
+
+
+class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Record, ...]  # the newest first
+
+
+class AuditChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """``broken``: host -> what is wrong with its chain; of whom nothing is said, all is well."""
+
+    records: int
+    broken: dict[str, str]
+
+
 class Question(msgspec.Struct, frozen=True):
     name: str
     request: type[Any]
@@ -72,12 +89,42 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def _of(noun: Noun) -> tuple[Question, ...]:
+    if not noun.viewed:
+        return ()
     if noun.only:
         return (Question(f"{noun.name}.show", Show, noun.type, "show what holds for the whole cluster"),)
     show = Question(
         f"{noun.name}.show", ShowJob if noun.type is Job else Show, noun.type, f"show one of the {noun.plural}"
     )
     return Question(f"{noun.name}.list", Select, Page[noun.type], f"list {noun.plural}"), show  # type: ignore[name-defined]
+
+
+class NewUser(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    tenant: str = DEFAULT_TENANT
+    grants: tuple[Grant, ...] = ()
+
+
+class EditUser(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    tenant: str | UnsetType = UNSET
+    grants: tuple[Grant, ...] | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    user: str
+    phrase: str = ""  # what it is for
+    days: float = 0.0  # that it is good for; 0: for ever
+
+
+class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
+    """``token`` is told this once: nobody keeps it."""
+
+    id: str
+    user: str
+    token: str
+    expires: float
 
 
 QUESTIONS: Mapping[str, Question] = {
@@ -91,6 +138,15 @@ QUESTIONS: Mapping[str, Question] = {
             Explanation,
             "say where a VM would go now, and why nowhere else",
             of_none=True,
+        ),
+        Question("user.create", NewUser, User, "let somebody in", Permission.ADMINISTER),
+        Question("user.edit", EditUser, User, "change what a user may do, or shut it out", Permission.ADMINISTER),
+        Question("user.delete", Show, User, "delete a user, and with it all its tokens", Permission.ADMINISTER),
+        Question("token.create", NewToken, MadeToken, "make a token, and say it once", Permission.ADMINISTER),
+        Question("token.delete", Show, Token, "take a token back", Permission.ADMINISTER),
+        Question("audit.list", AskAudit, AuditPage, "say who asked for what, the newest first", Permission.ADMINISTER),
+        Question(
+            "audit.check", Nothing, AuditChecked, "say whether a record is missing or altered", Permission.ADMINISTER
         ),
     )
 }

@@ -31,7 +31,7 @@ class View:
         self.projection = Projection(KINDS)
         self.changed: Signal = ports.runtime.signal()  # set with every change; who waits clears it
         self._parts: dict[str, dict[str, None]] = {}  # Job -> its tasks and groups
-        self._heard = -STALE_SECONDS * 2  # when the store last answered
+        self._at = self._heard = 0.0  # the store's time when it last said it, and ours
         self._fed = False
 
     @property
@@ -47,6 +47,10 @@ class View:
         works = self.projection.docs["work"]
         return [works[id] for id in self._parts.get(job, ()) if id in works]
 
+    def now(self) -> float:
+        """The store's time, as well as it can be known without asking: for people, and for when a token is over."""
+        return self._at + (self._ports.runtime.now() - self._heard)
+
     def require_fed(self) -> None:
         """Raises Unavailable."""
         if not self._fed:
@@ -54,6 +58,8 @@ class View:
 
     async def reach(self, revision: int) -> None:
         """Until it is as far as that. Raises Unavailable if that takes too long."""
+        if self._fed and self.projection.revision >= revision:
+            return
         try:
             async with self._ports.runtime.timeout(BEHIND_SECONDS):
                 while self.projection.revision < revision or not self._fed:
@@ -92,7 +98,8 @@ class View:
             since = watch.revision
             changes = [(kind.name, doc.id, doc) for kind in SHOWN for doc in await store.find(kind.type)]
             self._parts.clear()
-            self.projection.load(Commit(since, await store.now(), tuple(changes)))
+            self._at, self._heard = await store.now(), self._ports.runtime.now()
+            self.projection.load(Commit(since, self._at, tuple(changes)))
             for _, _, doc in changes:
                 self._file(doc)
             self._fed = True
@@ -113,6 +120,7 @@ class View:
         for kind, id, doc in news:
             if doc is None and kind == "work":
                 self._forget(docs["work"].get(id))
+        self._at, self._heard = commit.at, self._ports.runtime.now()
         self.projection.apply(msgspec.structs.replace(commit, changes=news))
         for _, _, doc in news:
             self._file(doc)

@@ -12,15 +12,15 @@ from starlette.responses import Response
 from ave.api.problems import Invalid
 
 BODY_MOST = 8 << 20
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Said(Exception):
     """An answer that HTTP itself asks for."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, code, detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.headers = status, code, detail, headers
 
 
 async def read(request: Request) -> Any:

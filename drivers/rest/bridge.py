@@ -18,6 +18,8 @@ Make = Callable[[], Coroutine[Any, Any, Any]]
 class Bridge:
     """``runtime`` is that of the host whose API answers now; it raises Unavailable if none does."""
 
+    apart = True
+
     def __init__(self, stepper: Stepper, runtime: Callable[[], SimRuntime]) -> None:
         self._stepper, self._runtime = stepper, runtime
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from ave.api.gate import Gate, Open
 from ave.api.view import View
-from drivers.rest.app import Asked, application
-from drivers.rest.app import World as Answering
+from drivers.rest.app import application
 from drivers.rest.bridge import Bridge
+from drivers.rest.host import Asked
+from drivers.rest.host import World as Answering
 from drivers.rest.server import serve
 from drivers.rest.simulated import Clock, SetClock, Speed
 from drivers.rest.stepper import Stepper, Steps

@@ -50,7 +50,7 @@ def _kinds(types: str) -> tuple[str, ...]:
     if not types:
         return tuple(BY_KIND)
     names = [name.strip() for name in types.split(",")]
-    if unknown := [name for name in names if name not in NOUNS]:
+    if unknown := [name for name in names if name not in NOUNS or not NOUNS[name].viewed]:
         raise Invalid(f"types: unknown are {', '.join(unknown)[:200]}", (FieldError("?types", "unknown"),))
     return tuple(NOUNS[name].kind for name in names)
 
@@ -118,7 +118,7 @@ class Told:
 
     def __init__(self, caller: Caller, kinds: tuple[str, ...]) -> None:
         self._caller, self._kinds = caller, kinds
-        self._all = caller.may(Permission.VIEW)
+        self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
         self._shown: set[tuple[str, str]] = set()
 
     def since(self, projection: Projection, revision: int) -> tuple[str, dict[str, Any]]:
