@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ave import __version__
 from ave.api.openapi import openapi
 from ave.api.routes import ROOT, Route, catalogue, paths, routes
-from drivers.rest import simulated
+from drivers.rest import metrics, simulated
 from drivers.rest.front import Front
 from drivers.rest.host import Host
 
@@ -41,6 +41,11 @@ def application(
     async def healthz(request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
+    figures = metrics.registry(lambda: host.view)
+
+    async def say_figures(request: Request) -> Response:
+        return Response(metrics.text(figures), media_type=metrics.MEDIA_TYPE)
+
     async def readyz(request: Request) -> Response:
         return Response(
             "ok\n" if host.view.fed else "no store\n", 200 if host.view.fed else 503, media_type="text/plain"
@@ -49,6 +54,7 @@ def application(
     others = [
         Path("/healthz", healthz),
         Path("/readyz", readyz),
+        Path("/metrics", say_figures),
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),

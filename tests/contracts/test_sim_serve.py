@@ -216,6 +216,9 @@ def test_vms_of_a_host_that_is_lost_are_seen_to_run_elsewhere() -> None:
                     break
         client.until(f"/v1/vms?host={lost}", lambda vms: vms["total"] == 0)
         client.until("/v1/vms?state=running", lambda vms: vms["total"] == 16)
+        figures = client.get("/metrics").text  # of the host that has taken over
+        assert f'ave_host_vms{{host="{lost}"}} 0.0' in figures
+        assert "ave_view_up 1.0" in figures
         assert [each["id"] for each in client.ask("GET", "/v1/faults")["under_way"]] == [fault["id"]]
         client.ask("DELETE", f"/v1/faults/{fault['id']}")
         client.until(f"/v1/hosts/{lost}", lambda host: host["state"] == "online")
