@@ -7,6 +7,7 @@ takes over, as if a balancer stood before them all. Nothing here knows real time
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from ave.errors import Refused, Unavailable
 from ave.model.access import Caller
 from ave.operations import OPERATIONS
 from ave.ports.together import Ports
-from ave.runtime import Cancelled, Task
+from ave.runtime import Task
 from drivers.sim.machine import Machine
 from drivers.sim.runtime import Crash, SimRuntime
 from sim.injected import Injected, Injections, table
@@ -74,6 +75,8 @@ class Served:
         self._machines = self.story.cluster.machines
         self._journal = journal or Journal()
         self._injections = Injections(self.story)
+        self._asking: dict[Any, int] = {}  # tasks of requests -> their number in the journal
+        self._left: dict[int, bool] = {}  # those that nobody waits for, and that have not ended yet
         self._paused = False
         self._sampled = 0.0
         self._pinned = host
@@ -161,16 +164,23 @@ class Served:
         desk: Desk = self._opened().desk
         n, t = self._journal.number(), self.now
         asked = Ask(n=n, t=t, caller=caller, name=name, request=msgspec.to_builtins(request), manner=manner)
-        left = False
+        task = self._world.current
+        assert task is not None, "a request is a task of its own"
+        self._asking[task] = n
         try:
             return await desk.ask(caller, name, request, manner)
-        except Cancelled:
-            left = True
-            self._journal.write(Leave(n=self._journal.number(), t=self.now, ask=n))
-            raise
         finally:
-            if left or self.now > t:
+            del self._asking[task]
+            if self.now > t or self._left.pop(n, False):
                 self._journal.write(asked)
+
+    def drop(self, task: Task[Any]) -> None:
+        """Nobody waits for that request any more."""
+        n = self._asking.get(task)
+        if n is not None:
+            self._left[n] = True
+            self._journal.write(Leave(n=self._journal.number(), t=self.now, ask=n))
+        task.cancel()
 
     def _opened(self) -> Door:
         """Raises Unavailable."""
@@ -242,19 +252,23 @@ class Served:
 
 
 def replay(served: Served, entries: Iterable[Entry], until: float) -> None:
-    """Do again what a journal says was done, each at its moment, and go on until then."""
+    """Do again what a journal says was done, each at its moment, and go on until then. A world that broke breaks again."""
     asked: dict[int, Task[None]] = {}
     for entry in entries:
         served.advance(entry.t)
+        if served.broken:
+            return
         match entry:
             case Ask():
                 asked[entry.n] = served.runtime().spawn(_ask(served, entry), name="request")
             case Leave():
-                asked[entry.ask].cancel()
+                served.drop(asked[entry.ask])
             case Strike():
-                served.begin_fault(entry.fault)
+                with suppress(Unavailable):  # it broke by this
+                    served.begin_fault(entry.fault)
             case Relieve():
-                served.end_fault(entry.id)
+                with suppress(Unavailable):
+                    served.end_fault(entry.id)
             case Pause():
                 served.pause(entry.paused)
         served.advance(entry.t)

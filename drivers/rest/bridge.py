@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from ave.errors import UnknownOutcome
+from ave.runtime import Task
 from drivers.rest.stepper import Errand, Stepper
 from drivers.sim.runtime import SimRuntime
 
@@ -15,20 +16,30 @@ CALL_SECONDS = 120.0  # real ones
 Make = Callable[[], Coroutine[Any, Any, Any]]
 
 
-class Bridge:
-    """``runtime`` is that of the host whose API answers now; it raises Unavailable if none does."""
+class Inside(Protocol):
+    """The world as a bridge needs it."""
 
+    def runtime(self) -> SimRuntime:
+        """Of the host whose API answers now. Raises Unavailable if none does."""
+        ...
+
+    def drop(self, task: Task[Any]) -> None:
+        """Cancel it: nobody waits for what it would answer."""
+        ...
+
+
+class Bridge:
     apart = True
 
-    def __init__(self, stepper: Stepper, runtime: Callable[[], SimRuntime]) -> None:
-        self._stepper, self._runtime = stepper, runtime
+    def __init__(self, stepper: Stepper, world: Inside) -> None:
+        self._stepper, self._world = stepper, world
 
     async def call(self, make: Make) -> Any:
         """Its answer, or what it raises: whatever that is, the world goes on. Whoever is cancelled cancels it in there.
 
         Raises Unavailable, Standing, TimeoutError; UnknownOutcome if the host is lost meanwhile.
         """
-        runtime, stepper = self._runtime(), self._stepper
+        runtime, stepper = self._world.runtime(), self._stepper
         errand = stepper.begin()
         lost = UnknownOutcome(f"{runtime.name.partition('/')[0]} was lost while it answered")
         runtime.on_stop[errand] = lambda: errand.fail(lost)
@@ -41,7 +52,7 @@ class Bridge:
             stepper.end(errand)
             runtime.on_stop.pop(errand, None)
             if not task.done():
-                task.cancel()
+                self._world.drop(task)
                 stepper.look()
 
 

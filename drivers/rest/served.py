@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ave.api.gate import Gate, Open
 from ave.api.view import View
+from ave.runtime import Task
 from drivers.rest.app import application
 from drivers.rest.bridge import Bridge
 from drivers.rest.host import Asked
@@ -28,6 +29,7 @@ class World(Steps, Protocol):
     @property
     def view(self) -> View: ...
     def runtime(self) -> SimRuntime: ...
+    def drop(self, task: Task[Any]) -> None: ...
     def faults(self) -> Any: ...
     def begin_fault(self, said: Any) -> Any: ...
     def end_fault(self, id: str) -> Any: ...
@@ -91,7 +93,7 @@ async def serve_world(
 ) -> None:
     """Until it is cancelled."""
     stepper = Stepper(world, speed=speed, paused=paused, eager=eager, say=say)
-    host = ServedHost(world, Bridge(stepper, world.runtime))
+    host = ServedHost(world, Bridge(stepper, world))
     app = application(host, bug=bug, simulation=Served(world, stepper))
     async with asyncio.TaskGroup() as group:
         group.create_task(stepper.run())

@@ -31,7 +31,7 @@ def play(test: Test, *, speed: float = 1000.0, paused: bool = False, host: str =
             running = asyncio.ensure_future(stepper.run())
             try:
                 async with asyncio.timeout(30.0):
-                    await test(served, stepper, Bridge(stepper, served.runtime))
+                    await test(served, stepper, Bridge(stepper, served))
             finally:
                 running.cancel()
 
@@ -148,7 +148,7 @@ def test_while_an_eager_world_is_waited_for_it_does_not_keep_to_its_speed() -> N
         with Served(scenario_of("sim:3-host")) as served:
             stepper = Stepper(served, speed=1.0, eager=True)
             running = asyncio.ensure_future(stepper.run())
-            bridge = Bridge(stepper, served.runtime)
+            bridge = Bridge(stepper, served)
 
             async def wait() -> None:
                 await served.runtime().sleep(100.0)

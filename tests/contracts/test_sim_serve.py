@@ -117,7 +117,7 @@ def test_the_openapi_file_knows_what_only_a_simulation_can() -> None:
 def test_a_cluster_that_is_real_says_so() -> None:
     async def ask() -> list[httpx2.Response]:
         with Served(scenario_of("sim:1-host")) as served:
-            host = ServedHost(served, Bridge(Stepper(served, speed=1.0), served.runtime))
+            host = ServedHost(served, Bridge(Stepper(served, speed=1.0), served))
             transport = httpx2.ASGITransport(application(host, bug=tell_bug))
             async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
                 asked = [("PUT", "/v1/clock"), ("GET", "/v1/faults"), ("DELETE", "/v1/faults/fault-1")]

@@ -5,7 +5,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ave import __version__
 from ave.api.desk import Answer, Manner
@@ -16,9 +19,12 @@ from ave.model.access import ROOT
 from ave.operations import CreateVMs, NewVM
 from ave.runtime import Task
 from drivers.sim.runtime import SimRuntime
-from sim.journal import Ask, Entry, Head, Journal, JournalFile, Leave, read
+from sim.faults import FAULTS
+from sim.journal import Ask, Entry, Head, Journal, JournalFile, Leave, Pause, Strike, read
+from sim.scenario import problem
 from sim.scenario.load import loads
 from sim.scenario.model import Scenario
+from sim.scenario.moment import read_fault
 from sim.served import Served, replay
 from sim.tables import CATALOGUE
 from tests.served import documents
@@ -214,7 +220,7 @@ def test_random_slices_with_faults_are_one_straight_run_of_the_journal(tmp_path:
         go(served, 31.3)  # the store has a primary again
         task, _ = start(served, "vm.create", new_vms("c"), Manner(wait=50.0))
         go(served, 0.004)
-        task.cancel()
+        served.drop(task)
         served.advance(served.now)
         served.pause(True)
         start(served, "vm.create", new_vms("d"), Manner(wait=50.0))
@@ -251,6 +257,69 @@ def asks(entries: list[Entry]) -> list[int]:
     return [
         entry.n for entry in entries if isinstance(entry, Ask) and entry.name == "vm.create" and entry.n not in left
     ]
+
+
+def test_who_asked_a_host_that_stood_still_and_left_is_in_the_journal_when_he_left() -> None:
+    def run(journal: Journal, left: float) -> str:
+        with Served(scenario(), host="host-1", journal=journal) as served:
+            served.advance(5.0)
+            task, _ = start(served, "vm.create", new_vms("a", "b"))
+            served.advance(5.001)  # it has asked the store
+            served.begin_fault({"fault": "host-stall", "target": "host-1", "for": "10s"})
+            served.advance(5.0 + left)
+            served.drop(task)
+            served.advance(60.0)
+            assert not served.broken
+            return documents(served)
+
+    entries: list[Entry] = []
+    first = run(Journal(entries.append), 2.0)
+    with Served(scenario(), host="host-1") as served:
+        replay(served, sorted(entries, key=lambda entry: entry.n), 60.0)
+        assert documents(served) == first
+    assert [entry.t for entry in entries if isinstance(entry, Leave)] == [7.0]
+
+
+def test_a_world_that_broke_breaks_again() -> None:
+    with Served(scenario()) as served:
+        served.advance(1.0)
+
+        async def fail() -> None:
+            raise ValueError("on purpose")
+
+        SimRuntime(served.story.cluster.world, "breaker").spawn(fail(), name="fail")
+        replay(served, [Strike(n=1, t=6.0, fault={"fault": "store-full"}), Pause(n=2, t=7.0, paused=True)], 60.0)
+        assert "on purpose" in served.broken
+        assert served.faults()["under_way"] == []
+
+
+_VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
+)
+_JSON = st.recursive(
+    _VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+_KEYS = st.sampled_from(["fault", "target", "for", "at", "rate", "host", "zone", "share", "network", "action", "kind"])
+_SAID = st.dictionaries(_KEYS | st.text(max_size=5), _JSON, max_size=5)
+_KINDS = st.sampled_from(sorted(FAULTS))
+_TARGETS = _JSON | st.sampled_from(["host-1", ["host-1", "host-2"], {"mode": "one"}, {"mode": "fixed", "value": 2}])
+
+
+@given(
+    _JSON
+    | _SAID
+    | st.builds(lambda said, kind, target: {**said, "fault": kind, "target": target}, _SAID, _KINDS, _TARGETS)
+)
+def test_whatever_is_said_is_a_fault_or_invalid(said: Any) -> None:
+    said = msgspec.json.decode(msgspec.json.encode(said))
+    topology = scenario().topology
+    try:
+        event = read_fault(said, CATALOGUE, topology, topology.networks)
+    except problem.Invalid:
+        return
+    assert event.name == said["fault"]
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", '{"type":"end","t":1.0}\n', "no json\n"])
