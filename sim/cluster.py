@@ -62,12 +62,13 @@ class SimCluster:
         self.storage = Storage(self.world, self.network, masters, self.witness, preferred, lazy=lazy)
         self.store = ReplicaSet(self.world, self.network, masters, KINDS, preferred)
         instances = Instances()
-        processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
+        #: What each host runs; one who adds to it does so before they are powered on.
+        self.processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
         self.machines: dict[str, Machine] = {}
         for shape in shapes:
             facts = _facts(shape, topology)
             self.machines[shape.name] = Machine(
-                self.world, self.network, self.storage, self.witness, instances, facts, processes
+                self.world, self.network, self.storage, self.witness, instances, facts, self.processes
             )
 
     def __enter__(self) -> SimCluster:
