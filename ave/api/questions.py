@@ -8,10 +8,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from ave.api.nouns import NOUNS, Noun
-from ave.api.shown import Job
+from ave.api.shown import Explained, Job
 from ave.model.access import Permission
 from ave.operations import NewVM
-from ave.placement.explanation import Explanation
 from ave.placement.purpose import Purpose
 
 T = TypeVar("T")
@@ -88,7 +87,7 @@ QUESTIONS: Mapping[str, Question] = {
         Question(
             "vm.explain-placement",
             ExplainVM,
-            Explanation,
+            Explained,
             "say where a VM would go now, and why nowhere else",
             of_none=True,
         ),

@@ -1,0 +1,295 @@
+"""The commands of the catalogue: one group for each noun, one command for each of its entries. ``ave.cli.remote.commands:vm`` is
+the group of VMs; it is built when somebody asks for it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Group, Parameter
+
+from ave.api.nouns import NOUNS, Noun
+from ave.api.questions import ExplainVM, Question, Select
+from ave.api.routes import Entry, catalogue
+from ave.cli.remote import completing, reading
+from ave.cli.remote.asking import Form, Manner, Sure, form_of, perform, requests
+from ave.cli.remote.connection import Client, connect
+from ave.cli.remote.failures import Exit, Failure, complain
+from ave.cli.remote.fields import Flag, body_of, completer_of, flags_of
+from ave.cli.remote.names import NOUN_ALIASES, VERBS, VIRSH
+from ave.cli.remote.output import Look
+from ave.cli.remote.picking import Pick, literal, picked
+from ave.cli.remote.waiting import wait_for
+from ave.operations import Operation
+
+_FILTERS = Group("Which", sort_key=5)
+
+
+@Parameter(name="*", group=Group("Cluster", sort_key=30))
+@dataclass(frozen=True)
+class Where:
+    context: Annotated[
+        str,
+        Parameter(
+            show_default=False,
+            completer=completing.contexts,
+            help="Which cluster, instead of AVE_CONTEXT or the current one: ave context ls.",
+        ),
+    ] = ""
+
+
+@contextmanager
+def conversation(where: Where) -> Iterator[Client]:
+    with connect(where.context) as client:
+        yield client
+
+
+def ending(work: Callable[[], Exit]) -> int:
+    """The exit code of what a command does."""
+    try:
+        return int(work())
+    except Failure as failure:
+        return int(complain(failure))
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _names(noun: Noun, help: str) -> inspect.Parameter:
+    annotation = Annotated[
+        str, Parameter(name="NAME", allow_leading_hyphen=True, help=help, completer=completer_of(noun.name))
+    ]
+    return inspect.Parameter("names", inspect.Parameter.VAR_POSITIONAL, annotation=annotation)
+
+
+def _command(name: str, help: str, parameters: list[inspect.Parameter], run: Callable[..., Exit]) -> Callable[..., int]:
+    """A function that says of itself what it takes. What was not said is as its default says."""
+    defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
+
+    def command(*names: str, **given: Any) -> int:
+        return ending(lambda: run(names, {**defaults, **given}))
+
+    command.__name__, command.__doc__ = name.replace("-", "_"), help
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _of_flags(flags: tuple[Flag, ...]) -> list[inspect.Parameter]:
+    ordered = sorted(flags, key=lambda flag: not flag.required)
+    empty = inspect.Parameter.empty
+    return [_parameter(flag.variable, flag.annotation, empty if flag.required else None) for flag in ordered]
+
+
+def _operation(operation: Operation) -> Callable[..., int]:
+    form = form_of(operation)
+    noun = form.noun
+    parameters: list[inspect.Parameter] = []
+    if not noun.only:
+        help = "Of the new ones." if form.creates else "Names, globs such as 'web-*', or - to read them from stdin."
+        parameters.append(_names(noun, help))
+    parameters += _of_flags(form.flags)
+    if not (noun.only or form.creates):
+        parameters.append(_parameter("pick", Pick, Pick()))
+    parameters += [_parameter("manner", Manner, Manner())]
+    if form.destroys:
+        parameters.append(_parameter("sure", Sure, Sure()))
+    parameters += [_parameter("look", Look, Look()), _parameter("where", Where, Where())]
+
+    def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+        with conversation(given["where"]) as client:
+            ids = _ids(client, form, names, given)
+            sent = requests(form, ids, given)
+            return perform(client, form, sent, given["manner"], given.get("sure", Sure()), given["look"])
+
+    return _command(operation.verb, _sentence(operation.phrase), parameters, run)
+
+
+def _ids(client: Client, form: Form, names: tuple[str, ...], given: Mapping[str, Any]) -> list[str]:
+    from ave.cli.remote.failures import Usage
+
+    if form.noun.only:
+        return []
+    if not form.creates:
+        return picked(client, form.noun, names, given["pick"])
+    found = literal(form.noun, names)
+    if not found:
+        raise Usage(f"what shall the new {form.noun.plural} be called?", f"ave {form.noun.name} create NAME …")
+    return found
+
+
+def _list(question: Question) -> Callable[..., int]:
+    noun = NOUNS[question.noun]
+    filters = _filters(noun)
+    labelled = "labels" in {field.name for field in msgspec.structs.fields(noun.type)}
+    empty: tuple[str, ...] = ()
+    label = Annotated[
+        tuple[str, ...],
+        Parameter(name=["--selector", "-l"], negative="", group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"),
+    ]
+    parameters = [
+        _names(noun, "Only these; globs such as 'web-*' too."),
+        *(_parameter(field, annotation, empty) for field, annotation in filters.items()),
+        *([_parameter("selector", label, empty)] if labelled else []),
+        _parameter("q", Annotated[str, Parameter(name="-q", group=_FILTERS, help="A part of the name.")], ""),
+        _parameter("limit", Annotated[int, Parameter(group=_FILTERS, help="Not more than so many; 0: all.")], 0),
+        _parameter(
+            "sort", Annotated[str, Parameter(help="By this column or field; -FIELD: the largest first.", allow_leading_hyphen=True)], ""
+        ),
+        _parameter("watch", _WATCH, False),
+        _parameter("look", Look, Look()),
+        _parameter("where", Where, Where()),
+    ]
+
+    def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+        where = {field: given[field] for field in filters if given[field]}
+        asked = Select(
+            where=where, label=given.get("selector", ()), q=given["q"], sort=given["sort"], limit=max(given["limit"], 0)
+        )
+        with conversation(given["where"]) as client:
+            return reading.list_(client, noun, names, asked, given["look"], follow=given["watch"])
+
+    return _command("list", _sentence(question.phrase), parameters, run)
+
+
+_WATCH = Annotated[
+    bool, Parameter(name=["--watch", "-w"], negative="", show_default=False, help="Go on: a line for whatever changes.")
+]
+
+
+def _filters(noun: Noun) -> dict[str, Any]:
+    """A flag for each column that is one word."""
+    shown = [field for _, field in (*noun.columns, *noun.wide)]
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(noun.type):
+        words = field.type in (str, bool) or (isinstance(field.type, type) and issubclass(field.type, Enum))
+        if field.name in shown and words and field.name not in ("id", "why", "what"):
+            name = f"--{field.name.replace('_', '-')}"
+            help = "true or false." if field.type is bool else ""
+            found[field.name] = Annotated[tuple[str, ...], Parameter(name=name, negative="", group=_FILTERS, help=help)]
+    return found
+
+
+def _show(question: Question) -> Callable[..., int]:
+    noun = NOUNS[question.noun]
+    parameters = [] if noun.only else [_names(noun, "Which.")]
+    parameters += [_parameter("watch", _WATCH, False), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+
+    def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+        with conversation(given["where"]) as client:
+            return reading.show(client, noun, names, given["look"], follow=given["watch"])
+
+    return _command("show", _sentence(question.phrase), parameters, run)
+
+
+def _cancel(question: Question) -> Callable[..., int]:
+    noun = NOUNS[question.noun]
+    parameters = [_names(noun, "Which."), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+
+    def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+        with conversation(given["where"]) as client:
+            return reading.cancel(client, noun, names, given["look"])
+
+    return _command("cancel", _sentence(question.phrase), parameters, run)
+
+
+def _explain(question: Question) -> Callable[..., int]:
+    noun = NOUNS[question.noun]
+    flags = tuple(flags_of(ExplainVM, without=("id",)))
+    every = Annotated[bool, Parameter(name="--all", negative="", show_default=False, help="Show every host.")]
+    parameters = [_names(noun, "Which; or what a new one would be called."), *_of_flags(flags)]
+    parameters += [_parameter("all", every, False), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+
+    def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+        from ave.cli.remote.failures import Usage
+
+        words = literal(noun, names)
+        if len(words) != 1:
+            raise Usage("one VM", "ave vm ls shows what there is")
+        with conversation(given["where"]) as client:
+            body = body_of(flags, given)
+            return reading.explain(client, noun, words[0], body, given["look"], every_host=given["all"])
+
+    return _command("explain-placement", _sentence(question.phrase), parameters, run)
+
+
+def _wait(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
+    from ave.cli.remote.failures import Usage
+    from ave.cli.remote.picking import shown
+    from ave.cli.remote.waiting import JOB, show_results
+
+    words = literal(JOB, names)
+    if not words:
+        raise Usage("which Job?", "ave job ls shows what there is")
+    with conversation(given["where"]) as client:
+        jobs = wait_for(client, [shown(client, JOB, word) for word in words], given["timeout"])
+        return show_results(jobs, given["look"], client.now)
+
+
+def _job_wait() -> Callable[..., int]:
+    limit = Annotated[float, Parameter(help="Not longer than so many seconds; the Job goes on. 0: no limit.")]
+    parameters = [_names(NOUNS["job"], "Which."), _parameter("timeout", limit, 0.0)]
+    parameters += [_parameter("look", Look, Look()), _parameter("where", Where, Where())]
+    return _command("wait", "Wait for the end of Jobs.", parameters, _wait)
+
+
+_BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {
+    "list": _list,
+    "show": _show,
+    "cancel": _cancel,
+    "explain-placement": _explain,
+}
+
+
+def command_of(entry: Entry) -> Callable[..., int]:
+    return _operation(entry) if isinstance(entry, Operation) else _BY_VERB[entry.verb](entry)
+
+
+def words_of(entry: Entry) -> tuple[str, ...]:
+    """What it is called on the command line, its best name first."""
+    return VERBS.get(entry.name) or VERBS.get(entry.verb) or (entry.verb,)
+
+
+def group_of(noun: Noun, name: str) -> App:
+    app = App(name=name, help=_sentence("what holds for all of it" if noun.only else f"{noun.plural} of a cluster"))
+    for entry in catalogue().values():
+        if entry.noun == noun.name:
+            app.command(command_of(entry), name=words_of(entry), help=_help(entry))
+    if noun.name == "job":
+        app.command(_job_wait(), name="wait")
+    return app
+
+
+def _help(entry: Entry) -> str:
+    return _sentence(entry.phrase)
+
+
+def _sentence(phrase: str) -> str:
+    words = phrase.replace("vms", "VMs")
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _as_virsh(word: str) -> Callable[..., int]:
+    command = command_of(catalogue()[VIRSH[word]])
+    if word == "destroy":
+        print("destroy is ave vm poweroff: nothing is deleted", file=sys.stderr)
+    return command
+
+
+def __getattr__(name: str) -> Any:
+    """The group of a noun, by any of its names; or the command that virsh calls so."""
+    if name in VIRSH:
+        return _as_virsh(name)
+    for noun in NOUNS.values():
+        if name in (noun.name, *NOUN_ALIASES.get(noun.name, ())):
+            return group_of(noun, name)
+    raise AttributeError(name)
