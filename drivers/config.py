@@ -93,6 +93,10 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Where requests of people and tools are taken."""
 
     listen: str = ""  # address and port; "": nowhere
+    certificate: str = (
+        ""  # a PEM file, with those that it hangs on; only with it one may listen elsewhere than on loopback
+    )
+    key: str = ""  # its private key, a PEM file that nobody else may read
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,7 +147,11 @@ def _wrong(config: Config) -> Iterator[Problem]:
     if config.hypervisor.driver == "libvirt" and config.storage is None:
         yield Problem((), "hypervisor.driver is libvirt, and there is no [storage]: box, portal and secret_file")
     if config.api.listen:
-        yield from _wrong_address(loopback, ("api", "listen"), config.api.listen)
+        yield from _wrong_address(
+            endpoint if config.api.certificate else loopback, ("api", "listen"), config.api.listen
+        )
+    if bool(config.api.certificate) != bool(config.api.key):
+        yield Problem((), "api.certificate and api.key belong together: one of them is missing")
     if config.storage is not None:
         yield from _wrong_address(endpoint, ("storage", "box"), config.storage.box)
         yield from _wrong_address(endpoint, ("storage", "portal"), config.storage.portal)

@@ -9,7 +9,8 @@ from traceback import format_exception
 from typing import Any
 
 from ave.api.desk import open_desk
-from ave.api.gate import Open
+from ave.api.gate import Tokens
+from ave.api.people import first_token
 from ave.errors import Refused, Unavailable
 from ave.guard import run_guard
 from ave.ha.lease import new_host
@@ -26,7 +27,7 @@ from drivers.config import Config, StoreConfig, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.told import until_told
-from drivers.urls import SQLITE, loopback, require_store, shown
+from drivers.urls import SQLITE, endpoint, is_loopback, require_store, shown
 
 
 async def run(config: Config) -> None:
@@ -57,21 +58,25 @@ async def run(config: Config) -> None:
 async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
     """What people ask is taken by the same process, and read from a view that it keeps."""
     from drivers.rest.app import Here, Host, application
-    from drivers.rest.server import listen, serve
+    from drivers.rest.server import Secret, listen, serve
 
     try:
-        where = listen(*loopback(config.api.listen))
+        where = listen(*endpoint(config.api.listen))
     except Refused:
         main.close()
         raise
     desk, view = open_desk(ports, rules)
-    host = Host(ports.host, desk, view, Open(), Here(), epoch="1")
+    gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
+    host = Host(ports.host, desk, view, gate, Here(), epoch="1")
+    secret = Secret(config.api.certificate, config.api.key) if config.api.certificate else None
 
     def bug(error: BaseException) -> None:
         ports.runtime.log("bug in the API", error="".join(format_exception(error)))
 
     ports.runtime.log("api listens", address=config.api.listen)
-    await together(ports.runtime, {"node": main, "view": view.run(), "api": serve(application(host, bug=bug), where)})
+    await together(
+        ports.runtime, {"node": main, "view": view.run(), "api": serve(application(host, bug=bug), where, secret)}
+    )
 
 
 async def _warn(ports: Ports) -> None:
@@ -92,6 +97,16 @@ async def guard(config: Config) -> None:
     make_ready()
     runtime.log("guard starts")
     await until_told(runtime, run_guard(runtime, machine), "guard")
+
+
+async def initialise(config: Config, name: str) -> str:
+    """The token of a first administrator. Refused if the cluster has users, Unavailable if its store does not answer."""
+    runtime = AsyncioRuntime(f"{config.node.host}/init")
+    store = await open_store(config.store, runtime)
+    try:
+        return (await first_token(store, runtime, name)).token
+    finally:
+        await store.close()
 
 
 async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:

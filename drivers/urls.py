@@ -24,12 +24,20 @@ def endpoint(text: str) -> tuple[str, int]:
 
 def loopback(text: str) -> tuple[str, int]:
     """Address and port that only this machine reaches. Refused if it is another."""
-    address, port = endpoint(text)
-    if not (address == "localhost" or ip_address(address).is_loopback):
+    found = endpoint(text)
+    if not is_loopback(text):
         raise Refused(
-            f"{text!r} would be reached from elsewhere, and nobody is asked for a token yet: listen on 127.0.0.1"
+            f"{text!r} is reached from elsewhere, and tokens would go in clear: set api.certificate and api.key"
         )
-    return address, port
+    return found
+
+
+def is_loopback(text: str) -> bool:
+    address, _ = endpoint(text)
+    try:
+        return address == "localhost" or ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def require_store(url: str) -> None:

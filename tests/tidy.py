@@ -53,8 +53,8 @@ INSIDE_AVE = {
 # fmt: off
 STANDARD_LIBRARY = (
     "__future__", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "difflib",
-    "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "math", "operator", "re", "string", "textwrap", "types",
-    "typing",
+    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "math", "operator", "re", "string", "textwrap",
+    "types", "typing",
 )
 # fmt: on
 THIRD_PARTY = ("msgspec", "networkx", "numpy")

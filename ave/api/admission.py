@@ -16,11 +16,11 @@ SHARED = ("network", "zone")
 def sees(caller: Caller, noun: Noun, doc: Any) -> bool:
     if noun.name in SHARED:
         return bool(caller.grants)
-    return caller.may(Permission.VIEW, *_paths(noun, doc))
+    return caller.may(noun.seen_by, *_paths(noun, doc))
 
 
 def seen(caller: Caller, noun: Noun, docs: Mapping[str, Any]) -> Iterable[Any]:
-    if caller.may(Permission.VIEW) or (noun.name in SHARED and caller.grants):
+    if caller.may(noun.seen_by) or (noun.name in SHARED and caller.grants):
         return docs.values()
     return [doc for doc in docs.values() if sees(caller, noun, doc)]
 

@@ -10,15 +10,28 @@ import msgspec
 
 from ave.api.admission import require_allowed, require_seen, seen
 from ave.api.nouns import NOUNS, Noun
-from ave.api.problems import Invalid, Taken
-from ave.api.questions import QUESTIONS, WAIT_MOST, ExplainVM, Page, Select, Show, ShowJob
+from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
+from ave.api.problems import Denied, Invalid, NotFound, Taken
+from ave.api.questions import (
+    QUESTIONS,
+    WAIT_MOST,
+    EditUser,
+    ExplainVM,
+    MadeToken,
+    NewToken,
+    NewUser,
+    Page,
+    Select,
+    Show,
+    ShowJob,
+)
 from ave.api.selection import select
 from ave.api.shown import Explained, Job, is_job, job
 from ave.api.view import View
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
 from ave.jobs.crew import Crew
-from ave.model.access import Caller
+from ave.model.access import Caller, Permission, Token, User
 from ave.model.settings import DEFAULTS
 from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
@@ -150,12 +163,60 @@ def _might_be(new: NewVM) -> VM:
     )
 
 
+async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
+    _require_administrator(caller)
+    return await _told(floor, await create_user(floor.ports.store, asked))
+
+
+async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
+    _require_administrator(caller)
+    return await _told(floor, await edit_user(floor.ports.store, await _fresh(floor, "user", asked.id), asked))
+
+
+async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
+    _require_administrator(caller)
+    return await delete_user(floor.ports.store, await _fresh(floor, "user", asked.id))
+
+
+async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
+    _require_administrator(caller)
+    return await create_token(floor.ports.store, floor.ports.runtime, asked)
+
+
+async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
+    _require_administrator(caller)
+    return await delete_token(floor.ports.store, await _fresh(floor, "token", asked.id))
+
+
+def _require_administrator(caller: Caller) -> None:
+    if not caller.may(Permission.ADMINISTER):
+        raise Denied(f"{caller.user} has no role that may {Permission.ADMINISTER} users and tokens")
+
+
+async def _fresh(floor: Floor, name: str, id: str) -> Any:
+    """As the store has it now."""
+    doc = await floor.ports.store.get(NOUNS[name].type, id)
+    if doc is None:
+        raise NotFound(f"there is no {name} {id[:256]}")
+    return doc
+
+
+async def _told(floor: Floor, user: User) -> User:
+    await floor.view.until("user", user.id, user.version)
+    return user
+
+
 _SPECIAL: Mapping[str, Answering] = {
     "job.list": _jobs,
     "job.show": _job,
     "job.cancel": _cancel,
     "cluster.show": _cluster,
     "vm.explain-placement": _explain,
+    "user.create": _create_user,
+    "user.edit": _edit_user,
+    "user.delete": _delete_user,
+    "token.create": _create_token,
+    "token.delete": _delete_token,
 }
 _USUALLY: Mapping[str, Callable[..., Awaitable[Any]]] = {"list": _list, "show": _show}
 ANSWERS: Mapping[str, Answering] = {

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ave.api.shown import Job
+from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
 from ave.model.group import Group
 from ave.model.host import Host, Zone
@@ -30,6 +31,7 @@ class Noun(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
     wide: tuple[Column, ...] = ()
     hidden: tuple[str, ...] = ()
+    seen_by: Permission = Permission.VIEW
     only: str = ""  # the id of the only one there is
 
 
@@ -74,6 +76,23 @@ NOUNS: Mapping[str, Noun] = {
             (("HOST", "host"), ("WAITS FOR", "waits"), ("FINISHED", "finished")),
         ),
         Noun("zone", "zones", "zone", Zone, (_ID, _STATE, ("PRIMARY", "primary"))),
+        Noun(
+            "user",
+            "users",
+            "user",
+            User,
+            (_ID, ("TENANT", "tenant"), ("GRANTS", "grants"), ("DISABLED", "disabled")),
+            seen_by=Permission.ADMINISTER,
+        ),
+        Noun(
+            "token",
+            "tokens",
+            "token",
+            Token,
+            (_ID, ("USER", "user"), ("FOR", "phrase"), ("MADE", "made"), ("EXPIRES", "expires")),
+            hidden=("digest",),
+            seen_by=Permission.ADMINISTER,
+        ),
         Noun("alarm", "alarms", "alarm", Alarm, (_ID, ("RAISED", "raised"), ("WHAT", "what"))),
         Noun(
             "cluster",

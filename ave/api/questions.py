@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS, Noun
 from ave.api.shown import Explained, Job
-from ave.model.access import Permission
+from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
 from ave.operations import NewVM
 from ave.placement.purpose import Purpose
 
@@ -79,6 +80,34 @@ def _of(noun: Noun) -> tuple[Question, ...]:
     return Question(f"{noun.name}.list", Select, Page[noun.type], f"list {noun.plural}"), show  # type: ignore[name-defined]
 
 
+class NewUser(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    tenant: str = DEFAULT_TENANT
+    grants: tuple[Grant, ...] = ()
+
+
+class EditUser(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    tenant: str | UnsetType = UNSET
+    grants: tuple[Grant, ...] | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    user: str
+    phrase: str = ""  # what it is for
+    days: float = 0.0  # that it is good for; 0: for ever
+
+
+class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
+    """``token`` is told this once: nobody keeps it."""
+
+    id: str
+    user: str
+    token: str
+    expires: float
+
+
 QUESTIONS: Mapping[str, Question] = {
     question.name: question
     for question in (
@@ -91,5 +120,10 @@ QUESTIONS: Mapping[str, Question] = {
             "say where a VM would go now, and why nowhere else",
             of_none=True,
         ),
+        Question("user.create", NewUser, User, "let somebody in", Permission.ADMINISTER),
+        Question("user.edit", EditUser, User, "change what a user may do, or shut it out", Permission.ADMINISTER),
+        Question("user.delete", Show, User, "delete a user, and with it all its tokens", Permission.ADMINISTER),
+        Question("token.create", NewToken, MadeToken, "make a token, and say it once", Permission.ADMINISTER),
+        Question("token.delete", Show, Token, "take a token back", Permission.ADMINISTER),
     )
 }

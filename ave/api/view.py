@@ -16,6 +16,7 @@ from ave.projection import Projection
 from ave.runtime import Signal
 
 RETRY_SECONDS = 1.0
+STALE_SECONDS = 2.0  # what it is allowed to lag; a host that does not hear its store for longer says so
 BEHIND_SECONDS = 2.0  # how long one waits for it to be as far as somebody has seen
 
 SHOWN: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind.shown)
@@ -30,18 +31,13 @@ class View:
         self.projection = Projection(KINDS)
         self.changed: Signal = ports.runtime.signal()  # set with every change; who waits clears it
         self._parts: dict[str, dict[str, None]] = {}  # Job -> its tasks and groups
-        self._heard = 0.0  # by our clock, when the projection's moment was the store's now
+        self._at = self._heard = 0.0  # the store's time when it last said it, and ours
         self._fed = False
 
     @property
     def fed(self) -> bool:
         """Is it what the store holds, as far as anybody can know?"""
         return self._fed
-
-    @property
-    def now(self) -> float:
-        """The store's clock, as far as it is known here: for ages that people read, and for nothing else."""
-        return self.projection.at + self._ports.runtime.now() - self._heard
 
     def docs(self, kind: str) -> Mapping[str, Any]:
         return self.projection.docs[kind]
@@ -50,6 +46,10 @@ class View:
         """The tasks and groups of a Job."""
         works = self.projection.docs["work"]
         return [works[id] for id in self._parts.get(job, ()) if id in works]
+
+    def now(self) -> float:
+        """The store's time, as well as it can be known without asking: for people, and for when a token is over."""
+        return self._at + (self._ports.runtime.now() - self._heard)
 
     def require_fed(self) -> None:
         """Raises Unavailable."""
@@ -95,8 +95,8 @@ class View:
             since = watch.revision
             changes = [(kind.name, doc.id, doc) for kind in SHOWN for doc in await store.find(kind.type)]
             self._parts.clear()
-            self.projection.load(Commit(since, await store.now(), tuple(changes)))
-            self._heard = self._ports.runtime.now()
+            self._at, self._heard = await store.now(), self._ports.runtime.now()
+            self.projection.load(Commit(since, self._at, tuple(changes)))
             for _, _, doc in changes:
                 self._file(doc)
             self._fed = True
@@ -117,9 +117,8 @@ class View:
         for kind, id, doc in news:
             if doc is None and kind == "work":
                 self._forget(docs["work"].get(id))
+        self._at, self._heard = commit.at, self._ports.runtime.now()
         self.projection.apply(msgspec.structs.replace(commit, changes=news))
-        if self.projection.at == commit.at:  # and it was no repetition
-            self._heard = self._ports.runtime.now()
         for _, _, doc in news:
             self._file(doc)
         self.changed.set()

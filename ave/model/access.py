@@ -48,6 +48,26 @@ class Grant(msgspec.Struct, frozen=True):
         return permission in ROLES[self.role] and (self.path == EVERYTHING or self.path in paths)
 
 
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int = 0
+    tenant: str = DEFAULT_TENANT  # to which what it makes belongs
+    grants: tuple[Grant, ...] = ()
+    disabled: bool = False
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a user shows instead of saying who it is. Its secret is nowhere but with whoever it was made for."""
+
+    id: str
+    version: int = 0
+    user: str
+    digest: str  # SHA-256 of the secret: 256 random bits need no slow hash
+    phrase: str = ""  # what it is for
+    made: float = 0.0  # store time, as the next one
+    expires: float = 0.0  # 0: never
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks. ``token`` is the id of the token it came with, for the audit record."""
 

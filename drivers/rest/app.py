@@ -92,15 +92,19 @@ def application(host: Host, *, bug: Callable[[BaseException], None], extensions:
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
-        *(Path(each.path, front.safely(front.of(each)), methods=[each.method]) for each in _specific_first(known)),
+        *(Path(path, front.safely(front.by_method(each)), methods=list(each)) for path, each in _specific_first(known)),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}
     return Starlette(routes=paths, exception_handlers=dict(handlers))
 
 
-def _specific_first(known: tuple[Route, ...]) -> list[Route]:
-    """``/v1/vms/{id}:start`` before ``/v1/vms/{id}``, which would take all of it for a name."""
-    return sorted(known, key=lambda route: (":" not in route.path, "{" in route.path))
+def _specific_first(known: tuple[Route, ...]) -> list[tuple[str, dict[str, Route]]]:
+    """Each path with its routes by method; ``/v1/vms/{id}:start`` before ``/v1/vms/{id}``, which would take all of it for a
+    name."""
+    paths: dict[str, dict[str, Route]] = {}
+    for route in sorted(known, key=lambda route: (":" not in route.path, "{" in route.path)):
+        paths.setdefault(route.path, {})[route.method] = route
+    return list(paths.items())
 
 
 class Front:
@@ -111,22 +115,20 @@ class Front:
 
     def safely(self, endpoint: Endpoint) -> Endpoint:
         async def answer(request: Request) -> Response:
-            id = request.headers.get("x-request-id", "")[:LINE_MOST] or token_hex(16)
-            request.state.id = id if id.isprintable() else token_hex(16)
+            _name(request)
             try:
                 response = await endpoint(request)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception as error:
                 response = self._failed(request, error)
-            response.headers["X-Request-Id"] = request.state.id
-            response.headers["Cache-Control"] = "no-store"
-            return response
+            return _finished(request, response)
 
         return answer
 
-    def of(self, route: Route) -> Endpoint:
+    def by_method(self, routes: Mapping[str, Route]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
+            route = routes["GET" if request.method == "HEAD" else request.method]
             caller = await self._caller(request)
             query: dict[str, list[str]] = {}
             for name, value in request.query_params.multi_items():
@@ -134,7 +136,7 @@ class Front:
             fields = query.get("fields", [""])[-1]
             id = request.path_params.get("id", "")
             manner = self._manner(request, route, id, query)
-            body = None if request.method == "GET" else await _body(request)
+            body = None if route.method == "GET" else await _body(request)
             asked = worded(route, id, {name: query[name] for name in query if name not in MANNERS}, body)
             desk, name = self._host.desk, route.entry.name
             answer: Answer = await self._host.world.call(lambda: desk.ask(caller, name, asked, manner))
@@ -176,7 +178,7 @@ class Front:
 
     def _answer(self, request: Request, answer: Answer, fields: str) -> Response:
         view = self._host.view
-        headers = {"X-Ave-Revision": f"{self._host.epoch}:{answer.revision}", "X-Ave-Time": f"{view.now:.3f}"}
+        headers = {"X-Ave-Revision": f"{self._host.epoch}:{answer.revision}", "X-Ave-Time": f"{view.now():.3f}"}
         value, status = answer.value, 200
         if isinstance(value, Page):
             items = [_only(plain(answer.noun, doc), fields) for doc in value.items]
@@ -215,15 +217,27 @@ class Front:
 
     async def not_ours(self, request: Request, error: Exception) -> Response:
         """No route, another method, or a bug in what is before an endpoint."""
-        request.state.id = getattr(request.state, "id", token_hex(16))
+        _name(request)
         if isinstance(error, HTTPException) and error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "")
             response = self._failed(request, Said(405, "no-such-method", f"{request.url.path} takes {allowed}"))
             response.headers["Allow"] = allowed
-            return response
+            return _finished(request, response)
         if isinstance(error, HTTPException) and error.status_code == 404:
-            return self._failed(request, NotFound(f"there is no {request.url.path[:LINE_MOST]}: see /openapi.json"))
-        return self._failed(request, error)
+            error = NotFound(f"there is no {request.url.path[:LINE_MOST]}: see /openapi.json")
+        return _finished(request, self._failed(request, error))
+
+
+def _name(request: Request) -> None:
+    """As its sender calls it, if that can stand in a log."""
+    said = request.headers.get("x-request-id", "")[:LINE_MOST]
+    request.state.id = said if said and said.isprintable() else token_hex(16)
+
+
+def _finished(request: Request, response: Response) -> Response:
+    response.headers["X-Request-Id"] = request.state.id
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 async def _body(request: Request) -> Any:

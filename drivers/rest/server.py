@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from contextlib import suppress
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -38,8 +40,15 @@ def listen(address: str, port: int) -> socket.socket:
     return one
 
 
-async def serve(app: ASGIApp, where: socket.socket) -> None:
-    """Until it is cancelled."""
+class Secret(msgspec.Struct, frozen=True):
+    """What TLS takes: two PEM files."""
+
+    certificate: str
+    key: str
+
+
+async def serve(app: ASGIApp, where: socket.socket, secret: Secret | None = None) -> None:
+    """Until it is cancelled. Refused if the certificate or its key cannot be read."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -49,7 +58,14 @@ async def serve(app: ASGIApp, where: socket.socket) -> None:
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         h11_max_incomplete_event_size=64 << 10,
+        ssl_certfile=secret.certificate if secret is not None else None,
+        ssl_keyfile=secret.key if secret is not None else None,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as problem:
+        where.close()
+        raise Refused(f"api.certificate, api.key: they cannot be used: {problem}") from problem
     server = uvicorn.Server(config)
     running = asyncio.ensure_future(server._serve([where]))  # serve() would take the signals of our process
     try:

@@ -81,7 +81,7 @@ class Told:
 
     def __init__(self, view: View, caller: Caller, kinds: tuple[str, ...]) -> None:
         self._view, self._caller, self._kinds = view, caller, kinds
-        self._all = caller.may(Permission.VIEW)
+        self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
         self._shown: set[tuple[str, str]] = set()
 
     def since(self, revision: int) -> tuple[str, dict[str, Any]]:

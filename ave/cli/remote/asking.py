@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from cyclopts import Group, Parameter
 
 from ave.api.nouns import NOUNS, Noun
-from ave.api.routes import Route, routes, several
+from ave.api.routes import Entry, Route, routes, several
 from ave.cli.remote.connection import Client
 from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant
 from ave.cli.remote.fields import Flag, body_of, flags_of
-from ave.cli.remote.output import Look, columns_of, show_data, show_table
+from ave.cli.remote.output import Look, columns_of, show_data, show_list, show_one, show_table
 from ave.cli.remote.picking import better, fetched, path_of, shown
 from ave.cli.remote.waiting import show_results, wait_for
 from ave.cli.remote.words import cell, iec
@@ -51,9 +51,10 @@ class Sure:
 
 
 class Form(msgspec.Struct, frozen=True):
-    """``each``: what one entry of a request about several is: a name, or a struct, or a value of a dict."""
+    """How an entry of the catalogue that changes something is asked for. ``each``: what one entry of a request about several is:
+    a name, or a struct, or a value of a dict. ``named``: do names say what it is about?"""
 
-    operation: Operation
+    entry: Entry
     noun: Noun
     one: Route | None
     many: Route | None
@@ -61,6 +62,7 @@ class Form(msgspec.Struct, frozen=True):
     each: Any
     own: tuple[Flag, ...]  # of each thing
     rest: tuple[Flag, ...]  # of the request
+    named: bool
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -68,27 +70,33 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def creates(self) -> bool:
-        return self.operation.verb == "create"
+        return self.entry.verb == "create"
 
     @property
     def destroys(self) -> bool:
-        return self.operation.verb in DESTRUCTIVE
+        return self.entry.verb in DESTRUCTIVE
+
+    @property
+    def job(self) -> bool:
+        return isinstance(self.entry, Operation)
 
 
-def form_of(operation: Operation) -> Form:
-    noun = NOUNS[operation.noun]
-    found = routes((operation,))
+def form_of(entry: Entry) -> Form:
+    noun = NOUNS[entry.noun]
+    found = routes((entry,))
     one = next((route for route in found if route.one), None)
     many = next((route for route in found if not route.one), None)
-    field, each = several(operation.request) or ("", None)
+    field, each = several(entry.request) or ("", None)
     own: tuple[Flag, ...] = ()
     if each is dict:
-        kind = {item.name: item.type for item in msgspec.structs.fields(operation.request)}[field].__args__[1]
+        kind = get_args({item.name: item.type for item in msgspec.structs.fields(entry.request)}[field])[1]
         own = (Flag((field.replace("sizes", "size"),), kind, True, msgspec.UNSET, False),)
     elif each not in (None, str):
         own = tuple(flags_of(each, without=("id",)))
-    rest = tuple(flags_of(operation.request, without=(field, "id", noun.name)))
-    return Form(operation, noun, one, many, field, each, own, rest)
+    rest = tuple(flags_of(entry.request, without=(field, "id", noun.name)))
+    known = {item.name for item in msgspec.structs.fields(entry.request)}
+    named = not noun.only and bool(one is not None or field or "id" in known)
+    return Form(entry, noun, one, many, field, each, own, rest, named)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -101,15 +109,18 @@ class Sent(msgspec.Struct, frozen=True):
 def requests(form: Form, ids: Sequence[str], given: Mapping[str, Any]) -> list[Sent]:
     """One about all of them if the API has it, else one about each."""
     own, rest = body_of(form.own, given), body_of(form.rest, given)
-    if form.operation.verb == "edit" and not own and not rest:
+    if form.entry.verb == "edit" and not own and not rest:
         raise Usage("what shall be changed?", f"ave {form.noun.name} edit --help shows what can be")
     if form.many is not None and (form.one is None or len(ids) > 1):
         if form.each is str:
             entries: Any = list(ids)
         elif form.each is dict:
             entries = dict.fromkeys(ids, next(iter(own.values())))
-        else:
+        elif form.field:
             entries = [{"id": id, **own} for id in ids]
+        else:
+            about = [{"id": id} for id in ids] if form.named else [{}]
+            return [Sent(form.many.method, form.many.path, {**rest, **each}, tuple(each.values())) for each in about]
         return [Sent(form.many.method, form.many.path, {**rest, form.field: entries}, tuple(ids))]
     assert form.one is not None
     suffix = form.one.path.partition("{id}")[2]
@@ -138,6 +149,9 @@ def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, su
             if len(sent) == 1:
                 raise told from None
             exit = complain(told)
+    if not form.job:
+        _show_made(form, jobs, look, client.now)
+        return exit
     if manner.dry_run:
         return max(exit, _show_plans(jobs, look))
     if manner.no_wait:
@@ -149,6 +163,14 @@ def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, su
         return exit
     jobs = wait_for(client, jobs, manner.timeout)
     return max(exit, show_results(jobs, look, client.now))
+
+
+def _show_made(form: Form, docs: Sequence[dict[str, Any]], look: Look, now: float) -> None:
+    """What is answered at once; the answer need not be of the noun's own type: a token is told but once."""
+    if len(docs) == 1:
+        show_one(form.noun, docs[0], look, now)
+    elif docs:
+        show_list(form.noun, docs, look, now)
 
 
 def _show_plans(plans: Sequence[dict[str, Any]], look: Look) -> Exit:
@@ -171,11 +193,11 @@ def _ask(client: Client, form: Form, ids: Sequence[str], sure: Sure) -> None:
     """Show what goes, and ask. Raises Failure: not wanted, or nobody is there to ask."""
     if sure.yes:
         return
-    noun, verb = form.noun, form.operation.verb
+    noun, verb = form.noun, form.entry.verb
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Usage(f"{verb} of {len(ids)} {noun.plural} needs a yes, and nobody can be asked here", "--yes, or --dry-run to look")
     docs = _docs(client, noun, ids)
-    print(f"{form.operation.phrase}:", file=sys.stderr)
+    print(f"{form.entry.phrase}:", file=sys.stderr)
     for doc in docs[:LISTED_MOST]:
         columns = [cell(field, doc.get(field), client.now) for _, field in columns_of(noun, Look())]
         print("  " + "  ".join(columns), file=sys.stderr)
@@ -199,7 +221,7 @@ def _docs(client: Client, noun: Noun, ids: Sequence[str]) -> list[dict[str, Any]
 
 def _lost_with(client: Client, form: Form, doc: Mapping[str, Any]) -> list[str]:
     """What goes with a thing that is deleted: of a VM its volumes."""
-    if form.operation.verb != "delete" or form.noun.name != "vm":
+    if form.entry.verb != "delete" or form.noun.name != "vm":
         return []
     volume = NOUNS["volume"]
     found = []

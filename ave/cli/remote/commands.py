@@ -90,17 +90,18 @@ def _of_flags(flags: tuple[Flag, ...]) -> list[inspect.Parameter]:
     return [_parameter(flag.variable, flag.annotation, empty if flag.required else None) for flag in ordered]
 
 
-def _operation(operation: Operation) -> Callable[..., int]:
-    form = form_of(operation)
+def _change(entry: Entry) -> Callable[..., int]:
+    form = form_of(entry)
     noun = form.noun
     parameters: list[inspect.Parameter] = []
-    if not noun.only:
+    if form.named:
         help = "Of the new ones." if form.creates else "Names, globs such as 'web-*', or - to read them from stdin."
         parameters.append(_names(noun, help))
     parameters += _of_flags(form.flags)
-    if not (noun.only or form.creates):
+    if form.named and not form.creates:
         parameters.append(_parameter("pick", Pick, Pick()))
-    parameters += [_parameter("manner", Manner, Manner())]
+    if form.job:
+        parameters.append(_parameter("manner", Manner, Manner()))
     if form.destroys:
         parameters.append(_parameter("sure", Sure, Sure()))
     parameters += [_parameter("look", Look, Look()), _parameter("where", Where, Where())]
@@ -109,15 +110,15 @@ def _operation(operation: Operation) -> Callable[..., int]:
         with conversation(given["where"]) as client:
             ids = _ids(client, form, names, given)
             sent = requests(form, ids, given)
-            return perform(client, form, sent, given["manner"], given.get("sure", Sure()), given["look"])
+            return perform(client, form, sent, given.get("manner", Manner()), given.get("sure", Sure()), given["look"])
 
-    return _command(operation.verb, _sentence(operation.phrase), parameters, run)
+    return _command(entry.verb, _sentence(entry.phrase), parameters, run)
 
 
 def _ids(client: Client, form: Form, names: tuple[str, ...], given: Mapping[str, Any]) -> list[str]:
     from ave.cli.remote.failures import Usage
 
-    if form.noun.only:
+    if not form.named:
         return []
     if not form.creates:
         return picked(client, form.noun, names, given["pick"])
@@ -251,7 +252,8 @@ _BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {
 
 
 def command_of(entry: Entry) -> Callable[..., int]:
-    return _operation(entry) if isinstance(entry, Operation) else _BY_VERB[entry.verb](entry)
+    asked = None if isinstance(entry, Operation) else _BY_VERB.get(entry.verb)
+    return _change(entry) if asked is None or isinstance(entry, Operation) else asked(entry)
 
 
 def words_of(entry: Entry) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ave.api.nouns import NOUNS
-from ave.cli.remote.words import iec, pairs, size, unit_of
+from ave.cli.remote.words import iec, pairs, size, struct, unit_of
 
 # Nicer words than what the name of a field gives, and what a field is for where its name does not say it.
 _NAMES: Mapping[str, str] = {"vcpus": "cpus"}
@@ -34,6 +34,9 @@ _HELP: Mapping[str, str] = {
     "check_only": "only say where its VMs would go, or what is in the way",
     "bring_back": "the VMs that were moved away for it",
     "vlan": "its VLAN",
+    "grants": "a role on a path",
+    "disabled": "shut out",
+    "days": "that it is good for; 0: for ever",
     "trunk": "one more VLAN of a trunk",
     "network_failure": "do VMs leave a host where a network of theirs carries nothing?",
     "guest_failure": "is a VM started again when nothing is heard of its guest?",
@@ -89,6 +92,8 @@ class Flag(msgspec.Struct, frozen=True):
     def _of(self, type: Any) -> Any:
         if unit_of(self.field):
             return str
+        if isinstance(type, type_) and issubclass(type, msgspec.Struct):
+            return str
         if isinstance(type, type_) and issubclass(type, Enum):
             return Literal[tuple(each.value for each in type)]
         return type
@@ -107,6 +112,8 @@ class Flag(msgspec.Struct, frozen=True):
             said.append(f"a size, as {_EXAMPLES[unit]}")
         if origin is dict:
             said.append("key=value")
+        if self._parts:
+            said.append(",".join(f"{part}=…" for part in self._parts))
         if origin in (tuple, dict):
             said.append("may be repeated")
         if not self.required and self.default not in (msgspec.UNSET, (), {}, "", None):
@@ -130,7 +137,16 @@ class Flag(msgspec.Struct, frozen=True):
             if isinstance(value, tuple):
                 return [size(each, unit, self.name) for each in value]
             return size(value, unit, self.name)
+        if self._parts:
+            return [struct(each, self._parts, self.name) for each in value]
         return value
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The fields of what there are several of, if that is a struct."""
+        inner = next(iter(get_args(self.type)), None)
+        is_struct = isinstance(inner, type_) and issubclass(inner, msgspec.Struct)
+        return tuple(field.name for field in msgspec.structs.fields(inner)) if is_struct else ()
 
 
 type_ = type

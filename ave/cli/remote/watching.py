@@ -60,7 +60,8 @@ def _selected(
 
     from ave.api.problems import Invalid
 
-    typed = [msgspec.convert(doc, noun.type) for doc in docs.values()]
+    hidden = {field.name: "" for field in msgspec.structs.fields(noun.type) if field.required and field.name in noun.hidden}
+    typed = [msgspec.convert({**hidden, **doc}, noun.type) for doc in docs.values()]
     if names:
         typed = [doc for doc in typed if any(fnmatchcase(doc.id, name) for name in names)]
     try:

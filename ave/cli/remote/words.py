@@ -10,7 +10,7 @@ from ave.cli.remote.failures import Usage
 
 UNITS = {"": 1, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40, "PI": 2**50}
 SIZES = {"_kib": 2**10, "_mib": 2**20, "_gib": 2**30}  # how a field ends that is a size, and its unit in bytes
-TIMES = ("submitted", "started", "finished", "raised")  # fields that are moments of the store's clock; 0: not yet
+TIMES = ("submitted", "started", "finished", "raised", "made", "expires")  # fields that are moments of the store's clock; 0: not yet
 _SIZE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?I?)B?$", re.IGNORECASE)
 
 
@@ -57,7 +57,7 @@ def age(seconds: float) -> str:
 def cell(field: str, value: Any, now: float) -> str:
     """One value, in one line of a table. ``now`` is of the clock of the moments."""
     if field in TIMES:
-        return age(now - value) if value else "-"
+        return (age(now - value) if value <= now else f"in {age(value - now)}") if value else "-"
     if value is None or value == "" or value == [] or value == {}:
         return "-"
     if isinstance(value, bool):
@@ -71,6 +71,14 @@ def cell(field: str, value: Any, now: float) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={cell(key, each, now)}" for key, each in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def struct(text: str, fields: tuple[str, ...], flag: str) -> dict[str, str]:
+    """``role=viewer,path=/vms/web-1``. Raises Usage."""
+    found = pairs(tuple(text.split(",")), flag)
+    if unknown := [key for key in found if key not in fields]:
+        raise Usage(f"{flag}: there is no {unknown[0]}", f"as {','.join(f'{field}=…' for field in fields)}")
+    return found
 
 
 def pairs(texts: tuple[str, ...], flag: str) -> dict[str, str]:
