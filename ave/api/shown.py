@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ave.placement.explanation import Explanation
 from ave.model.work import ENDED, GROUP, LEAD, Plan, Result, Work, WorkState
+from ave.placement.explanation import Explanation
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

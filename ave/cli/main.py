@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 
 from cyclopts import App, CycloptsError, Group
 
@@ -57,12 +58,11 @@ context.command("ave.cli.remote.more:context_ls", name="ls", help="List the clus
 context.command("ave.cli.remote.more:context_use", name="use", help="Make a cluster the current one.")
 context.command("ave.cli.remote.more:context_add", name="add", help="Give a cluster a name.")
 context.command("ave.cli.remote.more:context_rm", name="rm", help="Forget a cluster's name.")
-app.command(
-    "ave.cli.remote.completing:completion", name="completion", help="Print the completion script of a shell."
-)
+app.command("ave.cli.remote.completing:completion", name="completion", help="Print the completion script of a shell.")
 
 
-def with_nouns(app: App) -> App:
+@cache
+def with_nouns() -> App:
     """With a group for each noun of the catalogue. Not always: to load the catalogue takes longer than to say the version."""
     from ave.api.nouns import NOUNS
     from ave.cli.remote.names import NOUN_ALIASES, VIRSH
@@ -75,7 +75,9 @@ def with_nouns(app: App) -> App:
             path = f"ave.cli.remote.commands:{name}"
             app.command(path, name=name, help=help, group=of_cluster, show=name == noun.name)
     for word, operation in VIRSH.items():
-        app.command(f"ave.cli.remote.commands:{word}", name=word, help=f"As virsh has it: {operation}.", group=of_cluster)
+        app.command(
+            f"ave.cli.remote.commands:{word}", name=word, help=f"As virsh has it: {operation}.", group=of_cluster
+        )
     return app
 
 
@@ -86,7 +88,7 @@ def main() -> None:
         os.environ["AVE_CONTEXT"] = words[1]
         words = words[2:]
     if words != ["--version"] and not (words and words[0] in app and not words[0].startswith("-")):
-        with_nouns(app)
+        with_nouns()
     try:
         result = app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:

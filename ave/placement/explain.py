@@ -15,9 +15,6 @@ from ave.errors import NoFit, Refused
 from ave.placement.account import names, predicate
 from ave.placement.batch import Batch, Terms, Witness, place_batch
 from ave.placement.explanation import (
-    CHOSEN,
-    PASSED_OVER,
-    TURNED_AWAY,
     Choice,
     Explanation,
     Fate,

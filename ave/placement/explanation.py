@@ -8,7 +8,6 @@ import msgspec
 
 from ave.placement.purpose import Purpose
 
-
 CHOSEN: Final = "chosen"
 PASSED_OVER: Final = "passed over"
 TURNED_AWAY: Final = "turned away"

@@ -33,9 +33,13 @@ _GROUP = Group("Job", sort_key=10)
 class Manner:
     """How it is asked for, whatever it is."""
 
-    no_wait: Annotated[bool, Parameter(negative="", show_default=False, help="Print the Job's id, and do not wait.")] = False
+    no_wait: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Print the Job's id, and do not wait.")
+    ] = False
     timeout: Annotated[float, Parameter(help="Wait so many seconds; the Job goes on. 0: no limit.")] = 0.0
-    dry_run: Annotated[bool, Parameter(negative="", show_default=False, help="Do nothing: say what would be done.")] = False
+    dry_run: Annotated[bool, Parameter(negative="", show_default=False, help="Do nothing: say what would be done.")] = (
+        False
+    )
     on_conflict: Annotated[
         OnConflict, Parameter(help="If somebody else is at it: wait for him, fail, or leave that one out.")
     ] = OnConflict.QUEUE
@@ -51,8 +55,8 @@ class Sure:
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How an entry of the catalogue that changes something is asked for. ``each``: what one entry of a request about several is:
-    a name, or a struct, or a value of a dict. ``named``: do names say what it is about?"""
+    """How what changes something is asked for. ``each``: what one of several is in a request: a name, or a struct, or a value of
+    a dict. ``named``: do names say what it is about?"""
 
     entry: Entry
     noun: Noun
@@ -195,7 +199,10 @@ def _ask(client: Client, form: Form, ids: Sequence[str], sure: Sure) -> None:
         return
     noun, verb = form.noun, form.entry.verb
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Usage(f"{verb} of {len(ids)} {noun.plural} needs a yes, and nobody can be asked here", "--yes, or --dry-run to look")
+        raise Usage(
+            f"{verb} of {len(ids)} {noun.plural} needs a yes, and nobody can be asked here",
+            "--yes, or --dry-run to look",
+        )
     docs = _docs(client, noun, ids)
     print(f"{form.entry.phrase}:", file=sys.stderr)
     for doc in docs[:LISTED_MOST]:

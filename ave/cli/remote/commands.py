@@ -1,5 +1,5 @@
-"""The commands of the catalogue: one group for each noun, one command for each of its entries. ``ave.cli.remote.commands:vm`` is
-the group of VMs; it is built when somebody asks for it."""
+"""The commands of the catalogue: one group for each noun, one command for each of its entries. ``ave.cli.remote.commands:vm``
+is the group of VMs; it is built when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from cyclopts import App, Group, Parameter
@@ -20,7 +20,7 @@ from ave.api.routes import Entry, catalogue
 from ave.cli.remote import completing, reading
 from ave.cli.remote.asking import Form, Manner, Sure, form_of, perform, requests
 from ave.cli.remote.connection import Client, connect
-from ave.cli.remote.failures import Exit, Failure, complain
+from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant
 from ave.cli.remote.fields import Flag, body_of, completer_of, flags_of
 from ave.cli.remote.names import NOUN_ALIASES, VERBS, VIRSH
 from ave.cli.remote.output import Look
@@ -76,12 +76,29 @@ def _command(name: str, help: str, parameters: list[inspect.Parameter], run: Cal
     defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
 
     def command(*names: str, **given: Any) -> int:
-        return ending(lambda: run(names, {**defaults, **given}))
+        return ending(lambda: run(_no_options(names, parameters), {**defaults, **given}))
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def _no_options(names: tuple[str, ...], parameters: list[inspect.Parameter]) -> tuple[str, ...]:
+    """A name may be ``-``, and so anything that begins like an option came through as a name. Raises Usage."""
+    for name in names:
+        if name.startswith("-") and name != "-":
+            known = [option for each in parameters for option in _options(each.annotation, each.name)]
+            raise Usage(f"unknown option {name}", meant(name, known) or "--help shows them")
+    return names
+
+
+def _options(annotation: Any, name: str) -> list[str]:
+    if is_dataclass(annotation):
+        hints = get_type_hints(annotation, include_extras=True)
+        return [option for field, hint in hints.items() for option in _options(hint, field)]
+    said = next((each.name for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Parameter)), ())
+    return [option for option in said or (f"--{name.replace('_', '-')}",) if option.startswith("-")]
 
 
 def _of_flags(flags: tuple[Flag, ...]) -> list[inspect.Parameter]:
@@ -116,8 +133,6 @@ def _change(entry: Entry) -> Callable[..., int]:
 
 
 def _ids(client: Client, form: Form, names: tuple[str, ...], given: Mapping[str, Any]) -> list[str]:
-    from ave.cli.remote.failures import Usage
-
     if not form.named:
         return []
     if not form.creates:
@@ -135,7 +150,9 @@ def _list(question: Question) -> Callable[..., int]:
     empty: tuple[str, ...] = ()
     label = Annotated[
         tuple[str, ...],
-        Parameter(name=["--selector", "-l"], negative="", group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"),
+        Parameter(
+            name=["--selector", "-l"], negative="", group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"
+        ),
     ]
     parameters = [
         _names(noun, "Only these; globs such as 'web-*' too."),
@@ -144,7 +161,11 @@ def _list(question: Question) -> Callable[..., int]:
         _parameter("q", Annotated[str, Parameter(name="-q", group=_FILTERS, help="A part of the name.")], ""),
         _parameter("limit", Annotated[int, Parameter(group=_FILTERS, help="Not more than so many; 0: all.")], 0),
         _parameter(
-            "sort", Annotated[str, Parameter(help="By this column or field; -FIELD: the largest first.", allow_leading_hyphen=True)], ""
+            "sort",
+            Annotated[
+                str, Parameter(help="By this column or field; -FIELD: the largest first.", allow_leading_hyphen=True)
+            ],
+            "",
         ),
         _parameter("watch", _WATCH, False),
         _parameter("look", Look, Look()),
@@ -183,7 +204,11 @@ def _filters(noun: Noun) -> dict[str, Any]:
 def _show(question: Question) -> Callable[..., int]:
     noun = NOUNS[question.noun]
     parameters = [] if noun.only else [_names(noun, "Which.")]
-    parameters += [_parameter("watch", _WATCH, False), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+    parameters += [
+        _parameter("watch", _WATCH, False),
+        _parameter("look", Look, Look()),
+        _parameter("where", Where, Where()),
+    ]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
         with conversation(given["where"]) as client:
@@ -208,11 +233,13 @@ def _explain(question: Question) -> Callable[..., int]:
     flags = tuple(flags_of(ExplainVM, without=("id",)))
     every = Annotated[bool, Parameter(name="--all", negative="", show_default=False, help="Show every host.")]
     parameters = [_names(noun, "Which; or what a new one would be called."), *_of_flags(flags)]
-    parameters += [_parameter("all", every, False), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+    parameters += [
+        _parameter("all", every, False),
+        _parameter("look", Look, Look()),
+        _parameter("where", Where, Where()),
+    ]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
-        from ave.cli.remote.failures import Usage
-
         words = literal(noun, names)
         if len(words) != 1:
             raise Usage("one VM", "ave vm ls shows what there is")
@@ -224,7 +251,6 @@ def _explain(question: Question) -> Callable[..., int]:
 
 
 def _wait(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
-    from ave.cli.remote.failures import Usage
     from ave.cli.remote.picking import shown
     from ave.cli.remote.waiting import JOB, show_results
 
@@ -281,10 +307,19 @@ def _sentence(phrase: str) -> str:
 
 
 def _as_virsh(word: str) -> Callable[..., int]:
-    command = command_of(catalogue()[VIRSH[word]])
-    if word == "destroy":
-        print("destroy is ave vm poweroff: nothing is deleted", file=sys.stderr)
-    return command
+    entry = catalogue()[VIRSH[word]]
+    command = command_of(entry)
+    if word == words_of(entry)[0]:
+        return command
+
+    def saying_so(*names: str, **given: Any) -> int:
+        print(f"{word} is ave {entry.noun} {words_of(entry)[0]}", file=sys.stderr)
+        return command(*names, **given)
+
+    saying_so.__name__, saying_so.__doc__ = word, command.__doc__
+    saying_so.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    saying_so.__annotations__ = command.__annotations__
+    return saying_so
 
 
 def __getattr__(name: str) -> Any:

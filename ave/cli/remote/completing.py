@@ -38,7 +38,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     shell
         bash, zsh or fish.
     """
-    from ave.cli.main import app, with_nouns
+    from ave.cli.main import with_nouns
 
-    sys.stdout.write(with_nouns(app).generate_completion(prog_name="ave", shell=shell))
+    sys.stdout.write(with_nouns().generate_completion(prog_name="ave", shell=shell))
     return 0

@@ -57,9 +57,11 @@ def _beside(path: str) -> str:
 def _simulated(name: str) -> Any:
     """A cluster that lives in this process, for this command."""
     try:
-        from sim.serve import local  # type: ignore[import-not-found, unused-ignore]
+        from sim.serve import local  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ModuleNotFoundError:
-        raise Usage(f"{name}: this AVE cannot serve a simulated cluster", "name a cluster that runs: ave context ls") from None
+        raise Usage(
+            f"{name}: this AVE cannot serve a simulated cluster", "name a cluster that runs: ave context ls"
+        ) from None
     return local(name)
 
 
@@ -106,7 +108,7 @@ class Client:
         deadline = time.monotonic() + patience
         where = f"{path}?{text}" if (text := written(query or {})) else path
         while True:
-            failure = None
+            failure: Failure | None = None
             for url in list(self._urls):
                 try:
                     response = self._http.request(
@@ -127,7 +129,9 @@ class Client:
                 if reply.status != 503:
                     raise failure
             assert failure is not None
-            hopeless = isinstance(failure, Silent) and patience <= PATIENCE_SECONDS  # a person shall not wait to hear it
+            hopeless = (
+                isinstance(failure, Silent) and patience <= PATIENCE_SECONDS
+            )  # a person shall not wait to hear it
             if hopeless or time.monotonic() + RETRY_SECONDS > deadline:
                 raise failure
             time.sleep(RETRY_SECONDS)
@@ -182,7 +186,9 @@ class Silent(Failure):
 def _silent(url: str, error: httpx2.HTTPError) -> Silent:
     late = isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
     what = "does not answer in time" if late else f"cannot be reached: {error}"
-    return Silent(Exit.UNREACHABLE, f"{url} {what}", "is ave node up there, with [api] listen? ave context ls shows where")
+    return Silent(
+        Exit.UNREACHABLE, f"{url} {what}", "is ave node up there, with [api] listen? ave context ls shows where"
+    )
 
 
 def _trusted(ca_file: str) -> Any:

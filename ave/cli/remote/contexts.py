@@ -1,4 +1,5 @@
-"""Where a command goes: named clusters, in ``~/.config/ave/config.toml`` (XDG). A token is in a file of its own, or in AVE_TOKEN."""
+"""Where a command goes: named clusters, in ``~/.config/ave/config.toml`` (XDG). A token is in a file of its own, or in
+AVE_TOKEN."""
 
 from __future__ import annotations
 
@@ -96,7 +97,9 @@ def checked(context: Context) -> Context:
     for url in context.urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise Usage(f"{_without_secret(url)} is no URL of a host", "as http://127.0.0.1:8460 or https://host-1:8460")
+            raise Usage(
+                f"{_without_secret(url)} is no URL of a host", "as http://127.0.0.1:8460 or https://host-1:8460"
+            )
         if parts.username is not None:
             raise Usage(f"{_without_secret(url)} has a user in it", "put the token into a file: --token-file")
     return context

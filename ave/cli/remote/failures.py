@@ -56,6 +56,12 @@ _EXITS: Mapping[str, Exit] = {
     "unknown-outcome": Exit.TIMEOUT,
     "bug": Exit.FAILED,
 }
+# Hints of the API that a shell has a better one for.
+_HINTS: Mapping[str, str] = {
+    "unauthenticated": "AVE_TOKEN, or ave context add NAME URL --token-file FILE; ave init makes the first token",
+    "changed": "look at it again, and say the version that it has now",
+    "conflict": "look at its state: ave NOUN show NAME",
+}
 
 
 def of_problem(problem: Any, status: int) -> Failure:
@@ -64,7 +70,7 @@ def of_problem(problem: Any, status: int) -> Failure:
         return Failure(Exit.FAILED, f"the answer was {status}, and no problem that AVE knows", "is it an AVE host?")
     exit = _EXITS.get(problem["code"], Exit.USAGE if 400 <= status < 500 else Exit.FAILED)
     what = problem.get("detail") or problem.get("title") or problem["code"]
-    hint = problem.get("hint", "")
+    hint = _HINTS.get(problem["code"], problem.get("hint", ""))
     if problem["code"] == "bug":
         what = f"{what}, request id {problem.get('request_id', '?')}"
     return Failure(exit, what, hint)

@@ -51,7 +51,7 @@ class Flag(msgspec.Struct, frozen=True):
     """``path``: where its value goes in the body."""
 
     path: tuple[str, ...]
-    type: Any  # without UNSET and None
+    kind: Any  # its type, without UNSET and None
     required: bool
     default: Any  # UNSET: absent means that it stays as it is
     clears: bool  # may an empty list be said?
@@ -66,7 +66,7 @@ class Flag(msgspec.Struct, frozen=True):
         field = self.field
         if unit_of(field):
             field = field.rpartition("_")[0]
-        if get_origin(self.type) in (tuple, dict):
+        if get_origin(self.kind) in (tuple, dict):
             field = field.removesuffix("s")
         return "--" + _NAMES.get(field, field).replace("_", "-")
 
@@ -76,27 +76,27 @@ class Flag(msgspec.Struct, frozen=True):
 
     @property
     def annotation(self) -> Any:
-        origin = get_origin(self.type)
+        origin = get_origin(self.kind)
         if origin is dict:
             value: Any = tuple[str, ...]
         elif origin is tuple:
-            value = tuple[self._of(get_args(self.type)[0]), ...]
+            value = tuple[self._of(get_args(self.kind)[0]), ...]  # type: ignore[misc]  # it is a type, found only now
         else:
-            value = self._of(self.type)
-        negative = None if self.type is bool or (self.clears and origin is tuple) else ""
+            value = self._of(self.kind)
+        negative = None if self.kind is bool or (self.clears and origin in (tuple, dict)) else ""
         return Annotated[
             value if self.required else value | None,
             Parameter(name=self.name, negative=negative, help=self.help, completer=completer_of(self.noun)),
         ]
 
-    def _of(self, type: Any) -> Any:
+    def _of(self, kind: Any) -> Any:
         if unit_of(self.field):
             return str
-        if isinstance(type, type_) and issubclass(type, msgspec.Struct):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return str
-        if isinstance(type, type_) and issubclass(type, Enum):
-            return Literal[tuple(each.value for each in type)]
-        return type
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return Literal[tuple(each.value for each in kind)]
+        return kind
 
     @property
     def noun(self) -> str:
@@ -107,7 +107,7 @@ class Flag(msgspec.Struct, frozen=True):
     @property
     def help(self) -> str:
         said = [_HELP[self.field]] if self.field in _HELP else []
-        origin = get_origin(self.type)
+        origin = get_origin(self.kind)
         if unit := unit_of(self.field):
             said.append(f"a size, as {_EXAMPLES[unit]}")
         if origin is dict:
@@ -131,7 +131,7 @@ class Flag(msgspec.Struct, frozen=True):
 
     def said(self, value: Any) -> Any:
         """The value as it stands in the body. Raises Usage."""
-        if get_origin(self.type) is dict:
+        if get_origin(self.kind) is dict:
             return pairs(value, self.name)
         if unit := unit_of(self.field):
             if isinstance(value, tuple):
@@ -144,12 +144,10 @@ class Flag(msgspec.Struct, frozen=True):
     @property
     def _parts(self) -> tuple[str, ...]:
         """The fields of what there are several of, if that is a struct."""
-        inner = next(iter(get_args(self.type)), None)
-        is_struct = isinstance(inner, type_) and issubclass(inner, msgspec.Struct)
-        return tuple(field.name for field in msgspec.structs.fields(inner)) if is_struct else ()
-
-
-type_ = type
+        inner = next(iter(get_args(self.kind)), None)
+        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
+            return ()
+        return tuple(field.name for field in msgspec.structs.fields(inner))
 
 
 def completer_of(noun: str) -> Any:
@@ -177,19 +175,19 @@ def flags_of(
         default = default() if callable(default) else default
         yield Flag(
             path=(*at, field.name),
-            type=bare,
+            kind=bare,
             required=field.required and not optional,
             default=msgspec.UNSET if default is msgspec.NODEFAULT else default,
             clears=unset,
         )
 
 
-def _bare(type: Any) -> tuple[Any, bool]:
+def _bare(kind: Any) -> tuple[Any, bool]:
     """A type without UNSET and None, and whether it had one of them."""
-    if get_origin(type) in (Union, types.UnionType):
-        rest = [each for each in get_args(type) if each not in (msgspec.UnsetType, types.NoneType)]
+    if get_origin(kind) in (Union, types.UnionType):
+        rest = [each for each in get_args(kind) if each not in (msgspec.UnsetType, types.NoneType)]
         return rest[0], True
-    return type, False
+    return kind, False
 
 
 def body_of(flags: tuple[Flag, ...], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ave.cli.remote.output import Look, show_data, show_table
 from ave.cli.remote.watching import wait_until
 
 BODY_MOST = 8 << 20
+HERE, TABLE = Where(), Look()
 
 
 def api(
@@ -25,7 +26,7 @@ def api(
     *,
     data: Annotated[str, Parameter(name=["--data", "-d"], allow_leading_hyphen=True)] = "",
     output: Annotated[Literal["json", "yaml"], Parameter(name=["--output", "-o"])] = "json",
-    where: Where = Where(),
+    where: Where = HERE,
 ) -> int:
     """Make one call of the API, and print what it answers.
 
@@ -57,7 +58,9 @@ def _body(data: str) -> Any:
     if not data:
         return None
     try:
-        text = sys.stdin.read(BODY_MOST) if data == "-" else Path(data[1:]).read_text() if data.startswith("@") else data
+        text = (
+            sys.stdin.read(BODY_MOST) if data == "-" else Path(data[1:]).read_text() if data.startswith("@") else data
+        )
         return msgspec.json.decode(text)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise Usage(f"--data: {error}", 'as \'{"vms": ["web-1"]}\', @FILE, or - for stdin') from None
@@ -67,7 +70,7 @@ def wait(
     *things: str,
     condition: Annotated[str, Parameter(name="--for")] = "",
     timeout: float = 0.0,
-    where: Where = Where(),
+    where: Where = HERE,
 ) -> int:
     """Wait until things are as is said.
 
@@ -88,7 +91,7 @@ def wait(
     return ending(work)
 
 
-def context_ls(*, look: Look = Look()) -> int:
+def context_ls(*, look: Look = TABLE) -> int:
     """List the clusters that have a name here."""
 
     def work() -> Exit:
@@ -96,7 +99,10 @@ def context_ls(*, look: Look = Look()) -> int:
         current = contexts.chosen(known=known)
         rows = [
             {"name": name, "current": name == current, **msgspec.to_builtins(context)}
-            for name, context in {contexts.LOCAL: contexts.Context(urls=(contexts.LOCAL_URL,)), **known.contexts}.items()
+            for name, context in {
+                contexts.LOCAL: contexts.Context(urls=(contexts.LOCAL_URL,)),
+                **known.contexts,
+            }.items()
         ]
         if look.output == "name":
             print("\n".join(row["name"] for row in rows))

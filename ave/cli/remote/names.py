@@ -13,4 +13,9 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "host.exit-maintenance": ("undrain", "exit-maintenance"),
 }
 # Commands without a noun, for fingers that know virsh.
-VIRSH: Mapping[str, str] = {"list": "vm.list", "shutdown": "vm.shutdown", "destroy": "vm.poweroff", "dominfo": "vm.show"}
+VIRSH: Mapping[str, str] = {
+    "list": "vm.list",
+    "shutdown": "vm.shutdown",
+    "destroy": "vm.poweroff",
+    "dominfo": "vm.show",
+}

@@ -69,7 +69,9 @@ def field_of(noun: Noun, word: str) -> str:
         return titles[word.lower()]
     if word in fields:
         return word
-    raise Usage(f"{noun.plural} have no field {word}", meant(word, [*fields, *titles]) or f"there are {', '.join(fields)}")
+    raise Usage(
+        f"{noun.plural} have no field {word}", meant(word, [*fields, *titles]) or f"there are {', '.join(fields)}"
+    )
 
 
 def show_list(noun: Noun, docs: Sequence[Mapping[str, Any]], look: Look, now: float) -> None:

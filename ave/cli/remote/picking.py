@@ -28,19 +28,19 @@ class Pick:
 
     selector: Annotated[
         tuple[str, ...],
-        Parameter(name=["--selector", "-l"], negative="", help="Those with these labels: app=web, tier!=db, app in (a,b)."),
+        Parameter(
+            name=["--selector", "-l"], negative="", help="Those with these labels: app=web, tier!=db, app in (a,b)."
+        ),
     ] = ()
     all: Annotated[bool, Parameter(name="--all", negative="", show_default=False, help="All that there are.")] = False
 
 
 def literal(noun: Noun, names: Sequence[str]) -> list[str]:
-    """Each once, in the order in which they were said. ``vm/web-1`` is ``web-1``, ``-`` is what stands on stdin. Raises Usage."""
+    """Each once, in the order in which they were said. ``vm/web-1`` is ``web-1``, ``-`` is what stands on stdin."""
     words: list[str] = []
     for name in names:
         if name == "-":
             words += sys.stdin.read(STDIN_MOST).split()
-        elif name.startswith("-"):
-            raise Usage(f"unknown option {name}", "--help shows them")
         else:
             words.append(name)
     return list(dict.fromkeys(bare(noun, word) for word in words))
@@ -56,7 +56,9 @@ def picked(client: Client, noun: Noun, names: Sequence[str], pick: Pick) -> list
     if names and (pick.selector or pick.all):
         raise Usage("names, or --selector, or --all: one of them")
     if not (names or pick.selector or pick.all):
-        raise Usage(f"which {noun.plural}?", "name them, or say --selector app=web, or --all; '-' reads names from stdin")
+        raise Usage(
+            f"which {noun.plural}?", "name them, or say --selector app=web, or --all; '-' reads names from stdin"
+        )
     if not names:
         found = [doc["id"] for doc in fetched(client, noun, {"label": pick.selector})]
         return _some(found, f"there are no {noun.plural} with {', '.join(pick.selector)}" if pick.selector else "")
@@ -116,7 +118,9 @@ def better(client: Client, noun: Noun, id: str, failure: Failure) -> Failure:
         known = [doc["id"] for doc in fetched(client, noun, {"fields": "id"}, limit=PAGE)]
     except Failure:
         return failure
-    return Failure(failure.exit, failure.what, meant(id, known) or failure.hint or f"ave {noun.name} ls shows what there is")
+    return Failure(
+        failure.exit, failure.what, meant(id, known) or failure.hint or f"ave {noun.name} ls shows what there is"
+    )
 
 
 def noun_of(word: str) -> Noun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,6 @@ from ave.api.questions import PAGE_MOST, Select
 from ave.api.routes import routes
 from ave.cli.remote.connection import Client
 from ave.cli.remote.failures import Exit, Failure, Usage, complain
-from ave.cli.remote.fields import Flag, body_of
 from ave.cli.remote.output import Look, field_of, show_list, show_one, show_table
 from ave.cli.remote.picking import better, fetched, literal, path_of, shown
 from ave.cli.remote.words import cell
@@ -132,5 +130,3 @@ def explain(client: Client, noun: Noun, id: str, body: dict[str, Any], look: Loo
 
         show_data(answer, look)
     return Exit.OK if answer.get("choice") else Exit.FAILED
-
-

@@ -51,7 +51,7 @@ class Line:
 
 
 def wait_for(client: Client, jobs: Sequence[Mapping[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """Until all have ended. ``timeout``: seconds for all of them, 0 is no limit. Raises Failure; says how to come back to it."""
+    """Until all have ended. ``timeout``: seconds for all of them; 0: no limit. Raises Failure, which says how to come back."""
     began = time.monotonic()
     line = Line()
     found = [dict(job) for job in jobs]
@@ -61,7 +61,9 @@ def wait_for(client: Client, jobs: Sequence[Mapping[str, Any]], timeout: float) 
                 line.say(job, time.monotonic() - began)
                 left = timeout - (time.monotonic() - began) if timeout else LOST_SECONDS
                 if left <= 0:
-                    raise Failure(Exit.TIMEOUT, f"{job['id']} is {job['state']} after {timeout:g} s, and goes on", _again(found))
+                    raise Failure(
+                        Exit.TIMEOUT, f"{job['id']} is {job['state']} after {timeout:g} s, and goes on", _again(found)
+                    )
                 wait = min(LOOK_SECONDS[line.live], left)
                 path = path_of(JOB, job["id"])
                 patience = min(LOST_SECONDS, left)

@@ -46,7 +46,7 @@ def watch(client: Client, noun: Noun, asked: Select, names: Sequence[str], look:
         for id in [id for id in before if id not in docs]:
             lines.gone(id)
         for id, doc in docs.items():
-            if before.get(id) != doc:
+            if id not in before or lines.differ(before[id], doc):
                 lines.say(doc, client.now)
         before = docs
     return Exit.OK
@@ -60,7 +60,9 @@ def _selected(
 
     from ave.api.problems import Invalid
 
-    hidden = {field.name: "" for field in msgspec.structs.fields(noun.type) if field.required and field.name in noun.hidden}
+    hidden = {
+        field.name: "" for field in msgspec.structs.fields(noun.type) if field.required and field.name in noun.hidden
+    }
     typed = [msgspec.convert({**hidden, **doc}, noun.type) for doc in docs.values()]
     if names:
         typed = [doc for doc in typed if any(fnmatchcase(doc.id, name) for name in names)]
@@ -81,6 +83,12 @@ class _Lines:
         self._columns = columns_of(noun, look)
         self._widths = [len(title) for title, _ in self._columns]
         self._headed = look.no_headers
+
+    def differ(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """As far as one can see."""
+        if self._look.output == "json":
+            return one != other
+        return self._look.table and any(one[field] != other[field] for _, field in self._columns)
 
     def say(self, doc: Mapping[str, Any], now: float) -> None:
         if self._look.output == "json":

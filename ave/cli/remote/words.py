@@ -10,7 +10,14 @@ from ave.cli.remote.failures import Usage
 
 UNITS = {"": 1, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40, "PI": 2**50}
 SIZES = {"_kib": 2**10, "_mib": 2**20, "_gib": 2**30}  # how a field ends that is a size, and its unit in bytes
-TIMES = ("submitted", "started", "finished", "raised", "made", "expires")  # fields that are moments of the store's clock; 0: not yet
+TIMES = (
+    "submitted",
+    "started",
+    "finished",
+    "raised",
+    "made",
+    "expires",
+)  # fields that are moments of the store's clock; 0: not yet
 _SIZE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?I?)B?$", re.IGNORECASE)
 
 
@@ -44,7 +51,7 @@ def iec(bytes: int) -> str:
 def age(seconds: float) -> str:
     """Its two largest parts: 3d4h, 5m10s, 7s."""
     left = max(0, int(seconds))
-    parts = []
+    parts: list[str] = []
     for name, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, left = divmod(left, length)
         if parts or count or name == "s":
