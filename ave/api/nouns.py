@@ -10,6 +10,7 @@ import msgspec
 from ave.api.shown import Job
 from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
+from ave.model.audit import Record
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.network import Network
@@ -32,6 +33,7 @@ class Noun(msgspec.Struct, frozen=True):
     wide: tuple[Column, ...] = ()
     hidden: tuple[str, ...] = ()
     seen_by: Permission = Permission.VIEW
+    viewed: bool = True  # it is in the view, so that it can be listed, shown and watched
     only: str = ""  # the id of the only one there is
 
 
@@ -95,6 +97,23 @@ NOUNS: Mapping[str, Noun] = {
         ),
         Noun("alarm", "alarms", "alarm", Alarm, (_ID, ("RAISED", "raised"), ("WHAT", "what"))),
         Noun(
+            "audit",
+            "audit",
+            "audit",
+            Record,
+            (
+                ("AT", "at"),
+                ("USER", "user"),
+                ("OPERATION", "operation"),
+                ("OUTCOME", "outcome"),
+                ("THINGS", "things"),
+                ("JOB", "job"),
+            ),
+            (("RECORD", "id"), ("TOKEN", "token"), ("WHY", "why"), ("REQUEST", "request_id")),
+            seen_by=Permission.ADMINISTER,
+            viewed=False,
+        ),
+        Noun(
             "cluster",
             "cluster",
             "settings",
@@ -104,7 +123,7 @@ NOUNS: Mapping[str, Noun] = {
         ),
     )
 }
-BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values()}
+BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values() if noun.viewed}
 BY_TYPE: Mapping[type[Any], Noun] = {noun.type: noun for noun in NOUNS.values() if noun.name != "job"}
 
 

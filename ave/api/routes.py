@@ -50,12 +50,19 @@ def _routes(entry: Entry) -> Iterable[Route]:
     if verb in _SEVERAL_AS_THEY_ARE:
         yield Route(_METHODS.get(verb, "POST"), path, entry, False)
         return
+    if isinstance(entry, Question) and not _names_one(noun, entry.request):
+        yield Route("POST", f"{path}:{verb}", entry, False)
+        return
     one = f"{path}/{{id}}"
     yield Route(_METHODS[verb], one, entry, True) if verb in _METHODS else Route("POST", f"{one}:{verb}", entry, True)
     if isinstance(entry, Operation) and several(entry.request) is not None:
         yield Route("POST", f"{path}:batch-{verb}", entry, False)
     if isinstance(entry, Question) and entry.of_none:
         yield Route("POST", f"{path}:{verb}", entry, False)
+
+
+def _names_one(noun: Noun, request: type[Any]) -> bool:
+    return any(field.name in ("id", noun.name) for field in msgspec.structs.fields(request))
 
 
 def several(request: type[Any]) -> tuple[str, Any] | None:

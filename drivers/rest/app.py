@@ -170,6 +170,7 @@ class Front:
             wait=_wait(headers.get("prefer", "")),
             revision=self._revision(headers.get("x-ave-revision", "")),
             one=id or (NOUNS[route.entry.noun].only if route.one else ""),
+            request_id=request.state.id,
         )
 
     def _revision(self, said: str) -> int:

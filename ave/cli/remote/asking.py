@@ -23,6 +23,7 @@ from ave.model.work import OnConflict
 from ave.operations import Operation
 
 DESTRUCTIVE = ("delete", "poweroff", "reset")  # verbs after which something is lost
+WRONG_IF: Mapping[str, str] = {"audit.check": "broken"}  # the field of an answer that is empty if all is well
 LISTED_MOST = 200  # of what goes
 ONE_BY_ONE = 10  # so many are looked up by name, more of them in a list
 _GROUP = Group("Job", sort_key=10)
@@ -55,8 +56,8 @@ class Sure:
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How what changes something is asked for. ``each``: what one of several is in a request: a name, or a struct, or a value of
-    a dict. ``named``: do names say what it is about?"""
+    """How it is asked for. ``each``: what one of several is in a request: a name, or a struct, or a value of a dict. ``named``:
+    do names say what it is about?"""
 
     entry: Entry
     noun: Noun
@@ -124,7 +125,9 @@ def requests(form: Form, ids: Sequence[str], given: Mapping[str, Any]) -> list[S
             entries = [{"id": id, **own} for id in ids]
         else:
             about = [{"id": id} for id in ids] if form.named else [{}]
-            return [Sent(form.many.method, form.many.path, {**rest, **each}, tuple(each.values())) for each in about]
+            return [
+                Sent(form.many.method, form.many.path, {**rest, **each} or None, tuple(each.values())) for each in about
+            ]
         return [Sent(form.many.method, form.many.path, {**rest, form.field: entries}, tuple(ids))]
     assert form.one is not None
     suffix = form.one.path.partition("{id}")[2]
@@ -147,15 +150,19 @@ def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, su
     jobs, exit = [], Exit.OK
     for each in sent:
         try:
-            jobs.append(client.ask(each.method, each.path, query=query, body=each.body, headers=headers).body)
+            said = (
+                {"query": {**query, **(each.body or {})}}
+                if each.method == "GET"
+                else {"query": query, "body": each.body}
+            )
+            jobs.append(client.ask(each.method, each.path, headers=headers, **said).body)
         except Failure as failure:
             told = better(client, form.noun, each.about[0], failure) if len(each.about) == 1 else failure
             if len(sent) == 1:
                 raise told from None
             exit = complain(told)
     if not form.job:
-        _show_made(form, jobs, look, client.now)
-        return exit
+        return max(exit, _show_answers(form, jobs, look, client.now))
     if manner.dry_run:
         return max(exit, _show_plans(jobs, look))
     if manner.no_wait:
@@ -169,12 +176,19 @@ def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, su
     return max(exit, show_results(jobs, look, client.now))
 
 
-def _show_made(form: Form, docs: Sequence[dict[str, Any]], look: Look, now: float) -> None:
-    """What is answered at once; the answer need not be of the noun's own type: a token is told but once."""
-    if len(docs) == 1:
-        show_one(form.noun, docs[0], look, now)
-    elif docs:
-        show_list(form.noun, docs, look, now)
+def _show_answers(form: Form, answers: Sequence[dict[str, Any]], look: Look, now: float) -> Exit:
+    """What is answered at once: a list, or one thing; which need not be of the noun's own type: a token is told but once."""
+    if len(answers) == 1 and "items" in answers[0]:
+        if look.data:
+            show_data(answers[0], look)
+        else:
+            show_list(form.noun, answers[0]["items"], look, now)
+    elif len(answers) == 1:
+        show_one(form.noun, answers[0], look, now)
+    elif answers:
+        show_list(form.noun, answers, look, now)
+    bad = WRONG_IF.get(form.entry.name, "")
+    return Exit.FAILED if any(answer.get(bad) for answer in answers) else Exit.OK
 
 
 def _show_plans(plans: Sequence[dict[str, Any]], look: Look) -> Exit:

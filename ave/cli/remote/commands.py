@@ -269,17 +269,15 @@ def _job_wait() -> Callable[..., int]:
     return _command("wait", "Wait for the end of Jobs.", parameters, _wait)
 
 
-_BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {
-    "list": _list,
-    "show": _show,
-    "cancel": _cancel,
-    "explain-placement": _explain,
-}
+_BY_REQUEST: Mapping[type[Any], Callable[[Question], Callable[..., int]]] = {Select: _list, ExplainVM: _explain}
+_BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {"show": _show, "cancel": _cancel}
 
 
 def command_of(entry: Entry) -> Callable[..., int]:
-    asked = None if isinstance(entry, Operation) else _BY_VERB.get(entry.verb)
-    return _change(entry) if asked is None or isinstance(entry, Operation) else asked(entry)
+    """A question that is none of the usual ones is asked as a change is: by its fields."""
+    if isinstance(entry, Operation):
+        return _change(entry)
+    return (_BY_REQUEST.get(entry.request) or _BY_VERB.get(entry.verb) or _change)(entry)
 
 
 def words_of(entry: Entry) -> tuple[str, ...]:

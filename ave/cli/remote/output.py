@@ -47,6 +47,11 @@ class Look:
     def table(self) -> bool:
         return self.output in ("table", "wide")
 
+    @property
+    def data(self) -> bool:
+        """In the shape that the API has."""
+        return self.output not in ("table", "wide", "csv", "name")
+
 
 def columns_of(noun: Noun, look: Look) -> tuple[Column, ...]:
     """Raises Usage: there is no such field."""
@@ -76,7 +81,7 @@ def field_of(noun: Noun, word: str) -> str:
 
 def show_list(noun: Noun, docs: Sequence[Mapping[str, Any]], look: Look, now: float) -> None:
     """As the API's page if it is data."""
-    if look.output in ("table", "wide", "csv", "name"):
+    if not look.data:
         show_rows(noun, docs, look, now)
     else:
         show_data({"items": list(docs), "next_page_token": "", "total": len(docs)}, look)
@@ -92,7 +97,7 @@ def show_one(noun: Noun, doc: Mapping[str, Any], look: Look, now: float, *, hide
                 text = "\n".join(value) if field == "story" else cell(field, value, now)
                 table.add_row(plain(field), plain(text))
         to_console(table)
-    elif look.output in ("table", "wide", "csv", "name"):
+    elif not look.data:
         show_rows(noun, (doc,), look, now)
     else:
         show_data(doc, look)

@@ -90,7 +90,7 @@ def show_results(jobs: Sequence[dict[str, Any]], look: Look, now: float) -> Exit
     """One line for each thing that was asked for. ``FAILED`` if one of them is not as it was to be."""
     if look.output == "table" and not look.columns:
         show_table(("NAME", "RESULT", "WHY"), [row for job in jobs for row in _rows(job)], look)
-    elif look.output in ("table", "wide", "csv", "name") or len(jobs) > 1:
+    elif not look.data or len(jobs) > 1:
         show_list(JOB, jobs, look, now)
     else:
         show_data(jobs[0], look)

@@ -10,14 +10,8 @@ from ave.cli.remote.failures import Usage
 
 UNITS = {"": 1, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40, "PI": 2**50}
 SIZES = {"_kib": 2**10, "_mib": 2**20, "_gib": 2**30}  # how a field ends that is a size, and its unit in bytes
-TIMES = (
-    "submitted",
-    "started",
-    "finished",
-    "raised",
-    "made",
-    "expires",
-)  # fields that are moments of the store's clock; 0: not yet
+# Fields that are moments of the store's clock; 0: not yet, or never.
+TIMES = ("submitted", "started", "finished", "raised", "made", "expires", "at")
 _SIZE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?I?)B?$", re.IGNORECASE)
 
 
