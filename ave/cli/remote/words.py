@@ -8,11 +8,11 @@ from typing import Any
 
 from ave.cli.remote.failures import Usage
 
-UNITS = {"": 1, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40, "PI": 2**50}
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 SIZES = {"_kib": 2**10, "_mib": 2**20, "_gib": 2**30}  # how a field ends that is a size, and its unit in bytes
 # Fields that are moments of the store's clock; 0: not yet, or never.
 TIMES = ("submitted", "started", "finished", "raised", "made", "expires", "at")
-_SIZE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?I?)B?$", re.IGNORECASE)
+_SIZE = re.compile(r"^(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGTP])(?:iB?)?)?$", re.IGNORECASE)
 
 
 def unit_of(field: str) -> int:
@@ -21,14 +21,13 @@ def unit_of(field: str) -> int:
 
 
 def size(text: str, unit: int, flag: str) -> int:
-    """How many units. ``4GiB``, ``4G`` and ``4Gi`` are the same; a bare number counts units."""
+    """How many units. ``4GiB``, ``4Gi`` and ``4G`` are the same; a bare number counts units. Raises Usage."""
     found = _SIZE.match(text.strip())
     if found is None:
         raise Usage(f"{flag}: {text} is no size", "write a number and a unit, as 512MiB or 4GiB")
-    written = found["unit"].upper()
-    of = UNITS[written if not written or written.endswith("I") else f"{written}I"] if written != "I" else 0
-    count = float(found["number"]) * (of if written else unit) / unit
-    if not of or count != int(count):
+    of = UNITS[found["unit"].upper()] if found["unit"] else unit
+    count = float(found["number"]) * of / unit
+    if count != int(count):
         raise Usage(f"{flag}: {text} is no whole number of {iec(unit)}", "write a number and a unit, as 512MiB or 4GiB")
     return int(count)
 
@@ -38,7 +37,7 @@ def iec(bytes: int) -> str:
     for name in reversed(UNITS):
         unit = UNITS[name]
         if bytes >= unit and (bytes % unit == 0 or bytes * 10 % unit == 0 or bytes >= 10 * unit):
-            return f"{bytes / unit:.1f}".removesuffix(".0") + (f"{name[0]}iB" if name else "B")
+            return f"{bytes / unit:.1f}".removesuffix(".0") + (f"{name}iB" if name else "B")
     return "0"
 
 

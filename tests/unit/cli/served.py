@@ -1,0 +1,103 @@
+"""A host's API on a real socket, in a thread of this process: what is asked becomes Jobs that nobody executes but the test."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ave.model.states import move
+from ave.model.work import Result, Work, WorkState
+from ave.ports.store import Replace
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.rest.app import Here, Host, application
+from drivers.rest.server import listen, serve
+from drivers.sqlite.store import SqliteStore
+from ave.api.gate import Tokens
+from ave.kinds import KINDS, SCHEMA
+from ave.model.cluster import Handler
+from ave.model.host import Host as HostDoc
+from ave.model.host import HostState
+from ave.ports.store import Insert
+from tests.unit.api.lab import Lab
+
+T = TypeVar("T")
+SECONDS = 30.0
+
+
+class Served:
+    """``do`` runs a coroutine beside the server, and answers what it does."""
+
+    def __init__(self, url: str, lab: Lab, loop: asyncio.AbstractEventLoop) -> None:
+        self.url, self.lab, self._loop = url, lab, loop
+
+    def do(self, make: Callable[[Lab], Awaitable[T]]) -> T:
+        async def done() -> T:
+            return await make(self.lab)
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(SECONDS)
+
+    def put(self, *docs: Any) -> None:
+        self.do(lambda lab: lab.put(*docs))
+
+    def end(self, state: WorkState = WorkState.DONE, **results: Result) -> None:
+        """Every Job that is open ends so."""
+
+        async def end(lab: Lab) -> None:
+            for work in await lab.store.find(Work):
+                if work.state is WorkState.READY:
+                    (led,) = await lab.store.commit(Replace(move(work, WorkState.RUNNING, "led")))
+                    ended = msgspec.structs.replace(move(led, state, "it is over"), results=results)
+                    await lab.store.commit(Replace(ended))
+
+        self.do(end)
+
+    def jobs(self) -> list[Work]:
+        return self.do(lambda lab: lab.store.find(Work))  # type: ignore[no-any-return]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """Until it is left, with a host h1 that answers; whoever could not be foreseen fails the test."""
+    begun: list[Served] = []
+    ready = threading.Event()
+    over: list[asyncio.Event] = []
+
+    async def main() -> None:
+        runtime = AsyncioRuntime("h1/test")
+        async with await SqliteStore.open(folder / "store", KINDS, schema=SCHEMA, synchronous="NORMAL") as store:
+            lab = Lab(store, runtime, loopback=True)
+            kept = [runtime.spawn(lab.view.run(), name="view")]
+            where = listen("127.0.0.1", 0)
+            host = Host("h1", lab.desk, lab.view, Tokens(store, lab.view, loopback=True), Here(), "1")
+            kept.append(runtime.spawn(serve(application(host, bug=lab.bugs.append), where), name="api"))
+            try:
+                await lab.view.reach(0)
+                await store.commit(Insert(HostDoc(id="h1", state=HostState.ONLINE, cpus=8, memory_mib=32_768)))
+                await store.commit(Insert(Handler(id="h1", uuid="h1-1")))
+                url = f"http://127.0.0.1:{where.getsockname()[1]}"
+                over.append(asyncio.Event())
+                begun.append(Served(url, lab, asyncio.get_running_loop()))
+                ready.set()
+                await over[0].wait()
+            finally:
+                for task in kept:
+                    task.cancel()
+                await lab.client.aclose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    assert ready.wait(SECONDS)
+    (here,) = begun
+    try:
+        yield here
+    finally:
+        here._loop.call_soon_threadsafe(over[0].set)
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert not here.lab.bugs, here.lab.bugs
