@@ -11,19 +11,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ave.model.states import move
-from ave.model.work import Result, Work, WorkState
-from ave.ports.store import Replace
-from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.rest.app import Here, Host, application
-from drivers.rest.server import listen, serve
-from drivers.sqlite.store import SqliteStore
 from ave.api.gate import Tokens
 from ave.kinds import KINDS, SCHEMA
 from ave.model.cluster import Handler
 from ave.model.host import Host as HostDoc
 from ave.model.host import HostState
-from ave.ports.store import Insert
+from ave.model.states import move
+from ave.model.work import Result, Work, WorkState
+from ave.ports.store import Insert, Replace
+from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.rest.app import Here, Host, application
+from drivers.rest.server import listen, serve
+from drivers.sqlite.store import SqliteStore
 from tests.unit.api.lab import Lab
 
 T = TypeVar("T")

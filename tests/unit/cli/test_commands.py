@@ -28,7 +28,19 @@ from ave.model.volume import StoragePolicy
 from ave.operations import OPERATIONS, Operation
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("numpy", "networkx", "scipy", "grpc", "textual", "simpy", "starlette", "uvicorn", "yaml", "jsonpath", "asyncio")
+HEAVY = (
+    "numpy",
+    "networkx",
+    "scipy",
+    "grpc",
+    "textual",
+    "simpy",
+    "starlette",
+    "uvicorn",
+    "yaml",
+    "jsonpath",
+    "asyncio",
+)
 VERSION_CPU_SECONDS = 0.25
 
 
@@ -141,7 +153,9 @@ except SystemExit:
     pass
 print(" ".join(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
 """
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     return run.stderr.splitlines()[-1].split()
 
 

@@ -93,7 +93,9 @@ def test_a_token_is_read_from_a_file_that_nobody_else_reads(tmp_path: Path, monk
         contexts.token(Context(urls=LAB.urls, token_file=str(tmp_path / "none")))
 
 
-@pytest.mark.parametrize(("url", "sent"), [("http://10.0.0.1:1", False), ("https://10.0.0.1:1", True), ("http://[::1]:1", True)])
+@pytest.mark.parametrize(
+    ("url", "sent"), [("http://10.0.0.1:1", False), ("https://10.0.0.1:1", True), ("http://[::1]:1", True)]
+)
 def test_a_token_is_not_sent_in_clear(url: str, sent: bool, tmp_path: Path) -> None:
     context = Context(urls=(url,), token_file=token_file(tmp_path))
     if sent:

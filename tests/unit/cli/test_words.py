@@ -80,7 +80,10 @@ def test_cells(field: str, value: object, text: str) -> None:
 
 def test_pairs_and_structs() -> None:
     assert pairs(("app=web", "x="), "--label") == {"app": "web", "x": ""}
-    assert struct("role=viewer,path=/vms/web-1", ("role", "path"), "--grant") == {"role": "viewer", "path": "/vms/web-1"}
+    assert struct("role=viewer,path=/vms/web-1", ("role", "path"), "--grant") == {
+        "role": "viewer",
+        "path": "/vms/web-1",
+    }
     for wrong in ("app", "=web"):
         with pytest.raises(Usage, match="is not key=value"):
             pairs((wrong,), "--label")
