@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from cyclopts import App, Group, Parameter
@@ -151,19 +151,19 @@ def _list(question: Question) -> Callable[..., int]:
     label = Annotated[
         tuple[str, ...],
         Parameter(
-            name=["--selector", "-l"], negative="", group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"
+            name=["--selector", "-l"], negative="", show_default=False, group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"
         ),
     ]
     parameters = [
         _names(noun, "Only these; globs such as 'web-*' too."),
         *(_parameter(field, annotation, empty) for field, annotation in filters.items()),
         *([_parameter("selector", label, empty)] if labelled else []),
-        _parameter("q", Annotated[str, Parameter(name="-q", group=_FILTERS, help="A part of the name.")], ""),
-        _parameter("limit", Annotated[int, Parameter(group=_FILTERS, help="Not more than so many; 0: all.")], 0),
+        _parameter("q", Annotated[str, Parameter(name="-q", show_default=False, group=_FILTERS, help="A part of the name.")], ""),
+        _parameter("limit", Annotated[int, Parameter(show_default=False, group=_FILTERS, help="Not more than so many; 0: all.")], 0),
         _parameter(
             "sort",
             Annotated[
-                str, Parameter(help="By this column or field; -FIELD: the largest first.", allow_leading_hyphen=True)
+                str, Parameter(help="By this column or field; -FIELD: the largest first.", show_default=False, allow_leading_hyphen=True)
             ],
             "",
         ),
@@ -196,9 +196,20 @@ def _filters(noun: Noun) -> dict[str, Any]:
         words = field.type in (str, bool) or (isinstance(field.type, type) and issubclass(field.type, Enum))
         if field.name in shown and words and field.name not in ("id", "why", "what"):
             name = f"--{field.name.replace('_', '-')}"
-            help = "true or false." if field.type is bool else ""
-            found[field.name] = Annotated[tuple[str, ...], Parameter(name=name, negative="", group=_FILTERS, help=help)]
+            known: Any = str
+            if field.type is not str:
+                known = Literal[("true", "false") if field.type is bool else tuple(each.value for each in field.type)]
+            found[field.name] = Annotated[
+                tuple[known, ...],
+                Parameter(
+                    name=name, negative="", show_default=False, group=_FILTERS, completer=completer_of(_named(field.name))
+                ),
+            ]
     return found
+
+
+def _named(field: str) -> str:
+    return field if field in NOUNS else ""
 
 
 def _show(question: Question) -> Callable[..., int]:
@@ -289,14 +300,10 @@ def group_of(noun: Noun, name: str) -> App:
     app = App(name=name, help=_sentence("what holds for all of it" if noun.only else f"{noun.plural} of a cluster"))
     for entry in catalogue().values():
         if entry.noun == noun.name:
-            app.command(command_of(entry), name=words_of(entry), help=_help(entry))
+            app.command(f"{__name__}:{entry.name}", name=words_of(entry), help=_sentence(entry.phrase))
     if noun.name == "job":
         app.command(_job_wait(), name="wait")
     return app
-
-
-def _help(entry: Entry) -> str:
-    return _sentence(entry.phrase)
 
 
 def _sentence(phrase: str) -> str:
@@ -321,9 +328,11 @@ def _as_virsh(word: str) -> Callable[..., int]:
 
 
 def __getattr__(name: str) -> Any:
-    """The group of a noun, by any of its names; or the command that virsh calls so."""
+    """The group of a noun, by any of its names; the command of an entry; or the one that virsh calls so."""
     if name in VIRSH:
         return _as_virsh(name)
+    if name in catalogue():
+        return command_of(catalogue()[name])
     for noun in NOUNS.values():
         if name in (noun.name, *NOUN_ALIASES.get(noun.name, ())):
             return group_of(noun, name)
