@@ -98,7 +98,7 @@ class Desk:
             require_allowed(caller, operation.permission, noun, id, doc)
             if named and doc is not None and manner.version not in (None, doc.version):
                 raise Changed(f"{noun.name} {id} is of version {doc.version}, and not {manner.version} any more")
-        for kind, id in verb.also(request):
+        for kind, id in (*verb.also(request), *verb.names(request)):
             if (known := BY_TYPE.get(kind)) is not None and (
                 doc := self._floor.view.docs(known.kind).get(id)
             ) is not None:
@@ -120,6 +120,8 @@ class Desk:
                 on_conflict=manner.on_conflict,
                 id=mine,
                 key=key,
+                user=caller.user,
+                tenant=caller.tenant,
                 beside=record,
             )
             return given, given == mine  # another one: the key stands for that

@@ -49,7 +49,6 @@ NOUNS: Mapping[str, Noun] = {
             VM,
             (_ID, _STATE, ("HOST", "host"), ("CPUS", "vcpus"), ("MEMORY", "memory_mib"), ("HA", "ha")),
             (("PRIORITY", "priority"), ("NETWORKS", "networks"), ("VOLUMES", "volumes"), ("LABELS", "labels")),
-            ("had", "refit", "reserved", "reserved_under", "host_epoch"),
         ),
         Noun(
             "host",
@@ -67,7 +66,6 @@ NOUNS: Mapping[str, Noun] = {
             "group",
             Group,
             (_ID, _STATE, ("RULE", "rule"), ("VMS", "vms"), ("HOSTS", "hosts"), ("ZONE", "zone")),
-            hidden=("said_by",),
         ),
         Noun(
             "job",
@@ -128,7 +126,7 @@ BY_TYPE: Mapping[type[Any], Noun] = {noun.type: noun for noun in NOUNS.values() 
 
 
 def plain(noun: Noun, doc: Any) -> dict[str, Any]:
-    """As JSON: what is shown of one."""
+    """As plain data: what is shown of one."""
     fields: dict[str, Any] = msgspec.to_builtins(doc)
     for field in noun.hidden:
         del fields[field]

@@ -12,6 +12,7 @@ from ave.errors import KeyReused, Refused, Unavailable, UnknownOutcome
 from ave.jobs import queue
 from ave.jobs.crew import Crew
 from ave.jobs.folding import SUBMITTED
+from ave.model.access import DEFAULT_TENANT
 from ave.model.cluster import Key
 from ave.model.work import LEAD, RANK_SECONDS, OnConflict, Urgency, Work
 from ave.operations import OPERATIONS
@@ -39,6 +40,8 @@ async def submit(
     lane: str = "",
     id: str = "",
     key: str = "",
+    user: str = "",
+    tenant: str = DEFAULT_TENANT,
     beside: Sequence[Write] = (),
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
@@ -60,6 +63,8 @@ async def submit(
         arguments=msgspec.to_builtins(request),
         flag=flag,
         on_conflict=on_conflict,
+        user=user,
+        tenant=tenant,
     )
     stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency]}
     same = digest(operation, request, flag, on_conflict, urgency)

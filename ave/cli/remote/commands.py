@@ -151,19 +151,36 @@ def _list(question: Question) -> Callable[..., int]:
     label = Annotated[
         tuple[str, ...],
         Parameter(
-            name=["--selector", "-l"], negative="", show_default=False, group=_FILTERS, help="app=web, tier!=db, app in (a,b), app, !app"
+            name=["--selector", "-l"],
+            negative="",
+            show_default=False,
+            group=_FILTERS,
+            help="app=web, tier!=db, app in (a,b), app, !app",
         ),
     ]
     parameters = [
         _names(noun, "Only these; globs such as 'web-*' too."),
         *(_parameter(field, annotation, empty) for field, annotation in filters.items()),
         *([_parameter("selector", label, empty)] if labelled else []),
-        _parameter("q", Annotated[str, Parameter(name="-q", show_default=False, group=_FILTERS, help="A part of the name.")], ""),
-        _parameter("limit", Annotated[int, Parameter(show_default=False, group=_FILTERS, help="Not more than so many; 0: all.")], 0),
+        _parameter(
+            "q",
+            Annotated[str, Parameter(name="-q", show_default=False, group=_FILTERS, help="A part of the name.")],
+            "",
+        ),
+        _parameter(
+            "limit",
+            Annotated[int, Parameter(show_default=False, group=_FILTERS, help="Not more than so many; 0: all.")],
+            0,
+        ),
         _parameter(
             "sort",
             Annotated[
-                str, Parameter(help="By this column or field; -FIELD: the largest first.", show_default=False, allow_leading_hyphen=True)
+                str,
+                Parameter(
+                    help="By this column or field; -FIELD: the largest first.",
+                    show_default=False,
+                    allow_leading_hyphen=True,
+                ),
             ],
             "",
         ),
@@ -202,7 +219,11 @@ def _filters(noun: Noun) -> dict[str, Any]:
             found[field.name] = Annotated[
                 tuple[known, ...],
                 Parameter(
-                    name=name, negative="", show_default=False, group=_FILTERS, completer=completer_of(_named(field.name))
+                    name=name,
+                    negative="",
+                    show_default=False,
+                    group=_FILTERS,
+                    completer=completer_of(_named(field.name)),
                 ),
             ]
     return found

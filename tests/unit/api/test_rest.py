@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from ave.api.figures import FIGURES
 from ave.errors import Unavailable
 from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Work, WorkState
 from ave.ports.store import Replace
-from drivers.rest.app import BODY_MOST
+from drivers.rest.front import BODY_MOST
 from tests.unit.api.lab import Lab, run
 
 NEW = {"vms": [{"id": "web-1", "vcpus": 1, "memory_mib": 512}]}
@@ -159,6 +161,26 @@ def test_what_is_no_request_is_a_problem(
         assert answer.headers["X-Request-Id"] == "me-1"
         told = answer.json()
         assert (told["status"], told["code"], told["request_id"]) == (status, code, "me-1")
+
+    run(tmp_path, test)
+
+
+def test_figures_are_there_for_prometheus(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        await lab.put(
+            vm(),
+            vm("b", state=VMState.RUNNING, host="h1", memory_mib=2048),
+            vm("c", state=VMState.RUNNING, host='h"\n'),
+        )
+        answer = await lab.ask("GET", "/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        found = {family.name: family for family in text_string_to_metric_families(answer.text)}
+        assert set(found) == {figure.name for figure in FIGURES}
+        states = {sample.labels["state"]: sample.value for sample in found["ave_vms"].samples}
+        assert (states["running"], states["stopped"], states["unknown"]) == (2.0, 1.0, 0.0)
+        used = {sample.labels["host"]: sample.value for sample in found["ave_host_memory_used_bytes"].samples}
+        assert used == {"h1": 2048 * 2**20}
+        assert found["ave_view_up"].samples[0].value == 1.0
 
     run(tmp_path, test)
 

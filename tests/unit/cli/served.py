@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from ave.api.gate import Tokens
 from ave.kinds import KINDS, SCHEMA
 from ave.model.cluster import Handler
 from ave.model.host import Host as HostDoc
@@ -20,8 +19,7 @@ from ave.model.states import move
 from ave.model.work import Result, Work, WorkState
 from ave.ports.store import Insert, Replace
 from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.rest.app import Here, Host, application
-from drivers.rest.server import listen, serve
+from drivers.rest.server import Secret, listen, serve
 from drivers.sqlite.store import SqliteStore
 from tests.unit.api.lab import Lab
 
@@ -44,25 +42,25 @@ class Served:
     def put(self, *docs: Any) -> None:
         self.do(lambda lab: lab.put(*docs))
 
-    def end(self, state: WorkState = WorkState.DONE, **results: Result) -> None:
+    def end(self, results: Mapping[str, Result], state: WorkState = WorkState.DONE) -> None:
         """Every Job that is open ends so."""
 
         async def end(lab: Lab) -> None:
             for work in await lab.store.find(Work):
                 if work.state is WorkState.READY:
                     (led,) = await lab.store.commit(Replace(move(work, WorkState.RUNNING, "led")))
-                    ended = msgspec.structs.replace(move(led, state, "it is over"), results=results)
+                    ended = msgspec.structs.replace(move(led, state, "it is over"), results=dict(results))
                     await lab.store.commit(Replace(ended))
 
         self.do(end)
 
     def jobs(self) -> list[Work]:
-        return self.do(lambda lab: lab.store.find(Work))  # type: ignore[no-any-return]
+        return self.do(lambda lab: lab.store.find(Work))
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """Until it is left, with a host h1 that answers; whoever could not be foreseen fails the test."""
+def served(folder: Path, secret: Secret | None = None) -> Iterator[Served]:
+    """Until it is left, with a host h1 that answers, by TLS with ``secret``; what nobody foresaw there fails the test."""
     begun: list[Served] = []
     ready = threading.Event()
     over: list[asyncio.Event] = []
@@ -73,13 +71,12 @@ def served(folder: Path) -> Iterator[Served]:
             lab = Lab(store, runtime, loopback=True)
             kept = [runtime.spawn(lab.view.run(), name="view")]
             where = listen("127.0.0.1", 0)
-            host = Host("h1", lab.desk, lab.view, Tokens(store, lab.view, loopback=True), Here(), "1")
-            kept.append(runtime.spawn(serve(application(host, bug=lab.bugs.append), where), name="api"))
+            kept.append(runtime.spawn(serve(lab.app, where, secret), name="api"))
             try:
                 await lab.view.reach(0)
                 await store.commit(Insert(HostDoc(id="h1", state=HostState.ONLINE, cpus=8, memory_mib=32_768)))
                 await store.commit(Insert(Handler(id="h1", uuid="h1-1")))
-                url = f"http://127.0.0.1:{where.getsockname()[1]}"
+                url = f"{'https' if secret else 'http'}://127.0.0.1:{where.getsockname()[1]}"
                 over.append(asyncio.Event())
                 begun.append(Served(url, lab, asyncio.get_running_loop()))
                 ready.set()

@@ -26,6 +26,7 @@ from ave.model.access import Grant, Role
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, WorkState
+from drivers.rest.server import Secret
 from tests.unit.cli.served import Served, served
 
 ROOT = Path(__file__).parents[3]
@@ -159,7 +160,7 @@ def test_one_thing_is_shown_field_by_field(ave: Ave) -> None:
 
 
 def test_an_operation_is_sent_with_its_fields_and_waited_for(ave: Ave, here: Served) -> None:
-    ending = later(0.5, lambda: here.end(**{"web-3": Result(True), "web-4": Result(False, "no host fits")}))
+    ending = later(0.5, lambda: here.end({"web-3": Result(True), "web-4": Result(False, "no host fits")}))
     told = ave(
         "vm", "create", "web-3", "web-4", *NEW, "--disk", "1GiB", "--disk", "2GiB", "--label", "a=b", "--no-start"
     )
@@ -181,7 +182,7 @@ def test_without_waiting_the_job_is_told_and_can_be_waited_for_later(ave: Ave, h
     assert late.code == 7
     assert f"ave job wait {id}" in late.err
     assert ave("vm", "stop", "web-1", "--timeout", "0.3").code == 7
-    here.end(**{"web-2": Result(True)})
+    here.end({"web-2": Result(True)})
     told = ave("job", "wait", id, "-o", "json")
     assert (told.code, json.loads(told.out)["state"]) == (0, "done")
     assert ave("job", "wait", id, id).out.splitlines()[1].split() == ["web-2", "ok", "-"]
@@ -190,7 +191,7 @@ def test_without_waiting_the_job_is_told_and_can_be_waited_for_later(ave: Ave, h
 def test_a_job_that_failed_or_was_cancelled_is_a_failure(ave: Ave, here: Served) -> None:
     for state in (WorkState.FAILED, WorkState.CANCELLED):
         id = ave("vm", "start", "web-2", "--no-wait").out.strip()
-        here.end(state)
+        here.end({}, state)
         told = ave("job", "wait", id)
         assert (told.code, told.out.splitlines()[1].split()[:2]) == (1, [id, state.value])
 
@@ -341,6 +342,42 @@ def test_what_was_sent_and_not_answered_is_sent_again_and_done_once(ave: Ave, he
     assert [job.id for job in here.jobs()] == [told.out.strip()]
 
 
+def test_tls_is_checked_against_whom_the_context_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+    ]
+    named = ["-subj", "/CN=h1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *made, *named], cwd=tmp_path, check=True, capture_output=True, timeout=60
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("AVE_CONTEXT", "")
+    with served(tmp_path, Secret(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))) as here:
+        codes = []
+        for words in (
+            ("context", "add", "unknown", here.url),
+            ("context", "add", "known", here.url, "--ca-file", str(tmp_path / "cert.pem")),
+            ("--context", "unknown", "host", "ls"),
+            ("--context", "known", "host", "ls", "-o", "name"),
+        ):
+            monkeypatch.setattr(sys, "argv", ["ave", *words])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            codes.append(ended.value.code)
+    assert codes == [0, 0, 6, 0]
+    assert capsys.readouterr().out == "host/h1\n"
+
+
 # A person at a terminal
 
 
@@ -372,11 +409,12 @@ def test_what_goes_is_listed_before_it_goes(here: Served) -> None:
     assert here.jobs() == []
     unknown = at_terminal(("vm", "delete", "web-1", "wbe-2"), "y\n")
     assert (unknown.code, here.jobs()) == (3, [])
-    ending = later(3.0, lambda: here.end(**{"web-1": Result(True)}))
+    ending = later(3.0, lambda: here.end({"web-1": Result(True)}))
     gone = at_terminal(("vm", "delete", "web-1"), "y\n")
     ending.join()
-    here.end()
+    here.end({})
     assert gone.code == 0, gone
+    assert "\x1b" not in kept.err + gone.err
     assert len(here.jobs()) == 1
 
 
