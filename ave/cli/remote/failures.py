@@ -38,7 +38,7 @@ class Usage(Failure):
 
 
 # What the code of a problem (docs/api.md, Errors) is for a shell.
-_EXITS: Mapping[str, Exit] = {
+EXITS: Mapping[str, Exit] = {
     "invalid": Exit.USAGE,
     "unauthenticated": Exit.DENIED,
     "denied": Exit.DENIED,
@@ -68,7 +68,7 @@ def of_problem(problem: Any, status: int) -> Failure:
     """What an API that did not do it said."""
     if not isinstance(problem, dict) or "code" not in problem:
         return Failure(Exit.FAILED, f"the answer was {status}, and no problem that AVE knows", "is it an AVE host?")
-    exit = _EXITS.get(problem["code"], Exit.USAGE if 400 <= status < 500 else Exit.FAILED)
+    exit = EXITS.get(problem["code"], Exit.USAGE if 400 <= status < 500 else Exit.FAILED)
     what = problem.get("detail") or problem.get("title") or problem["code"]
     hint = _HINTS.get(problem["code"], problem.get("hint", ""))
     if problem["code"] == "bug":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import resource
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS
+from ave.api.problems import CODES
 from ave.api.routes import catalogue
 from ave.cli.main import with_nouns
 from ave.cli.remote.asking import form_of, requests
 from ave.cli.remote.commands import command_of, words_of
-from ave.cli.remote.failures import Usage
+from ave.cli.remote.failures import EXITS, Exit, Usage, of_problem
 from ave.cli.remote.fields import Flag
 from ave.cli.remote.names import NOUN_ALIASES, VERBS, VIRSH
 from ave.cli.remote.words import unit_of
@@ -80,6 +82,14 @@ class TurnSprockets(msgspec.Struct, frozen=True, kw_only=True):
 class NameOne(msgspec.Struct, frozen=True, kw_only=True):
     vm: str
     fast: bool = False
+
+
+def test_every_problem_has_its_exit_code_and_the_guide_has_every_code() -> None:
+    for code, status in CODES.items():
+        assert of_problem({"code": code, "detail": "what"}, status).exit not in (Exit.OK, Exit.INTERRUPTED)
+        assert code in EXITS, code
+    guide = (ROOT / "docs" / "cli.md").read_text().partition("## Exit codes")[2]
+    assert [int(line.split("|")[1]) for line in guide.splitlines() if re.match(r"\| \d", line)] == [*Exit]
 
 
 def operation(request: type[Any], verb: str = "turn") -> Operation:
