@@ -88,9 +88,9 @@ def placement(
 
 def _live(context: str, id: str, purpose: Purpose | None, every_host: bool, output: str) -> int:
     from ave.api.nouns import NOUNS
-    from ave.cli.remote.commands import Where, conversation, ending
     from ave.cli.remote.failures import Exit
     from ave.cli.remote.output import Look
+    from ave.cli.remote.parameters import Where, conversation, ending
     from ave.cli.remote.reading import explain
 
     def work() -> Exit:

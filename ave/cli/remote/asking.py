@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 from ave.api.nouns import NOUNS, Noun
 from ave.api.routes import Entry, Route, routes, several
 from ave.cli.remote.connection import Client
-from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant
+from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant, printable
 from ave.cli.remote.fields import Flag, body_of, flags_of
 from ave.cli.remote.output import Look, columns_of, show_data, show_list, show_one, show_table
 from ave.cli.remote.picking import better, fetched, path_of, shown
@@ -155,7 +155,7 @@ def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, su
                 if each.method == "GET"
                 else {"query": query, "body": each.body}
             )
-            jobs.append(client.ask(each.method, each.path, headers=headers, **said).body)
+            jobs.append(client.ask(each.method, each.path, headers=headers, again=form.job, **said).body)
         except Failure as failure:
             told = better(client, form.noun, each.about[0], failure) if len(each.about) == 1 else failure
             if len(sent) == 1:
@@ -202,7 +202,7 @@ def _show_plans(plans: Sequence[dict[str, Any]], look: Look) -> Exit:
         ]
         show_table(("STEP", "WHAT", "OF", "WHERE", "AFTER"), rows, look)
         for id, result in plan["refused"].items():
-            print(f"{id} would fail: {result['why']}")
+            print(printable(f"{id} would fail: {result['why']}"))
         print(f"nothing was done; this would lock {', '.join(plan['locks']) or 'nothing'}", file=sys.stderr)
     return Exit.FAILED if any(plan["refused"] for plan in plans) else Exit.OK
 

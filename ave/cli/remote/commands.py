@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import App, Group, Parameter
@@ -17,94 +15,19 @@ from cyclopts import App, Group, Parameter
 from ave.api.nouns import NOUNS, Noun
 from ave.api.questions import ExplainVM, Question, Select
 from ave.api.routes import Entry, catalogue
-from ave.cli.remote import completing, reading
+from ave.cli.remote import reading
 from ave.cli.remote.asking import Form, Manner, Sure, form_of, perform, requests
-from ave.cli.remote.connection import Client, connect
-from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant
-from ave.cli.remote.fields import Flag, body_of, completer_of, flags_of
+from ave.cli.remote.connection import Client
+from ave.cli.remote.failures import Exit, Usage
+from ave.cli.remote.fields import body_of, completer_of, flags_of
 from ave.cli.remote.names import NOUN_ALIASES, VERBS, VIRSH
 from ave.cli.remote.output import Look
+from ave.cli.remote.parameters import Where, command, conversation, names_of, of_flags, parameter
 from ave.cli.remote.picking import Pick, literal, picked
 from ave.cli.remote.waiting import wait_for
 from ave.operations import Operation
 
 _FILTERS = Group("Which", sort_key=5)
-
-
-@Parameter(name="*", group=Group("Cluster", sort_key=30))
-@dataclass(frozen=True)
-class Where:
-    context: Annotated[
-        str,
-        Parameter(
-            show_default=False,
-            completer=completing.contexts,
-            help="Which cluster, instead of AVE_CONTEXT or the current one: ave context ls.",
-        ),
-    ] = ""
-
-
-@contextmanager
-def conversation(where: Where) -> Iterator[Client]:
-    with connect(where.context) as client:
-        yield client
-
-
-def ending(work: Callable[[], Exit]) -> int:
-    """The exit code of what a command does."""
-    try:
-        return int(work())
-    except Failure as failure:
-        return int(complain(failure))
-    except KeyboardInterrupt:
-        return int(Exit.INTERRUPTED)
-
-
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
-
-def _names(noun: Noun, help: str) -> inspect.Parameter:
-    annotation = Annotated[
-        str, Parameter(name="NAME", allow_leading_hyphen=True, help=help, completer=completer_of(noun.name))
-    ]
-    return inspect.Parameter("names", inspect.Parameter.VAR_POSITIONAL, annotation=annotation)
-
-
-def _command(name: str, help: str, parameters: list[inspect.Parameter], run: Callable[..., Exit]) -> Callable[..., int]:
-    """A function that says of itself what it takes. What was not said is as its default says."""
-    defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
-
-    def command(*names: str, **given: Any) -> int:
-        return ending(lambda: run(_no_options(names, parameters), {**defaults, **given}))
-
-    command.__name__, command.__doc__ = name.replace("-", "_"), help
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    return command
-
-
-def _no_options(names: tuple[str, ...], parameters: list[inspect.Parameter]) -> tuple[str, ...]:
-    """A name may be ``-``, and so anything that begins like an option came through as a name. Raises Usage."""
-    for name in names:
-        if name.startswith("-") and name != "-":
-            known = [option for each in parameters for option in _options(each.annotation, each.name)]
-            raise Usage(f"unknown option {name}", meant(name, known) or "--help shows them")
-    return names
-
-
-def _options(annotation: Any, name: str) -> list[str]:
-    if is_dataclass(annotation):
-        hints = get_type_hints(annotation, include_extras=True)
-        return [option for field, hint in hints.items() for option in _options(hint, field)]
-    said = next((each.name for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Parameter)), ())
-    return [option for option in said or (f"--{name.replace('_', '-')}",) if option.startswith("-")]
-
-
-def _of_flags(flags: tuple[Flag, ...]) -> list[inspect.Parameter]:
-    ordered = sorted(flags, key=lambda flag: not flag.required)
-    empty = inspect.Parameter.empty
-    return [_parameter(flag.variable, flag.annotation, empty if flag.required else None) for flag in ordered]
 
 
 def _change(entry: Entry) -> Callable[..., int]:
@@ -113,15 +36,15 @@ def _change(entry: Entry) -> Callable[..., int]:
     parameters: list[inspect.Parameter] = []
     if form.named:
         help = "Of the new ones." if form.creates else "Names, globs such as 'web-*', or - to read them from stdin."
-        parameters.append(_names(noun, help))
-    parameters += _of_flags(form.flags)
+        parameters.append(names_of(noun, help))
+    parameters += of_flags(form.flags)
     if form.named and not form.creates:
-        parameters.append(_parameter("pick", Pick, Pick()))
+        parameters.append(parameter("pick", Pick, Pick()))
     if form.job:
-        parameters.append(_parameter("manner", Manner, Manner()))
+        parameters.append(parameter("manner", Manner, Manner()))
     if form.destroys:
-        parameters.append(_parameter("sure", Sure, Sure()))
-    parameters += [_parameter("look", Look, Look()), _parameter("where", Where, Where())]
+        parameters.append(parameter("sure", Sure, Sure()))
+    parameters += [parameter("look", Look, Look()), parameter("where", Where, Where())]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
         with conversation(given["where"]) as client:
@@ -129,7 +52,7 @@ def _change(entry: Entry) -> Callable[..., int]:
             sent = requests(form, ids, given)
             return perform(client, form, sent, given.get("manner", Manner()), given.get("sure", Sure()), given["look"])
 
-    return _command(entry.verb, _sentence(entry.phrase), parameters, run)
+    return command(entry.verb, _sentence(entry.phrase), parameters, run)
 
 
 def _ids(client: Client, form: Form, names: tuple[str, ...], given: Mapping[str, Any]) -> list[str]:
@@ -159,20 +82,20 @@ def _list(question: Question) -> Callable[..., int]:
         ),
     ]
     parameters = [
-        _names(noun, "Only these; globs such as 'web-*' too."),
-        *(_parameter(field, annotation, empty) for field, annotation in filters.items()),
-        *([_parameter("selector", label, empty)] if labelled else []),
-        _parameter(
+        names_of(noun, "Only these; globs such as 'web-*' too."),
+        *(parameter(field, annotation, empty) for field, annotation in filters.items()),
+        *([parameter("selector", label, empty)] if labelled else []),
+        parameter(
             "q",
             Annotated[str, Parameter(name="-q", show_default=False, group=_FILTERS, help="A part of the name.")],
             "",
         ),
-        _parameter(
+        parameter(
             "limit",
             Annotated[int, Parameter(show_default=False, group=_FILTERS, help="Not more than so many; 0: all.")],
             0,
         ),
-        _parameter(
+        parameter(
             "sort",
             Annotated[
                 str,
@@ -184,9 +107,9 @@ def _list(question: Question) -> Callable[..., int]:
             ],
             "",
         ),
-        _parameter("watch", _WATCH, False),
-        _parameter("look", Look, Look()),
-        _parameter("where", Where, Where()),
+        parameter("watch", _WATCH, False),
+        parameter("look", Look, Look()),
+        parameter("where", Where, Where()),
     ]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
@@ -197,7 +120,7 @@ def _list(question: Question) -> Callable[..., int]:
         with conversation(given["where"]) as client:
             return reading.list_(client, noun, names, asked, given["look"], follow=given["watch"])
 
-    return _command("list", _sentence(question.phrase), parameters, run)
+    return command("list", _sentence(question.phrase), parameters, run)
 
 
 _WATCH = Annotated[
@@ -235,40 +158,40 @@ def _named(field: str) -> str:
 
 def _show(question: Question) -> Callable[..., int]:
     noun = NOUNS[question.noun]
-    parameters = [] if noun.only else [_names(noun, "Which.")]
+    parameters = [] if noun.only else [names_of(noun, "Which.")]
     parameters += [
-        _parameter("watch", _WATCH, False),
-        _parameter("look", Look, Look()),
-        _parameter("where", Where, Where()),
+        parameter("watch", _WATCH, False),
+        parameter("look", Look, Look()),
+        parameter("where", Where, Where()),
     ]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
         with conversation(given["where"]) as client:
             return reading.show(client, noun, names, given["look"], follow=given["watch"])
 
-    return _command("show", _sentence(question.phrase), parameters, run)
+    return command("show", _sentence(question.phrase), parameters, run)
 
 
 def _cancel(question: Question) -> Callable[..., int]:
     noun = NOUNS[question.noun]
-    parameters = [_names(noun, "Which."), _parameter("look", Look, Look()), _parameter("where", Where, Where())]
+    parameters = [names_of(noun, "Which."), parameter("look", Look, Look()), parameter("where", Where, Where())]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
         with conversation(given["where"]) as client:
             return reading.cancel(client, noun, names, given["look"])
 
-    return _command("cancel", _sentence(question.phrase), parameters, run)
+    return command("cancel", _sentence(question.phrase), parameters, run)
 
 
 def _explain(question: Question) -> Callable[..., int]:
     noun = NOUNS[question.noun]
     flags = tuple(flags_of(ExplainVM, without=("id",)))
     every = Annotated[bool, Parameter(name="--all", negative="", show_default=False, help="Show every host.")]
-    parameters = [_names(noun, "Which; or what a new one would be called."), *_of_flags(flags)]
+    parameters = [names_of(noun, "Which; or what a new one would be called."), *of_flags(flags)]
     parameters += [
-        _parameter("all", every, False),
-        _parameter("look", Look, Look()),
-        _parameter("where", Where, Where()),
+        parameter("all", every, False),
+        parameter("look", Look, Look()),
+        parameter("where", Where, Where()),
     ]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
@@ -279,7 +202,7 @@ def _explain(question: Question) -> Callable[..., int]:
             body = body_of(flags, given)
             return reading.explain(client, noun, words[0], body, given["look"], every_host=given["all"])
 
-    return _command("explain-placement", _sentence(question.phrase), parameters, run)
+    return command("explain-placement", _sentence(question.phrase), parameters, run)
 
 
 def _wait(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
@@ -296,9 +219,9 @@ def _wait(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
 
 def _job_wait() -> Callable[..., int]:
     limit = Annotated[float, Parameter(help="Not longer than so many seconds; the Job goes on. 0: no limit.")]
-    parameters = [_names(NOUNS["job"], "Which."), _parameter("timeout", limit, 0.0)]
-    parameters += [_parameter("look", Look, Look()), _parameter("where", Where, Where())]
-    return _command("wait", "Wait for the end of Jobs.", parameters, _wait)
+    parameters = [names_of(NOUNS["job"], "Which."), parameter("timeout", limit, 0.0)]
+    parameters += [parameter("look", Look, Look()), parameter("where", Where, Where())]
+    return command("wait", "Wait for the end of Jobs.", parameters, _wait)
 
 
 _BY_REQUEST: Mapping[type[Any], Callable[[Question], Callable[..., int]]] = {Select: _list, ExplainVM: _explain}
@@ -334,17 +257,17 @@ def _sentence(phrase: str) -> str:
 
 def _as_virsh(word: str) -> Callable[..., int]:
     entry = catalogue()[VIRSH[word]]
-    command = command_of(entry)
+    usual = command_of(entry)
     if word == words_of(entry)[0]:
-        return command
+        return usual
 
     def saying_so(*names: str, **given: Any) -> int:
         print(f"{word} is ave {entry.noun} {words_of(entry)[0]}", file=sys.stderr)
-        return command(*names, **given)
+        return usual(*names, **given)
 
-    saying_so.__name__, saying_so.__doc__ = word, command.__doc__
-    saying_so.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    saying_so.__annotations__ = command.__annotations__
+    saying_so.__name__, saying_so.__doc__ = word, usual.__doc__
+    saying_so.__signature__ = inspect.signature(usual)  # type: ignore[attr-defined]
+    saying_so.__annotations__ = usual.__annotations__
     return saying_so
 
 

@@ -20,6 +20,7 @@ SILENCE_SECONDS = 40.0  # a stream says that it is still there every 15
 PATIENCE_SECONDS = 5.0  # with a cluster that answers, and can do nothing just now
 RETRY_SECONDS = 1.0
 EVENT_MOST = 256 << 20  # bytes: the first one has everything
+LATER, UNKNOWN = (429, 503), 504  # nothing was done, and may be soon; nobody knows whether it was done
 REVISION, KEY, TIME = "X-Ave-Revision", "Idempotency-Key", "X-Ave-Time"
 
 Query = Mapping[str, str | int | float | tuple[str, ...]]
@@ -93,11 +94,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         wait: float = 0.0,
         patience: float = PATIENCE_SECONDS,
+        again: bool = True,
+        text: bool = False,
     ) -> Reply:
         """``wait``: seconds that the answer may take beyond what answers take. ``patience``: how long to go on asking a
-        cluster that does not do it just now."""
+        cluster that does not do it just now. ``again``: may it be sent once more though it may have been done? What becomes a
+        Job may, under its key. ``text``: an answer that is no object is one too."""
         sent = {**self._headers, **(headers or {})}
-        if method == "POST":
+        if method != "GET":
             sent.setdefault(KEY, token_hex(16))
         if self._revision:
             sent[REVISION] = self._revision
@@ -106,7 +110,7 @@ class Client:
             content = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
         deadline = time.monotonic() + patience
-        where = f"{path}?{text}" if (text := written(query or {})) else path
+        where = f"{path}?{said}" if (said := written(query or {})) else path
         while True:
             failure: Failure | None = None
             for url in list(self._urls):
@@ -119,14 +123,16 @@ class Client:
                         timeout=httpx2.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS),
                     )
                 except httpx2.HTTPError as error:
+                    if not (again or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)):
+                        raise _lost(url, error) from None
                     failure = failure or _silent(url, error)
                     continue
                 self._hear(url, response)
                 reply = Reply(response.status_code, _decoded(response), response.headers)
-                if reply.status < 400:
+                if reply.status < 300 and (text or isinstance(reply.body, dict)):
                     return reply
                 failure = of_problem(reply.body, reply.status)
-                if reply.status != 503:
+                if reply.status not in LATER and not (again and reply.status == UNKNOWN):
                     raise failure
             assert failure is not None
             hopeless = (
@@ -153,7 +159,7 @@ class Client:
                         if response.status_code != 200:
                             response.read()
                             failure = of_problem(_decoded(response), response.status_code)
-                            if response.status_code != 503:
+                            if response.status_code not in LATER:
                                 raise failure
                             continue
                         self._hear(url, response)
@@ -188,6 +194,12 @@ def _silent(url: str, error: httpx2.HTTPError) -> Silent:
     what = "does not answer in time" if late else f"cannot be reached: {error}"
     return Silent(
         Exit.UNREACHABLE, f"{url} {what}", "is ave node up there, with [api] listen? ave context ls shows where"
+    )
+
+
+def _lost(url: str, error: httpx2.HTTPError) -> Failure:
+    return Failure(
+        Exit.TIMEOUT, f"{url} took it and did not answer: {error}", "look whether it was done, before you repeat it"
     )
 
 

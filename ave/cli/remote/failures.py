@@ -76,10 +76,15 @@ def of_problem(problem: Any, status: int) -> Failure:
     return Failure(exit, what, hint)
 
 
+def printable(text: str) -> str:
+    """What others have written, without what would steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
 def complain(failure: Failure) -> Exit:
-    print(f"ave: {failure.what}", file=sys.stderr)
+    print(printable(f"ave: {failure.what}"), file=sys.stderr)
     if failure.hint:
-        print(f"hint: {failure.hint}", file=sys.stderr)
+        print(printable(f"hint: {failure.hint}"), file=sys.stderr)
     return failure.exit
 
 

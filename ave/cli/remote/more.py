@@ -10,9 +10,9 @@ import msgspec
 from cyclopts import Parameter
 
 from ave.cli.remote import contexts
-from ave.cli.remote.commands import Where, conversation, ending
 from ave.cli.remote.failures import Exit, Usage, meant
 from ave.cli.remote.output import Look, show_data, show_table
+from ave.cli.remote.parameters import Where, conversation, ending
 from ave.cli.remote.watching import wait_until
 
 BODY_MOST = 8 << 20
@@ -44,7 +44,8 @@ def api(
 
     def work() -> Exit:
         with conversation(where) as client:
-            reply = client.ask(method, path if path.startswith("/") else f"/{path}", body=_body(data))
+            where_to = path if path.startswith("/") else f"/{path}"
+            reply = client.ask(method, where_to, body=_body(data), again=method == "GET", text=True)
         if isinstance(reply.body, str):
             sys.stdout.write(reply.body)
         else:

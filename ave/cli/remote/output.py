@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 
 from ave.api.nouns import Column, Noun
 from ave.cli.listing import WHOLE, console, new_table
-from ave.cli.remote.failures import Usage, meant
+from ave.cli.remote.failures import Usage, meant, printable
 from ave.cli.remote.words import cell
 
 FORMATS = ("table", "wide", "json", "yaml", "csv", "name")
@@ -170,7 +170,7 @@ def plain(text: str) -> Any:
     """Not markup, whatever it looks like."""
     from rich.text import Text
 
-    return Text(text)
+    return Text(printable(text))
 
 
 def to_console(table: Any) -> None:

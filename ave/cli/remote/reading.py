@@ -11,7 +11,7 @@ from ave.api.nouns import Noun
 from ave.api.questions import PAGE_MOST, Select
 from ave.api.routes import routes
 from ave.cli.remote.connection import Client
-from ave.cli.remote.failures import Exit, Failure, Usage, complain
+from ave.cli.remote.failures import Exit, Failure, Usage, complain, printable
 from ave.cli.remote.output import Look, field_of, show_list, show_one, show_table
 from ave.cli.remote.picking import better, fetched, literal, path_of, shown
 from ave.cli.remote.words import cell
@@ -75,7 +75,7 @@ def _show(client: Client, noun: Noun, docs: Sequence[dict[str, Any]], look: Look
     show_one(noun, doc, look, client.now, hide=("tasks", "results"))
     if noun.name == "job" and look.output == "table" and not look.columns:
         for id, result in doc["results"].items():
-            print(f"{id}: {'ok' if result['ok'] else result['why']}")
+            print(printable(f"{id}: {'ok' if result['ok'] else result['why']}"))
         show_tasks(doc["tasks"], look, client.now)
 
 
@@ -124,7 +124,7 @@ def explain(client: Client, noun: Noun, id: str, body: dict[str, Any], look: Loo
     if look.table:
         from ave.cli.placement_table import show as show_explained
 
-        show_explained(msgspec.convert(answer, Explanation), every_host=every_host, says=answer["says"])
+        show_explained(msgspec.convert(answer, Explanation), every_host=every_host, says=printable(answer["says"]))
     else:
         from ave.cli.remote.output import show_data
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ave.api.nouns import NOUNS
 from ave.cli.remote.connection import Client
-from ave.cli.remote.failures import Exit, Failure
+from ave.cli.remote.failures import Exit, Failure, printable
 from ave.cli.remote.output import Look, show_data, show_list, show_table
 from ave.cli.remote.picking import path_of
 from ave.model.work import ENDED, WorkState
@@ -37,7 +37,7 @@ class Line:
 
     def say(self, job: Mapping[str, Any], seconds: float) -> None:
         waits = f", waits for {job['waits']}" if job["waits"] else ""
-        text = f"{job['id']}: {job['state']}{waits}"
+        text = printable(f"{job['id']}: {job['state']}{waits}")
         if self._tty:
             full = f"{text}  {job['progress']:.0%}  {seconds:.0f}s"[:LINE]
             print(f"\r{full:<{LINE}}", end="", file=sys.stderr, flush=True)

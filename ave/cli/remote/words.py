@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ave.cli.remote.failures import Usage
+from ave.cli.remote.failures import Usage, printable
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 SIZES = {"_kib": 2**10, "_mib": 2**20, "_gib": 2**30}  # how a field ends that is a size, and its unit in bytes
@@ -56,6 +56,10 @@ def age(seconds: float) -> str:
 
 def cell(field: str, value: Any, now: float) -> str:
     """One value, in one line of a table. ``now`` is of the clock of the moments."""
+    return printable(_cell(field, value, now))
+
+
+def _cell(field: str, value: Any, now: float) -> str:
     if field in TIMES:
         return (age(now - value) if value <= now else f"in {age(value - now)}") if value else "-"
     if value is None or value == "" or value == [] or value == {}:
@@ -67,9 +71,9 @@ def cell(field: str, value: Any, now: float) -> str:
     if isinstance(value, int) and (unit := unit_of(field)):
         return iec(value * unit)
     if isinstance(value, list):
-        return ",".join(cell(field, each, now) for each in value)
+        return ",".join(_cell(field, each, now) for each in value)
     if isinstance(value, Mapping):
-        return ",".join(f"{key}={cell(key, each, now)}" for key, each in value.items())
+        return ",".join(f"{key}={_cell(key, each, now)}" for key, each in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

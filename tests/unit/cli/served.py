@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ave.model.cluster import Handler
 from ave.model.host import Host as HostDoc
 from ave.model.host import HostState
 from ave.model.states import move
+from ave.model.vm import VM, VMState
 from ave.model.work import Result, Work, WorkState
 from ave.ports.store import Insert, Replace
 from drivers.asyncio_runtime import AsyncioRuntime
@@ -25,6 +26,19 @@ from tests.unit.api.lab import Lab
 
 T = TypeVar("T")
 SECONDS = 30.0
+
+
+class Told(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Ave = Callable[..., Told]
+
+
+def vm(id: str, **fields: Any) -> VM:
+    return VM(**{"id": id, "vcpus": 2, "memory_mib": 4096, "state": VMState.RUNNING, "host": "h1", **fields})
 
 
 class Served:

@@ -5,74 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import pty
-import select
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
-from ave.cli.main import main
 from ave.model.access import Grant, Role
-from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
 from ave.model.work import Result, WorkState
-from drivers.rest.server import Secret
-from tests.unit.cli.served import Served, served
+from tests.unit.cli.served import Ave, Served
 
 ROOT = Path(__file__).parents[3]
 NEW = ("--cpus", "1", "--memory", "512MiB")
-
-
-def vm(id: str, **fields: Any) -> VM:
-    return VM(**{"id": id, "vcpus": 2, "memory_mib": 4096, "state": VMState.RUNNING, "host": "h1", **fields})
-
-
-WEB_1 = vm("web-1", labels={"app": "web"}, volumes=("web-1-disk-1",))
-WEB_2 = vm("web-2", labels={"app": "web"}, state=VMState.STOPPED, memory_mib=8192)
-DB_1 = vm("db-1", labels={"app": "db"}, ha=False)
-DISK = Volume(id="web-1-disk-1", size_gib=20, vm="web-1", state=VolumeState.READY)
-
-
-class Told(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as found:
-        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-        monkeypatch.setenv("AVE_CONTEXT", found.url)
-        monkeypatch.delenv("AVE_TOKEN", raising=False)
-        found.put(WEB_1, WEB_2, DB_1, DISK)
-        yield found
-
-
-@pytest.fixture
-def ave(here: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
-    def run(*words: str, stdin: str = "") -> Told:
-        monkeypatch.setattr(sys, "argv", ["ave", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Told(int(ended.value.code or 0), said.out, said.err)
-
-    return run
-
-
-Ave = Callable[..., Told]
 
 
 def later(seconds: float, work: Callable[[], object]) -> threading.Timer:
@@ -196,24 +142,6 @@ def test_a_job_that_failed_or_was_cancelled_is_a_failure(ave: Ave, here: Served)
         assert (told.code, told.out.splitlines()[1].split()[:2]) == (1, [id, state.value])
 
 
-def test_who_leaves_a_wait_does_not_end_the_job(here: Served) -> None:
-    command = [sys.executable, "-m", "ave.cli.main", "vm", "start", "web-2"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
-        deadline = time.monotonic() + 30
-        while not here.jobs():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert waiting.stderr is not None
-        first = waiting.stderr.readline()
-        waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=30)
-    (job,) = here.jobs()
-    assert first.startswith(f"{job.id}: ")
-    assert waiting.returncode == 130
-    assert f"ave job wait {job.id}" in err
-    assert job.state is WorkState.READY
-
-
 @pytest.mark.parametrize(
     ("words", "about"),
     [
@@ -302,175 +230,3 @@ def test_who_may_not_is_told_so(ave: Ave, here: Served, monkeypatch: pytest.Monk
     assert ave("vm", "ls").code == 0
     assert ave("vm", "start", "web-2").code == 5
     assert ave("user", "ls").out.splitlines()[1:] == []
-
-
-def test_another_host_is_asked_if_one_is_silent(
-    ave: Ave, here: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert ave("context", "add", "lab", "http://127.0.0.1:1", here.url).code == 0
-    monkeypatch.delenv("AVE_CONTEXT")
-    assert ave("vm", "ls", "-o", "name").out.startswith("vm/db-1")
-    assert ave("vm", "start", "web-2", "--no-wait").code == 0
-    assert ave("wait", "vm/web-1", "--for", "state=running").code == 0
-    told = ave("context", "ls", "-o", "json")
-    assert [row["name"] for row in json.loads(told.out)["items"] if row["current"]] == ["lab"]
-    assert ave("context", "rm", "lab").code == 0
-    assert ave("context", "use", "lab").code == 2
-
-
-def test_what_was_sent_and_not_answered_is_sent_again_and_done_once(ave: Ave, here: Served) -> None:
-    """A host takes the request and dies before it answers; the next one knows the key."""
-    with socket.socket() as relay:
-        relay.bind(("127.0.0.1", 0))
-        relay.listen()
-
-        def take_and_hang_up() -> None:
-            incoming, _ = relay.accept()
-            with incoming, socket.create_connection(("127.0.0.1", int(here.url.rpartition(":")[2]))) as outgoing:
-                text = b""
-                while b"\r\n\r\n" not in text:
-                    text += incoming.recv(65536)
-                outgoing.sendall(text)
-                outgoing.recv(65536)
-
-        taking = threading.Thread(target=take_and_hang_up)
-        taking.start()
-        ave("context", "add", "lab", f"http://127.0.0.1:{relay.getsockname()[1]}", here.url)
-        told = ave("vm", "start", "web-2", "--no-wait", "--context", "lab")
-        taking.join(30)
-    assert told.code == 0, told.err
-    assert [job.id for job in here.jobs()] == [told.out.strip()]
-
-
-def test_tls_is_checked_against_whom_the_context_trusts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-    ]
-    named = ["-subj", "/CN=h1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *made, *named], cwd=tmp_path, check=True, capture_output=True, timeout=60
-    )
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("AVE_CONTEXT", "")
-    with served(tmp_path, Secret(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))) as here:
-        codes = []
-        for words in (
-            ("context", "add", "unknown", here.url),
-            ("context", "add", "known", here.url, "--ca-file", str(tmp_path / "cert.pem")),
-            ("--context", "unknown", "host", "ls"),
-            ("--context", "known", "host", "ls", "-o", "name"),
-        ):
-            monkeypatch.setattr(sys, "argv", ["ave", *words])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            codes.append(ended.value.code)
-    assert codes == [0, 0, 6, 0]
-    assert capsys.readouterr().out == "host/h1\n"
-
-
-# A person at a terminal
-
-
-def at_terminal(words: tuple[str, ...], answer: str) -> Told:
-    """Of what a person types and reads there."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "ave.cli.main", *words]
-    with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True) as run:
-        os.close(theirs)
-        os.write(ours, answer.encode())
-        said, deadline = b"", time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.1)[0]:
-                try:
-                    said += os.read(ours, 65536)
-                except OSError:  # nobody holds the other end any more
-                    break
-        out, _ = run.communicate(timeout=60)
-    os.close(ours)
-    return Told(run.returncode, out, said.decode())
-
-
-def test_what_goes_is_listed_before_it_goes(here: Served) -> None:
-    kept = at_terminal(("vm", "delete", "web-1", "db-1"), "n\n")
-    assert kept.code == 1
-    assert "web-1  running" in kept.err
-    assert "volume web-1-disk-1, 20GiB" in kept.err
-    assert "delete these 2? [y/N]" in kept.err
-    assert here.jobs() == []
-    unknown = at_terminal(("vm", "delete", "web-1", "wbe-2"), "y\n")
-    assert (unknown.code, here.jobs()) == (3, [])
-    ending = later(3.0, lambda: here.end({"web-1": Result(True)}))
-    gone = at_terminal(("vm", "delete", "web-1"), "y\n")
-    ending.join()
-    here.end({})
-    assert gone.code == 0, gone
-    assert "\x1b" not in kept.err + gone.err
-    assert len(here.jobs()) == 1
-
-
-def test_changes_are_seen_as_they_come(here: Served) -> None:
-    command = [sys.executable, "-m", "ave.cli.main", "vm", "ls", "web-*", "-w", "--no-headers"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
-        assert watching.stdout is not None
-        seen = [watching.stdout.readline().split()[:2] for _ in range(2)]
-        here.put(vm("db-9"), vm("web-9"))
-        seen.append(watching.stdout.readline().split()[:2])
-        watching.send_signal(signal.SIGINT)
-        _, err = watching.communicate(timeout=30)
-    assert seen == [["web-1", "running"], ["web-2", "stopped"], ["web-9", "running"]]
-    assert (watching.returncode, err) == (130, "")
-
-
-# Completion
-
-
-def test_live_names_complete(ave: Ave, here: Served) -> None:
-    def complete(*words: str) -> list[str]:
-        told = subprocess.run(
-            [sys.executable, "-m", "ave.cli.main", "__complete", *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        return [line.split("\t")[0] for line in told.stdout.splitlines()]
-
-    assert [name for name in complete("vm", "show", "we") if name.startswith("we")] == ["web-1", "web-2"]
-    assert "h1" in complete("vm", "migrate", "web-1", "--host", "")
-
-
-def test_bash_completes_commands_and_names(here: Served, tmp_path: Path) -> None:
-    shim = tmp_path / "bin" / "ave"
-    shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m ave.cli.main "$@"\n')
-    shim.chmod(0o755)
-    script = """
-source <(ave completion bash)
-complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ave; echo "${COMPREPLY[@]}"; }
-complete_words ave vm cre
-complete_words ave vm start web
-"""
-    environment = {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
-    )
-    assert run.stdout.split() == ["create", "web-1", "web-2"], run.stderr
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_get_a_script(ave: Ave, shell: str) -> None:
-    told = ave("completion", shell)
-    assert told.code == 0
-    assert "ave" in told.out
-    assert "__complete" in told.out
