@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from secrets import token_hex
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -55,15 +55,22 @@ def _beside(path: str) -> str:
     return str(contexts.folder() / path) if path else ""
 
 
-def _simulated(name: str) -> Any:
-    """A cluster that lives in this process, for this command."""
-    try:
-        from sim.serve import local  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ModuleNotFoundError:
-        raise Usage(
-            f"{name}: this AVE cannot serve a simulated cluster", "name a cluster that runs: ave context ls"
-        ) from None
-    return local(name)
+@contextmanager
+def _simulated(name: str) -> Iterator[str]:
+    """The URL of a cluster that lives in this process, for this command. Raises Usage, Failure."""
+    from ave.errors import Refused
+    from sim.serve import local
+
+    with ExitStack() as held:
+        try:
+            url = held.enter_context(local(name))
+        except Refused as refusal:
+            raise Usage(str(refusal)) from None
+        except TimeoutError:
+            raise Failure(
+                Exit.FAILED, f"{name} did not begin in time", "try it again, or one with fewer hosts"
+            ) from None
+        yield url
 
 
 class Client:

@@ -47,6 +47,8 @@ EXITS: Mapping[str, Exit] = {
     "no-fit": Exit.CONFLICT,
     "changed": Exit.CONFLICT,
     "key-reused": Exit.CONFLICT,
+    "only-simulated": Exit.CONFLICT,
+    "paused": Exit.CONFLICT,
     "no-such-method": Exit.USAGE,
     "too-large": Exit.USAGE,
     "not-json": Exit.USAGE,

@@ -20,7 +20,7 @@ HERE, TABLE = Where(), Look()
 
 
 def api(
-    method: Literal["GET", "POST", "PATCH", "DELETE"],
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
     path: str,
     /,
     *,
@@ -33,7 +33,7 @@ def api(
     Parameters
     ----------
     method
-        GET, POST, PATCH or DELETE.
+        GET, POST, PUT, PATCH or DELETE.
     path
         As /v1/vms?state=running.
     data

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -147,22 +146,13 @@ def test_who_is_no_host_of_ours_is_told_apart(ave: Ave, said: bytes) -> None:
     assert len(told.err.splitlines()) == 2
 
 
-def test_a_simulated_cluster_is_served_by_the_simulator(
-    ave: Ave, here: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The seam: a context manager that is given the name and tells a URL."""
-    left: list[str] = []
-
-    @contextmanager
-    def local(name: str) -> Iterator[str]:
-        yield here.url
-        left.append(name)
-
-    simulator = ModuleType("sim.serve")
-    simulator.local = local  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sim.serve", simulator)
-    assert ave("vm", "ls", "-o", "name", "--context", "sim:3-host").out.startswith("vm/db-1")
-    assert left == ["sim:3-host"]
+def test_a_simulated_cluster_is_built_in(ave: Ave) -> None:
+    hosts = ave("host", "ls", "-o", "name", "--context", "sim:2-host")
+    assert hosts == (0, "host/host-1\nhost/host-2\n", "")
+    made = ave("--context", "sim:2-host", "vm", "create", "mine", "--cpus", "1", "--memory", "1GiB")
+    assert (made.code, made.out.splitlines()[1].split()) == (0, ["mine", "ok", "-"])
+    many = ave("host", "ls", "--context", "sim:999-host")
+    assert (many.code, "sim:1-host to sim:64-host" in many.err) == (2, True)
 
 
 def test_tls_is_checked_against_whom_the_context_trusts(
