@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from drivers.process.power import power_off
-from tests.soak.hosts import _die_with_parent
+from tests.soak.hosts import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "cli.md").read_text()
@@ -54,7 +54,7 @@ def cluster(folder: Path, ports: tuple[str, ...]) -> Iterator[None]:
                 with log.open("ab") as out:
                     begun.append(
                         subprocess.Popen(
-                            command, cwd=folder, env=told, stdout=out, stderr=out, preexec_fn=_die_with_parent
+                            command, cwd=folder, env=told, stdout=out, stderr=out, preexec_fn=die_with_parent
                         )
                     )
         deadline = time.monotonic() + START_SECONDS

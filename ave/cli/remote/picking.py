@@ -94,7 +94,7 @@ def fetched(
         ).body
         docs += page["items"]
         token = page["next_page_token"]
-        if not token or (limit and len(docs) >= limit):
+        if not token or not page["items"] or (limit and len(docs) >= limit):
             return docs
 
 
