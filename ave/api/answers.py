@@ -31,7 +31,7 @@ from ave.api.questions import (
     ShowJob,
 )
 from ave.api.selection import select
-from ave.api.shown import Job, is_job, job
+from ave.api.shown import Explained, Job, is_job, job
 from ave.api.view import View
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
@@ -43,10 +43,10 @@ from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
 from ave.operations import NewVM, Nothing
 from ave.placement.explain import explain
-from ave.placement.explanation import Explanation
 from ave.placement.place import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.snapshot import Snapshot
+from ave.placement.told import sentence
 from ave.ports.store import Above
 from ave.ports.together import Ports
 
@@ -140,7 +140,7 @@ async def _work(floor: Floor, caller: Caller, id: str) -> Work:
     return work
 
 
-async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explanation:
+async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explained:
     floor.view.require_fed()
     if bool(asked.id) == (asked.new is not None):
         raise Invalid("which VM? its id, or what a new one would be, one of them")
@@ -159,7 +159,8 @@ async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explanatio
         require_seen(caller, NOUNS["vm"], asked.id, docs("vm").get(asked.id))
         vm = docs("vm")[asked.id]
     purpose = asked.purpose or _USUAL.get(vm.state, Purpose.START)
-    return explain(cluster.view(), vm, purpose, plugged=floor.plugged)
+    explanation = explain(cluster.view(), vm, purpose, plugged=floor.plugged)
+    return Explained(**msgspec.structs.asdict(explanation), says=sentence(explanation))
 
 
 def _might_be(new: NewVM) -> VM:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.errors import KeyReused, Refused, Unavailable, UnknownOutcome
 from ave.jobs import queue
 from ave.jobs.crew import Crew
 from ave.jobs.folding import SUBMITTED
@@ -21,10 +21,6 @@ from ave.ports.together import Ports
 from ave.runtime import Random
 
 TRIES = 20
-
-
-class KeyReused(Refused):
-    """The idempotency key stands for another request."""
 
 
 def job_id(operation: str, random: Random) -> str:
