@@ -176,6 +176,8 @@ def _might_be(new: NewVM) -> VM:
 
 
 async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
+    if not floor.view.docs("user") and not await floor.ports.store.find(User, limit=1):
+        raise Taken("nobody could make a token for the first user, or be let in again: ave init, on a host, makes it")
     made = await _changed(floor, caller, "user.create", asked.id, lambda commit: create_user(commit, asked))
     await floor.view.until("user", made.id, made.version)
     return made

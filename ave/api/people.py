@@ -101,12 +101,18 @@ async def delete_token(commit: Commit, known: Token) -> Token:
     return known
 
 
-async def first_token(store: Store, runtime: Runtime, name: str) -> MadeToken:
-    """For a cluster that has no user yet: an administrator and his token. Refused once there is one."""
-    if await store.find(User, limit=1):
-        raise Refused("this cluster has users already: ask one of its administrators for a token")
-    await create_user(store.commit, NewUser(id=name, grants=(Grant(Role.ADMIN),)))
-    return await create_token(store.commit, runtime, NewToken(user=name, phrase="the first one, made by ave init"))
+async def first_token(store: Store, runtime: Runtime, name: str, *, again: bool = False) -> MadeToken:
+    """For a cluster that has no user yet: an administrator and his token. Refused once there is one, but ``again``: then it is
+    for whoever has lost his, and can write to the store."""
+    known = await store.get(User, name)
+    if not again and await store.find(User, limit=1):
+        raise Refused("this cluster has users already: ask one of its administrators for a token, or say --again")
+    administers = known is not None and Grant(Role.ADMIN) in known.grants and not known.disabled
+    if known is None:
+        await create_user(store.commit, NewUser(id=name, grants=(Grant(Role.ADMIN),)))
+    elif not administers:
+        raise Refused(f"{name} is a user already, and no administrator: name another one")
+    return await create_token(store.commit, runtime, NewToken(user=name, phrase="made by ave init"))
 
 
 def _require_name(field: str, name: str) -> None:
