@@ -54,6 +54,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     memory_mib: int = 0
     silent: float = 0.0  # seconds since its guest was last heard of; 0 for one that never says anything
+    cpus: tuple[int, ...] = ()  # of this host, that it has for itself
 
 
 class End(StrEnum):
@@ -89,7 +90,8 @@ class Hypervisor(Protocol):
     async def start(self, vm: VM, stamp: Stamp) -> None:
         """Running when it returns; one that runs already with this epoch is left alone. Nothing begins to run after the
         moment until which the guard was told to hold this host, nor for another epoch of the host than it holds it for:
-        Unavailable."""
+        Unavailable. So is one that is pinned, unless it gets as many CPUs of this host for itself as it has vCPUs; which, the
+        host chooses. Where a copy of it arrives, it gets them if there are enough."""
         ...
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:

@@ -18,7 +18,8 @@ import msgspec
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
-from drivers.libvirt import processes, xml
+from drivers import pinning
+from drivers.libvirt import pins, processes, xml
 from drivers.libvirt.faults import is_gone
 from drivers.libvirt.host import HostFiles
 from drivers.libvirt.link import Link
@@ -91,7 +92,13 @@ class Domains:
     def list(self) -> tuple[Domain, ...]:
         """Unavailable if any could be missed: an empty answer says that nothing is here."""
         return tuple(
-            Domain(vm=here.vm, state=here.state, epoch=here.epoch, memory_mib=here.record.vm.memory_mib)
+            Domain(
+                vm=here.vm,
+                state=here.state,
+                epoch=here.epoch,
+                memory_mib=here.record.vm.memory_mib,
+                cpus=here.record.cpus,
+            )
             for here in self.known()
             if here.is_here
         )
@@ -250,6 +257,8 @@ class Domains:
             with self.link.doing(f"start {here.vm}"):
                 here.domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         here = self.write(msgspec.structs.replace(here, active=True, standing=True), boot=here.boot)
+        here = pins.reserved(self, here)
+        pinning.require(here.record.vm, self.name, here.record.cpus)
         self.require_lease(here.vm)  # it may have ended meanwhile
         if not self.let_run(here):
             self.require_lease(here.vm)
@@ -283,6 +292,7 @@ class Domains:
         here = self.write(here, phase=BEFORE_IT_RUNS[here.phase][on], boot=here.boot)
         if not on:
             return False
+        here = pins.pinned(self, here)
         process = self.process(here.domain.name())
         with self.link.doing(f"resume {here.vm}"):
             if process is not None:

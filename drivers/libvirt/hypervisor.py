@@ -16,7 +16,7 @@ from ave.errors import AveError, Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
 from ave.runtime import Runtime
-from drivers.libvirt import migration, plug, xml
+from drivers.libvirt import migration, pins, plug, xml
 from drivers.libvirt.agents import Agents
 from drivers.libvirt.disks import Disks, Lun
 from drivers.libvirt.domains import Domains, Here
@@ -153,7 +153,8 @@ class LibvirtHypervisor:
             self.here.require_held(vm)
             self.here.remove(here)
             record = Record(vm=vm, epoch=stamp.epoch, phase=Phase.SETTLED, rights=self.files.rights(vm.id, "start"))
-            text = xml.domain(record, luns, self._settings.bridges, kind_of(self._settings, self.here.link))
+            kind, cpus = kind_of(self._settings, self.here.link), pins.shared(self.here)
+            text = xml.domain(record, luns, self._settings.bridges, kind, cpus)
             here = self.here.define(xml.meant(record, luns, self._settings.bridges), text)
             try:
                 self.here.begin(here)

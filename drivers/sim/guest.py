@@ -12,6 +12,7 @@ class Guest:
     """One domain: a QEMU process with its memory."""
 
     __slots__ = (
+        "cpus",
         "epoch",
         "exclusive_cpus",
         "host_epoch",
@@ -36,6 +37,7 @@ class Guest:
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.cpus: tuple[int, ...] = ()  # of its host, those that it really has for itself
         self.vcpus = vm.vcpus
         self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)

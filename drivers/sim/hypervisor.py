@@ -8,6 +8,7 @@ from contextlib import suppress
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from drivers import pinning
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
@@ -38,6 +39,7 @@ class SimHypervisor:
                 epoch=g.epoch,
                 memory_mib=g.memory_mib,
                 silent=now - g.hung_at if g.hung_at is not None else 0.0,
+                cpus=g.cpus,
             )
             for g in self._machine.guests.values()
         )
@@ -84,6 +86,7 @@ class SimHypervisor:
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
         self._require_writable(self._machine)
+        pinning.require(vm, self._machine.name, self._machine.free_cpus(pinning.wanted(vm)))
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
         await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
 

@@ -10,6 +10,7 @@ import msgspec
 from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
+from drivers import pinning
 from drivers.rights import Rights
 from drivers.sim import physics
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
@@ -212,10 +213,19 @@ class Machine:
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         self.ended.pop(vm.id, None)
-        guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        guest = Guest(vm, self.instances.take(), epoch, state)
+        guest.cpus = self.free_cpus(guest.exclusive_cpus)
+        self.guests[vm.id] = guest
         self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
+
+    def free_cpus(self, many: int) -> tuple[int, ...]:
+        """So many for a VM alone; none if there are not enough."""
+        if not many:
+            return ()
+        exclusive, _ = pinning.divided(range(self.facts.cpus), self.facts.exclusive_cpus)
+        return pinning.chosen(many, exclusive, {cpu for guest in self.guests.values() for cpu in guest.cpus})
 
     def plug(self, guest: Guest, vm: VM) -> None:
         """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""

@@ -29,11 +29,12 @@ from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage, Write
 
 WAIT_SECONDS = 20.0
+EXCLUSIVE_CPUS = 4  # of each host
 MEMBERS = ("a", "b", "c")  # of the storage's meta service; "a" leads it
 HOSTS = (*MEMBERS, "d")
 
 
-def facts(host: str) -> Facts:
+def facts(host: str, exclusive_cpus: int = EXCLUSIVE_CPUS) -> Facts:
     return Facts(
         host=host,
         boot="",
@@ -45,6 +46,7 @@ def facts(host: str) -> Facts:
         master=host in MEMBERS,
         cpu_model="any",
         networks=(),
+        exclusive_cpus=exclusive_cpus,
     )
 
 
@@ -79,6 +81,10 @@ class SimLab:
     def call(self, host: str, port: int, verb: str, *given: Any, **named: Any) -> Any:
         call = getattr(self._ports[host][port], verb)(*given, **named)
         return self.finish(self.world, self.runtimes[host].spawn(call, name=verb))
+
+    def dedicate(self) -> int:
+        """CPUs of each host to pinned VMs; how many."""
+        return EXCLUSIVE_CPUS
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
         self.storage.place(volume, 20, owner, epoch)
@@ -144,6 +150,9 @@ class ProcessLab:
 
     def run(self, call: Any, limit: float = 30.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))
+
+    def dedicate(self) -> int:
+        return EXCLUSIVE_CPUS
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
         volumes, stamp = Volumes(self.root), Stamp(epoch=epoch)

@@ -260,6 +260,73 @@ def test_what_was_held_back_runs_when_the_lease_is_there_again(lab, do, domains,
     assert list(domains().values()).count(RUNNING) == 1
 
 
+# CPUs for a VM alone
+
+
+def pinned(name, **changes):
+    return VM(id=name, vcpus=1, memory_mib=64, pinned=True, **changes)
+
+
+def cpus_of(do, host):
+    return {domain.vm: domain.cpus for domain in do(host, "list") if domain.cpus}
+
+
+@pytest.fixture
+def exclusive(lab):
+    """How many CPUs of each host are for pinned VMs."""
+    return lab.dedicate()
+
+
+def test_pinned_vms_have_cpus_that_no_other_has_and_one_that_gets_none_does_not_start(do, exclusive):
+    names = [f"pinned-{number}" for number in range(exclusive)]
+    for name in names:
+        do("a", "start", pinned(name), stamp())
+    had = cpus_of(do, "a")
+    assert sorted(had) == names
+    assert len({cpu for (cpu,) in had.values()}) == exclusive
+    with pytest.raises(Unavailable, match="one-more wants 1 CPUs of a for itself"):
+        do("a", "start", pinned("one-more"), stamp())
+    assert cpus_of(do, "a") == had
+    assert do("a", "ended") == ()
+    do("a", "destroy", names[0], stamp())
+    do("a", "start", pinned("one-more"), stamp())
+    assert cpus_of(do, "a")["one-more"] == had[names[0]]
+
+
+def test_who_is_not_pinned_or_was_rescued_without_has_no_cpu_for_itself(do, up, exclusive):
+    do("a", "start", pinned("rescued", unpinned=True), stamp())
+    assert cpus_of(do, "a") == {}
+
+
+def test_a_vm_keeps_its_cpus_while_it_stands_still(do, exclusive):
+    do("a", "start", pinned("vm"), stamp())
+    had = cpus_of(do, "a")
+    do("a", "pause", "vm")
+    assert cpus_of(do, "a") == had
+    do("a", "resume", "vm", own(1))
+    assert cpus_of(do, "a") == had
+
+
+@pytest.mark.parametrize("unpinned", [False, True])
+def test_who_moves_has_cpus_of_the_other_host(do, exclusive, unpinned):
+    vm = pinned("vm", unpinned=unpinned)
+    do("a", "start", vm, stamp())
+    do("a", "migrate", vm, "b", stamp())
+    do("a", "finish_migration", "vm", "b", stamp(2))
+    assert cpus_of(do, "a") == {}
+    assert [*cpus_of(do, "b")] == ["vm"]
+
+
+def test_who_does_not_move_after_all_has_the_cpus_that_it_had(do, exclusive):
+    vm = pinned("vm")
+    do("a", "start", vm, stamp())
+    had = cpus_of(do, "a")
+    do("a", "migrate", vm, "b", stamp())
+    do("a", "abort_migration", "vm", "b", stamp())
+    assert cpus_of(do, "a") == had
+    assert cpus_of(do, "b") == {}
+
+
 # Devices
 
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,7 @@ class Box:
     def __init__(self, net: Net, folder: Path, host: str) -> None:
         self.folder, self.host = folder, host
         self._net = net
+        self.exclusive_cpus = 0
         self._first: subprocess.Popen[bytes] | None = None  # of its processes: holds its namespaces
         self.libvirtd: subprocess.Popen[bytes] | None = None
         shutil.copytree("/etc/libvirt", folder / "etc", symlinks=True)
@@ -176,7 +177,7 @@ class Box:
     def settings(self, **changes: Any) -> Settings:
         reach = reaches(self.folder.parent)
         return Settings(
-            facts=facts(self.host),
+            facts=facts(self.host, self.exclusive_cpus),
             reach=reach(self.host),
             peers=reach,
             bridges=BRIDGES,
@@ -281,16 +282,23 @@ class LibvirtLab:
             self.storage = Storage(self.net, root / "storage")
             self.boxes = {host: Box(self.net, root / host, host) for host in HOSTS}
             self.runner = asyncio.Runner()
-            self.drivers = self.runner.run(self._drivers())
+            self.runtime = self.runner.run(self._runtime_here())
+            self.drivers = self.runner.run(self._drivers(HOSTS))
         except BaseException:
             self.net.close()
             raise
         self._started = 0
 
-    async def _drivers(self) -> dict[str, LibvirtHypervisor]:
-        runtime = AsyncioRuntime("lab")
-        self.runtime = runtime
-        return {host: LibvirtHypervisor(box.settings(), self.storage, runtime) for host, box in self.boxes.items()}
+    async def _runtime_here(self) -> AsyncioRuntime:
+        return AsyncioRuntime("lab")
+
+    async def _drivers(self, hosts: Iterable[str]) -> dict[str, LibvirtHypervisor]:
+        return {host: LibvirtHypervisor(self.boxes[host].settings(), self.storage, self.runtime) for host in hosts}
+
+    def renew(self, host: str) -> None:
+        """Another node than before: its driver knows nothing."""
+        self.drivers[host].close()
+        self.drivers[host] = self.runner.run(self._drivers([host]))[host]
 
     def close(self) -> None:
         for driver in self.drivers.values():
@@ -301,7 +309,14 @@ class LibvirtLab:
         self.storage.close()
         self.net.close()
 
+    def dedicate(self, many: int = 1) -> int:
+        """One of each host's CPUs: a small machine has two, and only the tests of pinning do with one for all else."""
+        for host, box in self.boxes.items():
+            box.exclusive_cpus = self.drivers[host].files.exclusive_cpus = many
+        return many
+
     def reset(self) -> None:
+        self.dedicate(0)
         for host, driver in self.drivers.items():
             self.power_on(host)
             for found in driver.here.known():

@@ -109,7 +109,7 @@ def test_who_waits_for_another_that_is_opening_is_told_in_time_too(mute):
 
 def test_a_hypervisor_whose_libvirt_greets_nobody_says_so_and_can_be_closed(mute, tmp_path):
     settings = Settings(
-        facts=facts("a"),
+        facts=facts("a", exclusive_cpus=0),
         reach=Reach(uri=mute[0]),
         peers=lambda host: Reach(uri=mute[0]),
         kind="qemu",

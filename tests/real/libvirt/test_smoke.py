@@ -46,7 +46,7 @@ class Shelf:
 def driver(tmp_path):
     """Yields the driver, and what lets it do something."""
     settings = Settings(
-        facts=facts("a"),
+        facts=facts("a", exclusive_cpus=0),
         reach=Reach(uri="test:///default"),
         peers=lambda host: Reach(uri="test:///default"),
         kind="test",
