@@ -70,6 +70,36 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     end: End
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a domain has used since its process began, and 0 of what nobody counts there."""
+
+    vm: str
+    epoch: int
+    cpu_seconds: float = 0.0
+    memory_mib: int = 0  # of its host's memory, now
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a domain is seen and typed at, on its host and by whoever may open these files there; "": nowhere."""
+
+    screen: str = ""  # a socket that speaks RFB, which is VNC's
+    serial: str = ""  # a terminal
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a memory that is being copied to another host."""
+
+    seconds: float  # since it began
+    sent_mib: float
+    left_mib: float  # grows when the guest writes faster than it is sent
+
+
 class Hypervisor(Protocol):
     async def list(self) -> tuple[Domain, ...]: ...
 
@@ -85,6 +115,20 @@ class Hypervisor(Protocol):
     async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
         """VMs that run here and whose guest has not been heard of for so many seconds, and of which epoch they are; with
         ``unlike`` as soon as it is not these any more, within seconds. Not those whose guest never says anything."""
+        ...
+
+    async def usage(self) -> tuple[Usage, ...]:
+        """Of every domain here that has a process, by VM."""
+        ...
+
+    async def console(self, vm: str) -> Console:
+        """Refused if it has no process here."""
+        ...
+
+    async def ask(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        """What the agent in its guest answers, in QEMU's words (guest-ping, guest-info, …); nothing of either is logged.
+        Refused if it has no process here, or if the agent refuses; Unavailable if it has no agent, or none that answers in
+        time: then it may have heard."""
         ...
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
@@ -125,10 +169,19 @@ class Hypervisor(Protocol):
         gain is not attached to this host under that epoch."""
         ...
 
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        """Let its guest see that this disk has grown to so much; one that sees as much already is left alone. Refused if there
+        is no domain of the stamp's epoch, or if that has no such disk; Unavailable while it moves."""
+        ...
+
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         """Copy its memory to the target host, for the epoch of that host which ``vm`` names; when it returns both copies are
         paused, the target's is current and of the stamp's next epoch, and the one here cannot be resumed. An error leaves the
         VM as it was on this host."""
+        ...
+
+    async def progress(self, vm: str) -> Progress | None:
+        """None when its memory is not being copied from here."""
         ...
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:

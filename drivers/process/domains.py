@@ -16,10 +16,10 @@ import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
+from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp, Usage
 from drivers import disk, pinning
 from drivers.phases import BEFORE_IT_RUNS, STATES, Phase
-from drivers.process import birth, guest, life
+from drivers.process import birth, guest, life, used
 from drivers.process.home import Home
 from drivers.process.life import Life
 from drivers.rights import Rights, accepting, outdating
@@ -78,6 +78,19 @@ class Domains:
         """Unavailable if any could be missed: an empty answer says that nothing is here."""
         seen = [here for vm in self._recorded() if (here := self.look(vm))]
         return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib, cpus=h.cpus) for h in seen)
+
+    def usage(self) -> tuple[Usage, ...]:
+        """As the kernel counts for its process; nothing goes over a network."""
+        found = []
+        for vm in self._recorded():
+            if (here := self.look(vm)) and (usage := used.usage(vm, here.epoch, here.life)):
+                found.append(usage)
+        return tuple(found)
+
+    def present(self, vm: str) -> Here:
+        if (here := self.look(vm)) is None:
+            raise Refused(f"{vm} has no domain on {self.name}")
+        return here
 
     def ended(self) -> tuple[Ended, ...]:
         """Those whose record is there and whose process is not: whoever ends one removes both."""

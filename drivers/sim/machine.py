@@ -215,6 +215,7 @@ class Machine:
         self.ended.pop(vm.id, None)
         guest = Guest(vm, self.instances.take(), epoch, state)
         guest.cpus = self.free_cpus(guest.exclusive_cpus)
+        guest.since = self.clock.now()
         self.guests[vm.id] = guest
         self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
@@ -230,9 +231,12 @@ class Machine:
     def plug(self, guest: Guest, vm: VM) -> None:
         """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
         guest.plug(vm)
+        seen, guest.sizes = guest.sizes, {}
         for name in guest.volumes:
-            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
-                guest.records[name] = volume.records.last(vm.id)
+            if (volume := self.storage.volumes.get(name)) is not None:
+                guest.sizes[name] = seen.get(name, volume.size_gib)
+                if name not in guest.records:
+                    guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
@@ -303,6 +307,7 @@ class Machine:
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
+            guest.ran += self.clock.now() - guest.since
             self._hush(guest)
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
@@ -321,6 +326,7 @@ class Machine:
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
+            guest.since = self.clock.now()
             self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
 

@@ -260,6 +260,79 @@ def test_what_was_held_back_runs_when_the_lease_is_there_again(lab, do, domains,
     assert list(domains().values()).count(RUNNING) == 1
 
 
+# What is used, seen and said
+
+
+def test_every_process_is_counted_and_none_that_is_gone(lab, do, up):
+    lab.idle(0.3)
+    (first,) = do("a", "usage")
+    assert (first.vm, first.epoch) == ("vm", 1)
+    assert first.memory_mib > 0
+    lab.idle(1.0)
+    (second,) = do("a", "usage")
+    assert second.cpu_seconds + second.writes > first.cpu_seconds + first.writes > 0.0
+    do("a", "pause", "vm")
+    assert len(do("a", "usage")) == 1, "it still has its memory"
+    do("a", "destroy", "vm", stamp())
+    assert do("a", "usage") == ()
+
+
+def test_no_two_vms_have_one_console_and_who_is_not_here_has_none(do, up):
+    do("a", "start", pinned("other", unpinned=True), stamp())
+    found = [do("a", "console", name) for name in ("vm", "other")]
+    for places in zip(*((one.screen, one.serial) for one in found), strict=True):
+        assert places[0] != places[1] or places[0] == ""
+    do("a", "destroy", "other", stamp())
+    for verb, given in (("console", ("other",)), ("ask", ("other", "guest-ping", {}))):
+        with pytest.raises(Refused, match=r"other has no (process|domain) on a"):
+            do("a", verb, *given)
+
+
+def test_the_agent_of_a_guest_that_stands_still_is_not_there(do, up):
+    do("a", "pause", "vm")
+    with pytest.raises(Unavailable, match="agent"):
+        do("a", "ask", "vm", "guest-ping", {})
+
+
+# Disks that grow
+
+
+def test_a_guest_sees_that_its_disk_has_grown_once_it_is_told_and_is_told_again(lab, do, domains, up):
+    lab.grow("disk", 2)
+    for _ in range(2):
+        do("a", "resize", "vm", "disk", 2, own(1))
+        assert lab.seen_gib("a", "vm", "disk") == 2
+    do("a", "resize", "vm", "disk", 1, own(1))
+    assert lab.seen_gib("a", "vm", "disk") == 2, "to less than it is nobody makes it"
+    assert domains() == {("a", 1): RUNNING}
+
+
+def test_a_disk_that_it_has_not_and_a_domain_of_another_epoch_are_not_resized(lab, do, up):
+    with pytest.raises(Refused, match="vm has no disk other"):
+        do("a", "resize", "vm", "other", 2, own(1))
+    for epoch in (0, 2):
+        with pytest.raises(Refused):
+            do("a", "resize", "vm", "disk", 2, own(epoch))
+    do("a", "migrate", up, "b", stamp())
+    with pytest.raises(Unavailable, match="vm is on its way"):
+        do("a", "resize", "vm", "disk", 2, own(1))
+
+
+def test_what_arrives_sees_how_large_its_disk_is_by_then(lab, do, up):
+    lab.grow("disk", 2)
+    do("a", "migrate", up, "b", stamp())
+    do("a", "finish_migration", "vm", "b", stamp(2))
+    assert lab.seen_gib("b", "vm", "disk") == 2
+
+
+def test_nothing_is_on_its_way_when_nothing_is_copied(do, up):
+    assert do("a", "progress", "vm") is None
+    assert do("a", "progress", "nobody") is None
+    do("a", "migrate", up, "b", stamp())
+    for host in ("a", "b"):
+        assert do(host, "progress", "vm") is None
+
+
 # CPUs for a VM alone
 
 

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from ave.errors import Refused, Unavailable
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.disk import file_name
 from drivers.iscsi import names
-from drivers.libvirt import secrets
+from drivers.iscsi.backend import Export
+from drivers.iscsi.tgt import Tgt
+from drivers.libvirt import secrets, xml
 from drivers.libvirt.agents import Agents
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.host import Reach, Settings
@@ -125,6 +128,12 @@ class Storage:
         """Nobody can open it, whoever owns it."""
         for number in self._targets.pop(volume, {}).values():
             self._tgtadm("target", "delete", "--force", "--tid", str(number))
+
+    def grow(self, volume: str, size_gib: int) -> None:
+        os.truncate(self._file(volume), size_gib * 2**30)
+        tgt, path = Tgt(Path(f"{self._socket}.0")), str(self._file(volume))
+        for target in self._targets.get(volume, {}):
+            tgt.reopen(Export(target=target, user="", initiator="", path=path, size=size_gib * 2**30, serial=volume))
 
     def clear(self) -> None:
         for volume in list(self._owners):
@@ -340,6 +349,22 @@ class LibvirtLab:
 
     def run(self, call: Any, limit: float = 100.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))
+
+    def idle(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def grow(self, volume: str, size_gib: int) -> None:
+        self.storage.grow(volume, size_gib)
+
+    def seen_gib(self, host: str, vm: str, volume: str) -> int:
+        here = self.drivers[host].here.look(vm)
+        assert here is not None
+        (dev,) = [
+            xml.dev_of(disk)
+            for disk in ET.fromstring(here.domain.XMLDesc(0)).iterfind("devices/disk")
+            if disk.findtext("serial") == xml.serial(volume)
+        ]
+        return int(here.domain.blockInfo(dev)[0]) // 2**30
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
         self.storage.place(volume, owner, epoch, guest.obedient())

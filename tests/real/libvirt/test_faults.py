@@ -248,6 +248,19 @@ def ended_with(lab, task):
     return lab.run(wait())[0]
 
 
+def test_how_far_a_migration_is_can_be_seen_and_its_disks_are_not_resized_meanwhile(lab, do, crawling):
+    first = do("a", "progress", "vm")
+    wait_for(lambda: step(lab) and do("a", "progress", "vm").sent_mib > first.sent_mib, "something was sent")
+    second = do("a", "progress", "vm")
+    assert second.seconds > first.seconds
+    assert second.left_mib > 0.0
+    with pytest.raises(Unavailable, match="vm is on its way"):
+        do("a", "resize", "vm", "disk", 2, own(1))
+    do("a", "abort_migration", "vm", "b", stamp())
+    assert do("a", "progress", "vm") is None
+    ended_with(lab, crawling)
+
+
 def test_an_aborted_migration_ends_and_the_vm_runs_on(lab, do, crawling):
     do("a", "abort_migration", "vm", "b", stamp())
     assert isinstance(ended_with(lab, crawling), Unavailable)

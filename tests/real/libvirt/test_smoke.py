@@ -92,6 +92,16 @@ def test_a_vm_of_any_name_is_known_paused_suspended_resumed_and_destroyed(do, up
     assert do("ended") == ()
 
 
+def test_what_is_used_and_seen_can_be_asked(do, up):
+    (usage,) = do("usage")
+    assert (usage.vm, usage.epoch) == (ODD, 1)
+    with pytest.raises(Refused, match="nobody has no process on a"):
+        do("console", "nobody")
+    with pytest.raises(Unavailable, match="agent"):
+        do("ask", ODD, "guest-ping", {})
+    do("destroy", ODD, stamp())
+
+
 def test_what_ended_by_itself_is_told_until_it_is_destroyed(driver, do, up):
     found = driver[0].here.look(ODD)
     found.domain.shutdown()
