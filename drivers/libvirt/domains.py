@@ -280,8 +280,21 @@ class Domains:
                 try:
                     end()
                 except libvirt.libvirtError as error:
+                    if error.get_error_code() == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+                        raise self._not_let_go(here) from error
                     if not is_gone(error):
                         raise
+
+    def _not_let_go(self, here: Here) -> Unavailable:
+        """libvirt has waited for half a minute for its own lock. A libvirtd that came while the one before was starting a
+        domain (9.0 is one) takes that start for one under way, for as long as the file is there that says so."""
+        name = here.domain.name()
+        if (process := self.process(name)) is not None:
+            life.end(process)
+        return Unavailable(
+            f"{here.vm}: libvirtd on {self.name} does not let go of it. If it says so again: on {self.name}, stop libvirtd, "
+            f"remove /run/libvirt/qemu/{name}.xml, and start libvirtd; VMs run on meanwhile"
+        )
 
     def let_run(self, here: Here) -> bool:
         """Its right is beyond doubt: does it run now? If the lease is over it is left paused, and a copy incoming.
@@ -297,13 +310,21 @@ class Domains:
         with self.link.doing(f"resume {here.vm}"):
             if process is not None:
                 life.send(process, signal.SIGCONT)
-            if here.domain.state()[0] not in RUNNING:
-                here.domain.resume()
+            self._resume(here)
             if not self._is_held(here.record.vm):  # who let it run fell asleep in between
                 here.domain.suspend()
                 return False
         self.write(here, phase=Phase.SETTLED, target="")
         return True
+
+    def _resume(self, here: Here) -> None:
+        """Also of one that is said to run: a libvirtd that has just begun knows better only when it has asked QEMU, and until
+        then whoever wants something done waits."""
+        try:
+            here.domain.resume()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID or here.domain.state()[0] not in RUNNING:
+                raise
 
     def stand(self, here: Here) -> None:
         """It stands still when this returns."""

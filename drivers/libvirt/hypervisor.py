@@ -30,6 +30,7 @@ from drivers.process import life
 T = TypeVar("T")
 
 PAUSE_SECONDS, START_SECONDS, PLUG_SECONDS, FINISH_SECONDS = 3.0, 60.0, 60.0, 30.0
+DESTROY_SECONDS = 40.0  # libvirt waits for 30 s for a domain's lock
 BACK_SECONDS = 300.0  # for a memory to be brought back
 LOOK_AGAIN_SECONDS = 0.1  # at a guest that shuts down
 PRESS_AGAIN_SECONDS = 3.0  # the power button: a guest that was still booting did not see it
@@ -151,7 +152,7 @@ class LibvirtHypervisor(Looks):
 
         what = f"destroy {vm}"
         await self._act(what, partial(migration.cancel, self.here, vm, stamp, "destroy"), ACT_SECONDS)
-        await self._act(what, destroy, ACT_SECONDS)
+        await self._act(what, destroy, DESTROY_SECONDS)
 
     # Pausing
 

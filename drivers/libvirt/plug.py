@@ -14,7 +14,7 @@ import libvirt
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from drivers.libvirt import xml
+from drivers.libvirt import leftovers, xml
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.domains import Domains, Here
 from drivers.phases import Phase
@@ -22,6 +22,7 @@ from drivers.phases import Phase
 TRAY_SHUT = re.compile("Tray of .* is not open")  # a guest that boots has shut it, between libvirt's two steps
 TRAY_TRIES = 5
 LOOK_AGAIN_SECONDS = 0.3
+LEFTOVERS_MAX = 8  # of one device that was half plugged in
 GIB = 2**30
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
@@ -81,13 +82,18 @@ def _require_gone(domains: Domains, here: Here, serials: Mapping[str, object], n
 
 
 def _change(domains: Domains, here: Here, how: Callable[[str, int], object], device: ET.Element) -> None:
-    with domains.link.doing(f"plug {here.vm}"):
-        try:
-            how(ET.tostring(device, encoding="unicode"), BOTH)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING:
+    text = ET.tostring(device, encoding="unicode")
+    for tries_left in reversed(range(LEFTOVERS_MAX)):
+        with domains.link.doing(f"plug {here.vm}"):
+            try:
+                how(text, BOTH)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_DEVICE_MISSING:
+                    return  # gone from the one, not yet from the other: see what is left
+                if tries_left and leftovers.taken_out(here.domain, error.get_error_message() or ""):
+                    continue
                 raise
-            # gone from the one, not yet from the other: see what is left
+            return
 
 
 def require_settled(here: Here | None) -> None:
