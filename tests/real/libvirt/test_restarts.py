@@ -3,6 +3,7 @@ comes to its end."""
 
 import asyncio
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +31,7 @@ class Disturbed:
             await asyncio.sleep(after)
             box.kill_libvirtd()
             box.start_libvirtd()
-            (outcome,) = await asyncio.gather(asked, return_exceptions=True)
+            outcome: Any = (await asyncio.gather(asked, return_exceptions=True))[0]
             assert outcome is None or isinstance(outcome, AveError), outcome
             self.outcomes.append((verb, type(outcome).__name__))
 
