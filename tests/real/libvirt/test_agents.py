@@ -136,7 +136,7 @@ def told(lab, line):
     return base64.b64decode(found.get("out-data", "")).decode()
 
 
-def test_a_guest_answers_and_what_its_agent_refuses_is_refused_without_what_was_said(lab):
+def answers_and_refuses_without_what_was_said(lab):
     assert lab.call("a", 0, "ask", "vm", "guest-ping", {}) == {}
     assert lab.call("a", 0, "ask", "vm", "guest-info", {})["version"]
     for command, arguments in (
@@ -149,7 +149,7 @@ def test_a_guest_answers_and_what_its_agent_refuses_is_refused_without_what_was_
         assert refused.value.__cause__ is None
 
 
-def test_a_running_guest_sees_its_disk_grow_and_what_it_does_is_counted(lab):
+def sees_its_disk_grow_and_is_counted(lab):
     before = lab.call("a", 0, "usage")[0]
     assert before.memory_mib > 50
     assert before.read_bytes > 0, "it has booted from its disk"
@@ -162,7 +162,7 @@ def test_a_running_guest_sees_its_disk_grow_and_what_it_does_is_counted(lab):
     assert after.cpu_seconds > before.cpu_seconds
 
 
-def test_the_console_speaks_vnc_and_its_terminal_is_there(lab):
+def has_a_screen_and_a_terminal(lab):
     console, box = lab.call("a", 0, "console", "vm"), lab.boxes["a"]
     assert console.serial.startswith("/dev/pts/")
     assert console.screen.startswith("/var/lib/libvirt/qemu/")
@@ -173,3 +173,10 @@ def test_the_console_speaks_vnc_and_its_terminal_is_there(lab):
         screen.connect(f"/proc/self/fd/{there}/{seen.name}")
         os.close(there)
         assert screen.recv(12) == b"RFB 003.008\n"
+
+
+def test_a_guest_is_asked_counted_seen_and_sees_its_disk_grow(lab):
+    """In one test: a boot takes longer than all of it."""
+    answers_and_refuses_without_what_was_said(lab)
+    sees_its_disk_grow_and_is_counted(lab)
+    has_a_screen_and_a_terminal(lab)
