@@ -67,10 +67,8 @@ def migrate(source: Domains, target: Domains, wanted: VM, copy: Copy, stamp: Sta
     vm = wanted.id
     here = _leave(source, target, vm, stamp)
     rights = accepting(here.record.rights, _next(stamp)) if stamp.job else here.record.rights
-    there = msgspec.structs.replace(here.record.vm, host_epoch=wanted.host_epoch)
-    incoming = msgspec.structs.replace(
-        here.record, vm=there, epoch=stamp.epoch + 1, phase=Phase.INCOMING, boot="", target="", rights=rights
-    )
+    there = msgspec.structs.replace(here.record.vm, host_epoch=wanted.host_epoch, unpinned=False)
+    incoming = Record(vm=there, epoch=stamp.epoch + 1, phase=Phase.INCOMING, rights=rights)
     try:
         _send(source, here, incoming, copy)
     except (Refused, Unavailable):

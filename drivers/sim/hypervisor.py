@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from ave.ports.hypervisor import Console, Domain, DomainState, Ended, Progress, Stamp, Usage
+from drivers import pinning
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
@@ -15,6 +16,8 @@ from drivers.sim.guest import Guest
 from drivers.sim.machine import Machine, Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
+
+ANSWERS: Mapping[str, object] = {"guest-ping": {}}  # of every guest's agent
 
 
 class SimHypervisor:
@@ -38,6 +41,7 @@ class SimHypervisor:
                 epoch=g.epoch,
                 memory_mib=g.memory_mib,
                 silent=now - g.hung_at if g.hung_at is not None else 0.0,
+                cpus=g.cpus,
             )
             for g in self._machine.guests.values()
         )
@@ -72,6 +76,34 @@ class SimHypervisor:
             async with self._runtime.timeout(seconds):
                 await self._hushed.wait()
 
+    async def usage(self) -> tuple[Usage, ...]:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        if not self._machine.listable:
+            raise Unavailable(f"the hypervisor of {self._machine.name} does not say what runs there")
+        now = self._machine.clock.now()
+        found = sorted(self._machine.guests.values(), key=lambda guest: guest.vm)
+        return tuple(
+            Usage(
+                vm=g.vm, epoch=g.epoch, cpu_seconds=_ran(g, now) * g.vcpus * physics.GUEST_CPU, memory_mib=g.memory_mib
+            )
+            for g in found
+        )
+
+    async def console(self, vm: str) -> Console:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        guest = self._present(vm)
+        return Console(screen=f"/run/{self._machine.name}/{guest.instance}/screen")
+
+    async def ask(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        guest = self._present(vm)
+        if guest.state is not DomainState.RUNNING or guest.hung_at is not None or vm in self._machine.mute:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            raise Unavailable(f"the agent of {vm} does not answer")
+        await self._runtime.sleep(physics.AGENT_SECONDS)
+        if command not in ANSWERS:
+            raise Refused(f"the agent of {vm}: the command {command} has not been found")
+        return ANSWERS[command]
+
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
         known = self._machine.guests.get(vm.id)
@@ -84,6 +116,7 @@ class SimHypervisor:
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
         self._require_writable(self._machine)
+        pinning.require(vm, self._machine.name, self._machine.free_cpus(pinning.wanted(vm)))
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
         await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
 
@@ -142,6 +175,17 @@ class SimHypervisor:
         self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
         self._machine.plug(guest, vm)
 
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.RESIZE_SECONDS)
+        await self._answers(vm)
+        self._accept(self._machine, vm, stamp, "resize")
+        guest = self._of_epoch(vm, stamp.epoch)
+        if volume not in guest.volumes:
+            raise Refused(f"{vm} has no disk {volume}")
+        if guest.copying is not None or guest.migrating:
+            raise Unavailable(f"{vm} is on its way: its disks are resized when it has arrived")
+        guest.sizes[volume] = max(guest.sizes.get(volume, 0), size_gib)
+
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._runtime.sleep(physics.DEFINE_SECONDS)
         await self._answers(vm.id)
@@ -163,7 +207,18 @@ class SimHypervisor:
                 self._machine.resume(source, source.epoch)
             raise
         finally:
+            source.copying = None
             self._machine.migrations -= 1
+
+    async def progress(self, vm: str) -> Progress | None:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        guest = self._machine.guests.get(vm)
+        if guest is None or guest.copying is None:
+            return None
+        began, ends, mib = guest.copying
+        seconds = self._machine.clock.now() - began
+        sent = mib * min(1.0, seconds / (ends - began))
+        return Progress(seconds=seconds, sent_mib=sent, left_mib=mib - sent)
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         self._reach(Phase.FINISH, target)
@@ -202,8 +257,10 @@ class SimHypervisor:
             if left / bandwidth <= physics.DOWNTIME_SECONDS:
                 break
         else:
+            self._copies(source, physics.CONVERGENCE_SECONDS, bandwidth)
             await self._runtime.sleep(min(seconds, physics.CONVERGENCE_SECONDS))
             raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
+        self._copies(source, seconds, bandwidth)
         self._reach(Phase.BEGIN, target)
         await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
         self._reach(Phase.COPY, target)
@@ -221,6 +278,10 @@ class SimHypervisor:
             raise Unavailable(f"migration of {source.vm}: the storage has not said that what it wrote has arrived")
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
+
+    def _copies(self, source: Guest, seconds: float, bandwidth: float) -> None:
+        now = self._machine.clock.now()
+        source.copying = now, now + seconds, seconds * bandwidth
 
     def _reach(self, phase: Phase, target: str) -> None:
         if self._machine.at_phase is not None:
@@ -264,6 +325,12 @@ class SimHypervisor:
             raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
         return guest
 
+    def _present(self, vm: str) -> Guest:
+        guest = self._machine.guests.get(vm)
+        if guest is None:
+            raise Refused(f"{vm} has no domain on {self._machine.name}")
+        return guest
+
     def _here(self, vm: str) -> Guest:
         guest = self._machine.guests.get(vm)
         if guest is None or guest.state is not DomainState.RUNNING:
@@ -298,3 +365,8 @@ class SimHypervisor:
     def _between(self, bounds: tuple[float, float]) -> float:
         low, high = bounds
         return low + (high - low) * self._random()
+
+
+def _ran(guest: Guest, now: float) -> float:
+    """Seconds for which its vCPUs have run."""
+    return guest.ran + (now - guest.since if guest.state is DomainState.RUNNING else 0.0)

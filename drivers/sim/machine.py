@@ -11,6 +11,7 @@ import msgspec
 from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
+from drivers import pinning
 from drivers.rights import Rights
 from drivers.sim import physics
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
@@ -228,17 +229,30 @@ class Machine:
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         self.ended.pop(vm.id, None)
-        guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        guest = Guest(vm, self.instances.take(), epoch, state)
+        guest.cpus = self.free_cpus(guest.exclusive_cpus)
+        guest.since = self.clock.now()
+        self.guests[vm.id] = guest
         self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
 
+    def free_cpus(self, many: int) -> tuple[int, ...]:
+        """So many for a VM alone; none if there are not enough."""
+        if not many:
+            return ()
+        exclusive, _ = pinning.divided(range(self.facts.cpus), self.facts.exclusive_cpus)
+        return pinning.chosen(many, exclusive, {cpu for guest in self.guests.values() for cpu in guest.cpus})
+
     def plug(self, guest: Guest, vm: VM) -> None:
         """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
         guest.plug(vm)
+        seen, guest.sizes = guest.sizes, {}
         for name in guest.volumes:
-            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
-                guest.records[name] = volume.records.last(vm.id)
+            if (volume := self.storage.volumes.get(name)) is not None:
+                guest.sizes[name] = seen.get(name, volume.size_gib)
+                if name not in guest.records:
+                    guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
@@ -319,6 +333,7 @@ class Machine:
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
+            guest.ran += self.clock.now() - guest.since
             self._hush(guest)
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
@@ -338,5 +353,6 @@ class Machine:
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
+            guest.since = self.clock.now()
             self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))

@@ -34,6 +34,9 @@ DISK_SECONDS = 0.0005  # local SSD, one synchronous write: spec
 # Virtual machines
 DEFINE_SECONDS = 0.05  # bed: libvirt define and start until the process exists 40-80 ms
 BOOT_SECONDS = (0.6, 1.2)  # until QEMU runs its vCPUs, under KVM: spec, q35 with OVMF
+GUEST_CPU = 0.1  # of each of its vCPUs, what a guest uses: guess
+AGENT_SECONDS = 0.002  # until its agent has answered: bed, 1-3 ms
+RESIZE_SECONDS = 0.01  # bed: block_resize, 5-15 ms
 PAUSE_SECONDS = 0.017  # bed: QMP stop
 RESUME_SECONDS = 0.017  # bed
 DESTROY_SECONDS = 0.1  # bed: SIGKILL until reaped, 60-150 ms

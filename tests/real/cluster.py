@@ -83,6 +83,15 @@ class RealCluster:
             self._box = self.bed.storage.run(argv, stdout=log, stderr=log)
 
     @property
+    def box(self) -> str:
+        """Where hosts ask the storage box."""
+        return f"{self.bed.storage.address}:{BOX_PORT}"
+
+    @property
+    def secret(self) -> Path:
+        return self._secret
+
+    @property
     def box_pid(self) -> int:
         """0 if it does not run."""
         return self._box.pid if self._box is not None and self._box.poll() is None else 0
