@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ave.errors import NoFit, Refused
-from ave.ha.timing import PROFILES, Timing
+from ave.ha.timing import Timing
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
 from sim import faults
@@ -19,6 +19,7 @@ from sim.expect import Met, Observer
 from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
+from sim.profiles import PROFILES
 from sim.recording import Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target

@@ -20,6 +20,7 @@ from drivers.sim.runtime import SimRuntime
 class SimHypervisor:
     def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
         self._machine, self._runtime, self._machines = machine, runtime, machines
+        self._hardware = machine.hardware
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
         self._heard = runtime.signal()
         self._hushed = runtime.signal()
@@ -73,7 +74,7 @@ class SimHypervisor:
                 await self._hushed.wait()
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         known = self._machine.guests.get(vm.id)
         if known is None:
             self._require_held(vm)
@@ -85,7 +86,7 @@ class SimHypervisor:
         self._require_owner(vm.id, vm.media, stamp.epoch)
         self._require_writable(self._machine)
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
-        await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
+        await self._runtime.sleep(self._between(self._hardware.boot))
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -94,14 +95,14 @@ class SimHypervisor:
         guest = self._machine.guests.get(vm)
         if guest is None:
             return
-        needed = self._between(physics.SHUTDOWN_SECONDS) if guest.hung_at is None else float("inf")
+        needed = self._between(self._hardware.shutdown) if guest.hung_at is None else float("inf")
         await self._runtime.sleep(min(needed, seconds))
         if needed > seconds or guest.state is not DomainState.RUNNING:
             raise Refused(f"{vm} did not shut down within {seconds:g} s; force it off with poweroff")
         self._machine.remove(guest)
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DESTROY_SECONDS)
+        await self._runtime.sleep(self._hardware.destroy)
         await self._dies(vm)
         self._accept(self._machine, vm, stamp, "destroy")
         self._machine.ended.pop(vm, None)
@@ -109,13 +110,13 @@ class SimHypervisor:
             self._machine.remove(guest)
 
     async def pause(self, vm: str) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
     async def suspend(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "suspend")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -124,7 +125,7 @@ class SimHypervisor:
         self._machine.suspend(guest)
 
     async def resume(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.RESUME_SECONDS)
+        await self._runtime.sleep(self._hardware.resume)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "resume")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -135,7 +136,7 @@ class SimHypervisor:
         self._machine.resume(guest, stamp.epoch)
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
@@ -143,7 +144,7 @@ class SimHypervisor:
         self._machine.plug(guest, vm)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         source, machine = self._here(vm.id), self._peer(target)
         self._accept(self._machine, vm.id, stamp, "migrate")
@@ -192,7 +193,7 @@ class SimHypervisor:
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
         machine = self._machine
-        line = machine.network.mib_per_second(machine.name, target, physics.MIGRATION_MIB_PER_SECOND)
+        line = machine.network.mib_per_second(machine.name, target, self._hardware.migration_mib_per_second)
         bandwidth = line / machine.migrations
         dirty = physics.DIRTY_MIB_PER_SECOND * machine.dirty_factor * (0.5 + self._random())
         left, seconds = float(source.memory_mib), 0.0

@@ -16,6 +16,7 @@ from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, W
 from drivers.sim.guest import Guest, Instances
 from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
+from drivers.sim.physics import SERVERS, Hardware
 from drivers.sim.runtime import HostClock, SimRuntime, World
 from drivers.sim.storage import Storage
 
@@ -41,7 +42,9 @@ class Machine:
         instances: Instances,
         facts: Facts,
         processes: dict[str, Callable[[Machine, SimRuntime], None]],
+        hardware: Hardware = SERVERS,
     ) -> None:
+        self.hardware = hardware
         self.world, self.network, self.storage = world, network, storage
         self.witness, self.instances = witness, instances
         self.name = facts.host
@@ -115,7 +118,7 @@ class Machine:
 
     def restart(self, seconds: float, *, boots: bool = True) -> None:
         """Power on again after this long, plus the time a machine takes to boot, unless that is in it."""
-        low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
+        low, high = self.hardware.machine_boot if boots else (0.0, 0.0)
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
         async def boot() -> None:
@@ -129,7 +132,7 @@ class Machine:
         self._stalled.pop(process, None)
         self._revive(process)
         self.running.pop(process).kill()
-        low, high = physics.PROCESS_RESTART_SECONDS
+        low, high = self.hardware.process_restart
 
         async def supervise() -> None:
             await self._physical.sleep(low + (high - low) * self._physical.random.random())
@@ -356,7 +359,7 @@ class SimMachine:
             await (runtime.sleep(seconds) if lull is None else lull.lapse(left))
 
     async def freeze(self) -> int:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._machine.hardware.pause)
         running = [g for g in self._machine.guests.values() if g.state is DomainState.RUNNING]
         for guest in running:
             self._machine.pause(guest)
