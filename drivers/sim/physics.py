@@ -71,5 +71,12 @@ class Hardware(msgspec.Struct, frozen=True):
 
 SERVERS = Hardware()
 # The bed of docs/real-bed.md: three hosts in one machine, guests under emulation. docs/both-worlds.md has what was measured.
-BED = Hardware()
+BED = Hardware(
+    boot=(0.3, 0.9),  # libvirt and QEMU, until its vCPUs run
+    destroy=0.4,
+    shutdown=(0.5, 1.5),  # a guest of busybox
+    migration_mib_per_second=200.0,  # a target's QEMU that begins, and pages that are mostly empty
+    machine_boot=(2.0, 4.0),  # a host is namespaces, libvirtd and two Pythons
+    process_restart=(2.0, 3.0),  # the bed's supervisor waits for 1 s, and a Python begins
+)
 HARDWARE = {"servers": SERVERS, "bed": BED}

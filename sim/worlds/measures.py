@@ -33,7 +33,13 @@ MEASURES = (
     Measure("two volumes are made", "volumes", "job volume.create 1", *_STEPS, "volume_create"),
     Measure("two volumes are grown", "volumes", "job volume.grow 1", *_STEPS, "volume_grow"),
     Measure("two volumes are deleted", "volumes", "job volume.delete 1", *_STEPS, "volume_delete"),
-    Measure("a killed node works again", "node-killed", "job vm.poweroff 1", *_STEPS, "process_restart"),
+    Measure(
+        "a killed node works again, and does what it was at",
+        "node-killed",
+        "job vm.shutdown 1",
+        *_STEPS,
+        "process_restart",
+    ),
     Measure("a host with power again says what it lost", "host-reboot", "vm web-2", "", "unknown", "machine_boot"),
 )
 

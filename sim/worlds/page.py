@@ -30,14 +30,14 @@ One of them on the bed, as root in a checkout, and in the simulator:
 ```"""
 _READING = """\
 Things are VMs, hosts, volumes and Jobs whose state changes; those that stay as they are must be the same too. A moment is one
-change. It may come {seconds:g} s and {share:.0%} earlier or later than on the bed, counted from the entry of the timeline before
-it; "widest" is the one that comes nearest to that, or goes beyond it. Jobs that come by the clock are left out: the bed's clock
-is not at zero when a story begins. What the bed cannot play, such as a fault without a row in
+change. It may come {seconds:g} s and {share:.0%} earlier or later than on the bed, counted from the entry of the timeline
+before it; "widest" is the one that comes nearest to that, or goes beyond it. Jobs that come by the clock are left out: the
+bed's clock is not at zero when a story begins. What the bed cannot play, such as a fault without a row in
 [faults.py](../tests/real/both/faults.py), it refuses before anything is started, with all reasons."""
 _SET = """\
-With `hardware: bed` in its topology a scenario has the times of the bed, and with `servers`, the default, those of servers with
-KVM: `BED` and `SERVERS` in [physics.py](../drivers/sim/physics.py). What the bed took, and what the simulator takes when it is so
-set, by the changes of the store in both:"""
+With `hardware: bed` in its topology a scenario has the times of the bed, and with `servers`, the default, those of servers
+with KVM: `BED` and `SERVERS` in [physics.py](../drivers/sim/physics.py). What the bed took, and what the simulator takes when
+it is so set, by the changes of the store in both:"""
 
 
 class Compared(msgspec.Struct, frozen=True):
