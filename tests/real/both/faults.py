@@ -11,6 +11,7 @@ from functools import partial
 from drivers.libvirt.record import uuid_of
 from sim.scenario.catalogue import Value
 from tests.real.bed.names import Plane
+from tests.real.both import migrations
 from tests.real.both.stage import Stage
 from tests.real.guests import libvirt_of, shell
 from tests.real.qemus import qemu
@@ -93,6 +94,24 @@ async def _restart_storage(stage: Stage, name: str, given: Given) -> None:
         stage.signal(pid, signal.SIGKILL)
 
 
+async def _migration(deed: migrations.Strike, stage: Stage, name: str, given: Given) -> None:
+    await migrations.strike(deed, stage)
+
+
+async def _kill_source(stage: Stage, source: str, target: str) -> None:
+    stage.signal(stage.cluster.pid(stage.host(source), "node"), signal.SIGKILL)
+
+
+async def _crash_source(stage: Stage, source: str, target: str) -> None:
+    await _power_off(stage, source, {})
+
+
+async def _crash_target(stage: Stage, source: str, target: str) -> None:
+    await _power_off(stage, target, {})
+
+
+_COPY: tuple[tuple[str, Value], ...] = (("phase", "copy"),)
+
 ROWS = {
     row.fault: row
     for row in (
@@ -105,6 +124,19 @@ ROWS = {
         Row("vm-network-loss", "", partial(_cut, "vm"), partial(_heal, "vm"), only=(("network", ""),)),
         Row("vm-crash", "qemu-killed", _kill_qemu),
         Row("guest-shutdown", "", _shut_down),
+        Row(
+            "migration-kill",
+            "migration-copy: the source's node is killed",
+            partial(_migration, _kill_source),
+            only=_COPY,
+        ),
+        Row("migration-source-crash", "", partial(_migration, _crash_source), only=_COPY),
+        Row(
+            "migration-target-crash",
+            "migration-copy: the target loses power",
+            partial(_migration, _crash_target),
+            only=_COPY,
+        ),
         Row("storage-restart", "storage-killed", _restart_storage),
     )
 }

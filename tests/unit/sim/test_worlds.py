@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.model.work import LEAD, Work, WorkState
+from drivers.sim.physics import BED, SERVERS
+from sim.expect import Met
+from sim.scenario.load import load, loads
+from sim.tables import CATALOGUE
 from sim.worlds.chronicle import GONE, Chronicle, Moment, histories
-from sim.worlds.compare import Thing, compare
+from sim.worlds.compare import Thing, compare, entries
+from sim.worlds.measures import MEASURES, taken
+from sim.worlds.page import Compared, line, page
+from sim.worlds.simulated import play
 
 
 def story(what: str, *states: tuple[float, str]) -> list[Moment]:
@@ -115,3 +123,51 @@ def test_starts_are_counted_from_the_begin_of_the_story() -> None:
     told.at(1.0, "vm", "web-1", vm(state=VMState.RUNNING, host="host-1"))
     told.at(2.0, "vm", "web-1", vm(state=VMState.STARTING, host="host-1"))
     assert told.chronicle.starts() == {"web-1": 1}
+
+
+SHIPPED = Path(__file__).parents[3] / "scenarios/both"
+
+
+def test_the_simulator_is_like_itself_and_a_page_says_so() -> None:
+    scenario = load(SHIPPED / "power.yaml", CATALOGUE)
+    outcome, moments = play(scenario)
+    things = compare(moments, moments, entries(scenario))
+    met = list(outcome.expected)
+    compared = Compared("scenarios/both/power.yaml", "power", "said so", things, met, met)
+    assert compared.passed
+    assert line(compared).endswith(": the same")
+    text = page([compared], "make both-worlds")
+    assert "1 of them at the same times" in text
+    assert "| [power](../scenarios/both/power.yaml) | said so |" in text
+    assert "running on host-1 → suspended on host-1 1.0 / 1.0 → running on host-1 5.0 / 5.0" in text
+
+
+def test_a_page_says_what_differs() -> None:
+    one = story("vm web-1", (0.0, "running on host-1"), (9.0, "stopped"))
+    late = story("vm web-1", (0.0, "running on host-1"), (19.0, "stopped"))
+    other = story("vm web-1", (0.0, "running on host-1"), (9.0, "gone"))
+    wrong = Met("web-1 off", "it is running", False)
+    texts = [line(Compared("f", "n", "d", compare(one, real, [0.0]), [], [wrong])) for real in (late, other)]
+    assert "vm web-1 stopped at 9.0 s, on the bed at 19.0 s" in texts[0]
+    assert "simulated running on host-1 → stopped; on the bed running on host-1 → gone" in texts[1]
+    assert all("web-1 off, on the bed: it is running" in text for text in texts)
+
+
+def test_every_measure_is_of_a_scenario_that_ships_and_has_what_it_measures() -> None:
+    found = {}
+    for name in {measure.scenario for measure in MEASURES}:
+        scenario = load(SHIPPED / f"{name}.yaml", CATALOGUE)
+        _, moments = play(scenario)
+        found[name] = compare(moments, moments, entries(scenario))
+    seconds = {each.measure.phrase: each.simulated for each in taken(found)}
+    assert len(seconds) == len(MEASURES)
+    assert all(each is not None and each > 0.0 for each in seconds.values()), seconds
+
+
+def test_hardware_sets_the_times_and_only_those(tmp_path: Path) -> None:
+    text = (SHIPPED / "shutdown.yaml").read_text()
+    servers = loads(text.replace("hardware: bed", "hardware: servers"), CATALOGUE, tmp_path / "s.yaml")
+    (_, quick), (_, slow) = play(loads(text, CATALOGUE, tmp_path / "b.yaml")), play(servers)
+    ends = [next(m.at for m in moments if m.state == "stopped") for moments in (quick, slow)]
+    assert BED.shutdown[0] < ends[0] - 1.0 < BED.shutdown[1] + 0.5
+    assert SERVERS.shutdown[0] < ends[1] - 1.0 < SERVERS.shutdown[1] + 0.5
