@@ -153,7 +153,7 @@ class SimHypervisor:
         self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
         copy.records = source.records  # its memory: no write is under way when it is handed over
-        self._machine.migrations += 1
+        self._machine.sending.append(self._runtime)
         try:
             await self._copy(source, target)
             copy.hung_at = None if source.hung_at is None else machine.clock.now()  # it is no better there
@@ -164,7 +164,8 @@ class SimHypervisor:
                 self._machine.resume(source, source.epoch)
             raise
         finally:
-            self._machine.migrations -= 1
+            if self._runtime in self._machine.sending:  # else its host lost power meanwhile
+                self._machine.sending.remove(self._runtime)
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         self._reach(Phase.FINISH, target)

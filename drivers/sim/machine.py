@@ -67,7 +67,7 @@ class Machine:
         self.hush_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it of a silent guest
         self.lifeless_since: float | None = None  # on its clock: since when its node shows no sign of life
         self.life_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it shows none
-        self.migrations = 0
+        self.sending: list[SimRuntime] = []  # whose migrations share the line: one entry for each
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
         self._processes = processes
@@ -111,7 +111,7 @@ class Machine:
         self._stalled.clear()
         self.lifeless_since = None
         self.initiator.lose_power()
-        self.migrations = 0
+        self.sending.clear()
         for guest in list(self.guests.values()):
             self.remove(guest)
         self.network.set_power(self.name, on=False)
@@ -139,6 +139,11 @@ class Machine:
             self._launch(process)
 
         self._physical.spawn(supervise(), name=f"restart {process}")
+
+    @property
+    def migrations(self) -> int:
+        """How many are sent from here. Those of a process that was killed are not: it cannot even say that they ended."""
+        return sum(not runtime.dead for runtime in self.sending)
 
     def stall(self) -> None:
         """The whole host stands still: its guests too, and whatever others would ask of it."""

@@ -15,16 +15,11 @@ from sim.worlds.measures import taken
 
 _BEGIN = """\
 A scenario file is played unchanged by the simulator and on [three real hosts](real-bed.md) with libvirt, QEMU and iSCSI. The
-same reader follows the store's changes in both, and the same code judges what the file expects. This page is written by a
-command, and `make both-worlds` is the same.
+same reader follows the store's changes in both, and the same code judges what the file expects. This page is written by the
+first of these commands; the others play one file on the bed, as root in a checkout, and in the simulator.
 
 ```sh
-{command}
-```
-
-One of them on the bed, as root in a checkout, and in the simulator:
-
-```sh
+make both-worlds
 .venv/bin/ave real run scenarios/both/power.yaml
 .venv/bin/ave sim run scenarios/both/power.yaml
 ```"""
@@ -79,7 +74,7 @@ def line(compared: Compared) -> str:
     return f"{compared.name}: {_moments(compared)} moments of {_moved(compared)} things: {verdict}"
 
 
-def page(compared: Sequence[Compared], command: str) -> str:
+def page(compared: Sequence[Compared]) -> str:
     rows = [
         (
             f"[{each.name}](../{each.file})",
@@ -95,7 +90,7 @@ def page(compared: Sequence[Compared], command: str) -> str:
     differences = "\n".join(f"- **{each.name}**: {wrong}" for each in compared for wrong in _differences(each))
     parts = [
         "# One file, two worlds",
-        _BEGIN.format(command=command),
+        _BEGIN,
         f"**{summary(compared)}**",
         table(("scenario", "what happens", "things", "moments", "order", "widest", "expected"), rows),
         differences,

@@ -136,7 +136,7 @@ def test_the_simulator_is_like_itself_and_a_page_says_so() -> None:
     compared = Compared("scenarios/both/power.yaml", "power", "said so", things, met, met)
     assert compared.passed
     assert line(compared).endswith(": the same")
-    text = page([compared], "make both-worlds")
+    text = page([compared])
     assert "1 of them at the same times" in text
     assert "| [power](../scenarios/both/power.yaml) | said so |" in text
     assert "running on host-1 → suspended on host-1 1.0 / 1.0 → running on host-1 5.0 / 5.0" in text
