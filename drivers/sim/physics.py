@@ -76,7 +76,10 @@ BED = Hardware(
     destroy=0.4,
     shutdown=(0.5, 1.5),  # a guest of busybox
     migration_mib_per_second=200.0,  # a target's QEMU that begins, and pages that are mostly empty
-    machine_boot=(2.0, 4.0),  # a host is namespaces, libvirtd and two Pythons
+    machine_boot=(
+        7.0,
+        8.0,
+    ),  # namespaces, libvirtd, the supervisor and two Pythons: 4 s of a quiet machine, 11 s of a busy one
     process_restart=(2.0, 3.0),  # the bed's supervisor waits for 1 s, and a Python begins
 )
 HARDWARE = {"servers": SERVERS, "bed": BED}

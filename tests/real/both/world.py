@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ave.errors import Unavailable
 from ave.model.host import Host
 from ave.model.vm import VM
 from ave.operations import CreateVMs
@@ -22,7 +23,7 @@ from sim.faults import FAULTS
 from sim.profiles import PROFILES
 from sim.scenario.model import Event, Fleet, Scenario, Target
 from sim.worlds.chronicle import STANDING, TYPES, Chronicle, Moment
-from tests.real.bed import Bed
+from tests.real.bed import Bed, BedError
 from tests.real.both.faults import ROWS
 from tests.real.both.furnish import furnish, start_hosts, told
 from tests.real.both.stage import Stage
@@ -46,8 +47,12 @@ class Played(msgspec.Struct, frozen=True):
 
 
 def play(scenario: Scenario, tell: Tell = lambda line: None) -> Played:
-    """It must fit: see fit.py. Everything is gone afterwards. BedError or AssertionError if the bed fails."""
-    return asyncio.run(_play(scenario, tell))
+    """It must fit: see fit.py. Everything is gone afterwards. Unavailable if the bed fails."""
+    try:
+        return asyncio.run(_play(scenario, tell))
+    except (BedError, AssertionError, ExceptionGroup) as trouble:
+        first = trouble.exceptions[0] if isinstance(trouble, ExceptionGroup) else trouble
+        raise Unavailable(f"the bed failed while it played {scenario.metadata.name}: {first}") from trouble
 
 
 async def _play(scenario: Scenario, tell: Tell) -> Played:
@@ -101,10 +106,12 @@ class _Show:
                 if place not in self._met:
                     await self._judge(place)
         finally:
-            reading.cancel()
-            watch.close()
-            with suppress(asyncio.CancelledError):
-                await reading
+            reading.cancel()  # if it has ended by itself, changes were lost, and it says why
+            try:
+                with suppress(asyncio.CancelledError):
+                    await reading
+            finally:
+                watch.close()
         kept = [moment for moment in self._chronicle.moments if moment.at <= self._scenario.duration]
         return Played(self._scenario.metadata.name, kept, [self._met[place] for place in sorted(self._met)])
 
@@ -139,9 +146,10 @@ class _Show:
         names = await self._hit(event, source)
         self._tell(f"{event.at:g} s: {event.name} {' '.join(names)}".strip())
         await asyncio.gather(*(row.begin(self._stage, name, event.parameters) for name in names))
-        if event.lasts is not None and row.end is not None:
-            await self._until(event.at + event.lasts)
-            self._tell(f"{event.at + event.lasts:g} s: {event.name} ends")
+        ends = event.at + (event.lasts or float("inf"))
+        if row.end is not None and ends < self._scenario.duration:
+            await self._until(ends)
+            self._tell(f"{ends:g} s: {event.name} ends")
             await asyncio.gather(*(row.end(self._stage, name, event.parameters) for name in names))
 
     async def _hit(self, event: Event, source: Random) -> tuple[str, ...]:
