@@ -5,6 +5,7 @@ A shape not declared here is an error, not a slow scan (``ports.store``). Indexe
 
 from __future__ import annotations
 
+from ave.model.access import Token, User
 from ave.model.alarm import Alarm
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
@@ -33,6 +34,7 @@ KINDS = (
         "work",
         Work,
         (
+            Index(),  # the view of who shows it
             Index(("lane", "state"), ("rank",)),  # claim
             Index(("handler", "state")),  # what a worker holds
             Index(("job", "state")),  # a Job's tasks
@@ -46,5 +48,7 @@ KINDS = (
     Kind("lock", Lock, (Index(("job",)), Index((), ("job",))), shown=False),
     Kind("queue", JobQueue, (Index(),), shown=False),
     Kind("key", Key, (Index((), ("made",)),), shown=False),
+    Kind("user", User, (Index(),)),
+    Kind("token", Token, (Index(),)),
     Kind("alarm", Alarm, (Index(), Index((), ("raised",)))),
 )

@@ -21,6 +21,10 @@ from ave.runtime import Random
 TRIES = 20
 
 
+class KeyReused(Refused):
+    """The idempotency key stands for another request."""
+
+
 def job_id(operation: str, random: Random) -> str:
     return f"{operation}-{int(random.random() * 2**48):012x}"
 
@@ -91,4 +95,4 @@ def _same(known: Any, key: str, digest: str) -> str:
     if isinstance(known, Key) and known.digest == digest:
         return known.job
     job = known.job if isinstance(known, Key) else "another Job"
-    raise Refused(f"the idempotency key {key} was used for a different request, {job}: use a new key")
+    raise KeyReused(f"the idempotency key {key} was used for a different request, {job}: use a new key")
