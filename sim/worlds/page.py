@@ -30,17 +30,17 @@ before it; "widest" is the one that comes nearest to that, or goes beyond it. Jo
 bed's clock is not at zero when a story begins. What the bed cannot play, such as a fault without a row in
 [faults.py](../tests/real/both/faults.py), it refuses before anything is started, with all reasons."""
 _APART = """\
-Three stories in [scenarios/apart](../scenarios/apart) strike a migration in the middle of its copying. Both worlds end them well,
-but not alike, and so they are not in the table:
+Three stories in [scenarios/apart](../scenarios/apart) strike a migration in the middle of its copying. Both worlds end them
+well, but not alike, and so they are not in the table:
 
-- **The source's node is killed.** libvirt copies on without it. The memory is then complete on the target, where it stands still
-  until the Job's next attempt brings it back and sends it again: the same states, 25 to 30 s instead of 9. In the simulator the
-  copying ends with the node, and the VM runs on where it was.
+- **The source's node is killed.** libvirt copies on without it. The memory is then complete on the target, where it stands
+  still until the Job's next attempt brings it back and sends it again: the same states, after 25 to 30 s instead of 9. In the
+  simulator the copying ends with the node, and the VM runs on where it was.
 - **The target loses its power.** The source's libvirt learns that by its keepalive, after 8 s, and each question to the target
   takes as long again: the Job fails after a minute. In the simulator it is known at once.
-- **The source loses its power.** Whether the rescue or the end of the migration's Job comes first depends on when its silence is
-  looked at, every 7 s. If it is the rescue, it fails for the Job's lock, and comes again 10 s later. Seeds of the simulator
-  do either, and the bed does as well."""
+- **The source loses its power.** Whether the rescue or the end of the migration's Job comes first depends on when its silence
+  is looked at, every 7 s. If it is the rescue, it fails for the Job's lock, and comes again 10 s later. Seeds of the simulator
+  do either; the bed did what most of them do."""
 _SET = """\
 With `hardware: bed` in its topology a scenario has the times of the bed, and with `servers`, the default, those of servers
 with KVM: `BED` and `SERVERS` in [physics.py](../drivers/sim/physics.py). What the bed took, and what the simulator takes when
