@@ -25,6 +25,7 @@ from sim.scenario.model import Event, Fleet, Scenario, Target
 from sim.worlds.chronicle import STANDING, TYPES, Chronicle, Moment
 from tests.real.bed import Bed, BedError
 from tests.real.both.faults import ROWS
+from tests.real.both.first import go_first
 from tests.real.both.furnish import furnish, start_hosts, told
 from tests.real.both.stage import Stage
 from tests.real.cluster import RealCluster, Times
@@ -68,14 +69,16 @@ async def _play(scenario: Scenario, tell: Tell) -> Played:
 async def _stage(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
     timing = PROFILES[scenario.profile]
     times = Times(timing.give_up, timing.verdict)
-    with Bed(hosts=scenario.topology.size) as bed, RealCluster(bed, folder, times, told(scenario, bed)) as cluster:
-        async with operator_of(cluster) as operator:
-            await start_hosts(cluster, operator)
-            supervisor = Supervisor(cluster)
-            try:
-                yield Stage(scenario.topology, bed, cluster, operator, supervisor)
-            finally:
-                supervisor.close()
+    with Bed(hosts=scenario.topology.size) as bed:
+        go_first(bed)
+        with RealCluster(bed, folder, times, told(scenario, bed)) as cluster:
+            async with operator_of(cluster) as operator:
+                await start_hosts(cluster, operator)
+                supervisor = Supervisor(cluster)
+                try:
+                    yield Stage(scenario.topology, bed, cluster, operator, supervisor)
+                finally:
+                    supervisor.close()
 
 
 class _Show:
