@@ -28,8 +28,10 @@ Things are VMs, hosts, volumes and Jobs whose state changes; those that stay as 
 change. It may come {seconds:g} s and {share:.0%} earlier or later than on the bed, counted from the entry of the timeline
 before it; "widest" is the one that comes nearest to that, or goes beyond it. Jobs that come by the clock are left out: the
 bed's clock is not at zero when a story begins. What waits for a look that comes every few seconds, at lost workers every 7 s,
-waits for a time that is chance in both worlds; a file's seed is then one from the middle. What the bed cannot play, such as a fault without a row in
-[faults.py](../tests/real/both/faults.py), it refuses before anything is started, with all reasons."""
+waits for a time that is chance in both worlds; a file's seed is then one from the middle.
+
+What the bed cannot play, such as a fault without a row in [faults.py](../tests/real/both/faults.py), it refuses before anything
+is started, with all reasons."""
 _APART = """\
 Three stories in [scenarios/apart](../scenarios/apart) strike a migration in the middle of its copying. Both worlds end them
 well, but not alike, and so they are not in the table:
