@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ave.model.access import Token, User
 from ave.model.alarm import Alarm
+from ave.model.audit import Chain, Record
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
@@ -50,5 +51,7 @@ KINDS = (
     Kind("key", Key, (Index((), ("made",)),), shown=False),
     Kind("user", User, (Index(),)),
     Kind("token", Token, (Index(),)),
+    Kind("audit", Record, (Index((), ("at",)), Index(("host",), ("number",))), shown=False),
+    Kind("audit-chain", Chain, (Index(),), shown=False),
     Kind("alarm", Alarm, (Index(), Index((), ("raised",)))),
 )

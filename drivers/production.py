@@ -57,7 +57,8 @@ async def run(config: Config) -> None:
 
 async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
     """What people ask is taken by the same process, and read from a view that it keeps."""
-    from drivers.rest.app import Here, Host, application
+    from drivers.rest.app import application
+    from drivers.rest.host import Here, Served
     from drivers.rest.server import Secret, listen, serve
 
     try:
@@ -67,7 +68,7 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
         raise
     desk, view = open_desk(ports, rules)
     gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
-    host = Host(ports.host, desk, view, gate, Here(), epoch="1")
+    host = Served(ports.host, desk, view, gate, Here(), epoch="1")
     secret = Secret(config.api.certificate, config.api.key) if config.api.certificate else None
 
     def bug(error: BaseException) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ave.api.admission import require_allowed, require_seen, seen
+from ave.api.audit import Auditor, entry
 from ave.api.nouns import NOUNS, Noun
 from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
 from ave.api.problems import Denied, Invalid, NotFound, Taken
 from ave.api.questions import (
+    PAGE_MOST,
     QUESTIONS,
     WAIT_MOST,
+    AskAudit,
+    AuditChecked,
+    AuditPage,
     EditUser,
     ExplainVM,
     MadeToken,
@@ -32,16 +37,20 @@ from ave.errors import Refused
 from ave.jobs.cancel import cancel
 from ave.jobs.crew import Crew
 from ave.model.access import Caller, Permission, Token, User
+from ave.model.audit import Chain, Record, broken
 from ave.model.settings import DEFAULTS
 from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
-from ave.operations import NewVM
+from ave.operations import NewVM, Nothing
 from ave.placement.explain import explain
 from ave.placement.explanation import Explanation
 from ave.placement.place import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.snapshot import Snapshot
+from ave.ports.store import Above, Write
 from ave.ports.together import Ports
+
+T = TypeVar("T")
 
 _USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
 
@@ -51,6 +60,7 @@ class Floor:
 
     def __init__(self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE) -> None:
         self.ports, self.crew, self.view, self.plugged = ports, crew, view, plugged
+        self.auditor = Auditor(ports)
 
     async def ended(self, id: str, seconds: float) -> None:
         """Until the Job has ended, or so long."""
@@ -163,28 +173,88 @@ def _might_be(new: NewVM) -> VM:
 
 
 async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
-    _require_administrator(caller)
-    return await _told(floor, await create_user(floor.ports.store, asked))
+    store = floor.ports.store
+    made = await _changed(floor, caller, "user.create", asked.id, lambda also: create_user(store, asked, *also))
+    await floor.view.until("user", made.id, made.version)
+    return made
 
 
 async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
-    _require_administrator(caller)
-    return await _told(floor, await edit_user(floor.ports.store, await _fresh(floor, "user", asked.id), asked))
+    async def act(also: list[Write]) -> User:
+        return await edit_user(floor.ports.store, await _fresh(floor, "user", asked.id), asked, *also)
+
+    now = await _changed(floor, caller, "user.edit", asked.id, act)
+    await floor.view.until("user", now.id, now.version)
+    return now
 
 
 async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
-    _require_administrator(caller)
-    return await delete_user(floor.ports.store, await _fresh(floor, "user", asked.id))
+    async def act(also: list[Write]) -> User:
+        return await delete_user(floor.ports.store, await _fresh(floor, "user", asked.id), *also)
+
+    return await _changed(floor, caller, "user.delete", asked.id, act)
 
 
 async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
-    _require_administrator(caller)
-    return await create_token(floor.ports.store, floor.ports.runtime, asked)
+    ports = floor.ports
+
+    async def act(also: list[Write]) -> MadeToken:
+        return await create_token(ports.store, ports.runtime, asked, *also)
+
+    return await _changed(floor, caller, "token.create", asked.user, act)
 
 
 async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
+    async def act(also: list[Write]) -> Token:
+        return await delete_token(floor.ports.store, await _fresh(floor, "token", asked.id), *also)
+
+    return await _changed(floor, caller, "token.delete", asked.id, act)
+
+
+async def _changed(
+    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[list[Write]], Awaitable[T]]
+) -> T:
+    """With its audit record, or with that of its refusal."""
+    noun = operation.partition(".")[0]
+    said = entry(floor.ports.host, caller, operation, [f"{noun}/{thing[:256]}"])
+
+    async def whole(also: list[Write]) -> tuple[T, bool]:
+        return await act(also), True
+
+    try:
+        _require_administrator(caller)
+        return await floor.auditor.with_record(said, whole)
+    except (Denied, Refused) as refusal:
+        await floor.auditor.refused(caller, said, str(refusal))
+        raise
+
+
+async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
+    """The newest first. Of every host as many as are asked for, since nobody knows whose are the newest."""
     _require_administrator(caller)
-    return await delete_token(floor.ports.store, await _fresh(floor, "token", asked.id))
+    if not 1 <= asked.limit <= PAGE_MOST:
+        raise Invalid(f"limit: from 1 to {PAGE_MOST}")
+    found: list[Record] = []
+    for chain in await floor.ports.store.find(Chain):
+        where = {"host": chain.id, "number": Above(chain.number - asked.limit)}
+        found += await floor.ports.store.find(Record, where, ("number",))
+    found.sort(key=lambda record: (-record.at, record.id))
+    return AuditPage(items=tuple(found[: asked.limit]))
+
+
+async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChecked:
+    _require_administrator(caller)
+    store = floor.ports.store
+    told: dict[str, str] = {}
+    counted = 0
+    for chain in await store.find(Chain):
+        records = await store.find(Record, {"host": chain.id}, ("number",))
+        counted += len(records)
+        now = await store.get(Chain, chain.id) or chain  # records may have come while these were read
+        beyond = [record.number for record in records if record.number > now.number]
+        what = f"record {beyond[0]} is beyond the end of the chain" if beyond else ""
+        told[chain.id] = what or broken(chain, [record for record in records if record.number <= chain.number])
+    return AuditChecked(records=counted, broken={host: what for host, what in told.items() if what})
 
 
 def _require_administrator(caller: Caller) -> None:
@@ -200,11 +270,6 @@ async def _fresh(floor: Floor, name: str, id: str) -> Any:
     return doc
 
 
-async def _told(floor: Floor, user: User) -> User:
-    await floor.view.until("user", user.id, user.version)
-    return user
-
-
 _SPECIAL: Mapping[str, Answering] = {
     "job.list": _jobs,
     "job.show": _job,
@@ -216,6 +281,8 @@ _SPECIAL: Mapping[str, Answering] = {
     "user.delete": _delete_user,
     "token.create": _create_token,
     "token.delete": _delete_token,
+    "audit.list": _audit,
+    "audit.check": _check_audit,
 }
 _USUALLY: Mapping[str, Callable[..., Awaitable[Any]]] = {"list": _list, "show": _show}
 ANSWERS: Mapping[str, Answering] = {

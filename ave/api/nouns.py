@@ -10,6 +10,7 @@ import msgspec
 from ave.api.shown import Job
 from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
+from ave.model.audit import Record
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.network import Network
@@ -32,6 +33,7 @@ class Noun(msgspec.Struct, frozen=True):
     wide: tuple[Column, ...] = ()
     hidden: tuple[str, ...] = ()
     seen_by: Permission = Permission.VIEW
+    viewed: bool = True  # it is in the view, so that it can be listed, shown and watched
     only: str = ""  # the id of the only one there is
 
 
@@ -47,7 +49,6 @@ NOUNS: Mapping[str, Noun] = {
             VM,
             (_ID, _STATE, ("HOST", "host"), ("CPUS", "vcpus"), ("MEMORY", "memory_mib"), ("HA", "ha")),
             (("PRIORITY", "priority"), ("NETWORKS", "networks"), ("VOLUMES", "volumes"), ("LABELS", "labels")),
-            ("had", "refit", "reserved", "reserved_under", "host_epoch"),
         ),
         Noun(
             "host",
@@ -65,7 +66,6 @@ NOUNS: Mapping[str, Noun] = {
             "group",
             Group,
             (_ID, _STATE, ("RULE", "rule"), ("VMS", "vms"), ("HOSTS", "hosts"), ("ZONE", "zone")),
-            hidden=("said_by",),
         ),
         Noun(
             "job",
@@ -95,6 +95,23 @@ NOUNS: Mapping[str, Noun] = {
         ),
         Noun("alarm", "alarms", "alarm", Alarm, (_ID, ("RAISED", "raised"), ("WHAT", "what"))),
         Noun(
+            "audit",
+            "audit",
+            "audit",
+            Record,
+            (
+                ("AT", "at"),
+                ("USER", "user"),
+                ("OPERATION", "operation"),
+                ("OUTCOME", "outcome"),
+                ("THINGS", "things"),
+                ("JOB", "job"),
+            ),
+            (("RECORD", "id"), ("TOKEN", "token"), ("WHY", "why"), ("REQUEST", "request_id")),
+            seen_by=Permission.ADMINISTER,
+            viewed=False,
+        ),
+        Noun(
             "cluster",
             "cluster",
             "settings",
@@ -104,12 +121,12 @@ NOUNS: Mapping[str, Noun] = {
         ),
     )
 }
-BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values()}
+BY_KIND: Mapping[str, Noun] = {noun.kind: noun for noun in NOUNS.values() if noun.viewed}
 BY_TYPE: Mapping[type[Any], Noun] = {noun.type: noun for noun in NOUNS.values() if noun.name != "job"}
 
 
 def plain(noun: Noun, doc: Any) -> dict[str, Any]:
-    """As JSON: what is shown of one."""
+    """As plain data: what is shown of one."""
     fields: dict[str, Any] = msgspec.to_builtins(doc)
     for field in noun.hidden:
         del fields[field]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -13,7 +12,7 @@ from ave.api.problems import FieldError, Invalid, Taken
 from ave.api.questions import EditUser, MadeToken, NewToken, NewUser
 from ave.errors import Refused
 from ave.model.access import EVERYTHING, Grant, Role, Token, User
-from ave.ports.store import Check, Conflict, Delete, Insert, Replace, Store
+from ave.ports.store import Check, Conflict, Delete, Insert, Replace, Store, Write
 from ave.runtime import Runtime
 
 DAY_SECONDS = 86_400.0
@@ -40,38 +39,48 @@ def split(token: str) -> tuple[str, str] | None:
     return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == PREFIX and len(token) < 200 else None
 
 
-async def create_user(store: Store, asked: NewUser) -> User:
+async def create_user(store: Store, asked: NewUser, *also: Write) -> User:
     _require_name("id", asked.id)
     _require_name("tenant", asked.tenant)
     _require_grants(asked.grants)
     user = User(id=asked.id, tenant=asked.tenant, grants=asked.grants)
     try:
-        (made,) = await store.commit(Insert(user))
-    except Conflict:
+        made, *_ = await store.commit(Insert(user), *also)
+    except Conflict as conflict:
+        if conflict.kind != "user":
+            raise
         raise Taken(f"there already is a user {asked.id}") from None
     return made  # type: ignore[no-any-return]
 
 
-async def edit_user(store: Store, known: User, asked: EditUser) -> User:
+async def edit_user(store: Store, known: User, asked: EditUser, *also: Write) -> User:
     fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
     if asked.tenant is not UNSET:
         _require_name("tenant", asked.tenant)
     if asked.grants is not UNSET:
         _require_grants(asked.grants)
-    return await _replaced(store, known, fields)
+    try:
+        now, *_ = await store.commit(Replace(msgspec.structs.replace(known, **fields)), *also)
+    except Conflict as conflict:
+        if conflict.kind != "user":
+            raise
+        raise Taken(f"user {known.id} was changed just now: read it again") from None
+    return now  # type: ignore[no-any-return]
 
 
-async def delete_user(store: Store, known: User) -> User:
+async def delete_user(store: Store, known: User, *also: Write) -> User:
     """Its tokens go in the same commit, so that none of them outlives it."""
     tokens = [token for token in await store.find(Token) if token.user == known.id]
     try:
-        await store.commit(Delete(known), *[Delete(token) for token in tokens])
-    except Conflict:
+        await store.commit(Delete(known), *[Delete(token) for token in tokens], *also)
+    except Conflict as conflict:
+        if conflict.kind not in ("user", "token"):
+            raise
         raise Taken(f"user {known.id} was changed just now: try again") from None
     return known
 
 
-async def create_token(store: Store, runtime: Runtime, asked: NewToken) -> MadeToken:
+async def create_token(store: Store, runtime: Runtime, asked: NewToken, *also: Write) -> MadeToken:
     if not 0 <= asked.days <= DAYS_MOST:
         raise Invalid(f"days: from 0, which is for ever, to {DAYS_MOST:g}")
     if len(asked.phrase) > PHRASE_MOST or not asked.phrase.isprintable():
@@ -80,17 +89,21 @@ async def create_token(store: Store, runtime: Runtime, asked: NewToken) -> MadeT
     stamp = {"made": 0.0, **({"expires": asked.days * DAY_SECONDS} if asked.days else {})}
     token = Token(id=id, user=asked.user, digest=digest(secret), phrase=asked.phrase)
     try:
-        _, made = await store.commit(Check(User, asked.user, {}), Insert(token, stamp))
-    except Conflict:
+        _, made, *_ = await store.commit(Check(User, asked.user, {}), Insert(token, stamp), *also)
+    except Conflict as conflict:
+        if conflict.kind != "user":
+            raise
         raise Refused(f"there is no user {asked.user[:256]}") from None
     return MadeToken(id=id, user=asked.user, token=written(id, secret), expires=made.expires)
 
 
-async def delete_token(store: Store, known: Token) -> Token:
+async def delete_token(store: Store, known: Token, *also: Write) -> Token:
     try:
-        await store.commit(Delete(known))
-    except Conflict:
-        pass  # somebody else was quicker
+        await store.commit(Delete(known), *also)
+    except Conflict as conflict:
+        if conflict.kind != "token":
+            raise
+        raise Taken(f"token {known.id} was taken back just now") from None
     return known
 
 
@@ -115,11 +128,3 @@ def _require_grants(grants: tuple[Grant, ...]) -> None:
         path = grant.path
         if path != EVERYTHING and not _PATH.fullmatch(path):
             raise Invalid(f"grants: {path[:64]!r} is no path; write /, /tenants/acme or /vms/web-1")
-
-
-async def _replaced(store: Store, known: User, fields: dict[str, Any]) -> User:
-    try:
-        (now,) = await store.commit(Replace(msgspec.structs.replace(known, **fields)))
-    except Conflict:
-        raise Taken(f"user {known.id} was changed just now: read it again") from None
-    return now  # type: ignore[no-any-return]

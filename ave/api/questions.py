@@ -11,7 +11,8 @@ from msgspec import UNSET, UnsetType
 from ave.api.nouns import NOUNS, Noun
 from ave.api.shown import Job
 from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
-from ave.operations import NewVM
+from ave.model.audit import Record
+from ave.operations import NewVM, Nothing
 from ave.placement.explanation import Explanation
 from ave.placement.purpose import Purpose
 
@@ -55,6 +56,21 @@ class ExplainVM(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose | None = None  # start, live or rescue; what its state suggests if absent
 
 
+class AskAudit(msgspec.Struct, frozen=True, kw_only=True):
+    limit: int = PAGE
+
+
+class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Record, ...]  # the newest first
+
+
+class AuditChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """``broken``: host -> what is wrong with its chain; of whom nothing is said, all is well."""
+
+    records: int
+    broken: dict[str, str]
+
+
 class Question(msgspec.Struct, frozen=True):
     name: str
     request: type[Any]
@@ -73,6 +89,8 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def _of(noun: Noun) -> tuple[Question, ...]:
+    if not noun.viewed:
+        return ()
     if noun.only:
         return (Question(f"{noun.name}.show", Show, noun.type, "show what holds for the whole cluster"),)
     show = Question(
@@ -126,5 +144,9 @@ QUESTIONS: Mapping[str, Question] = {
         Question("user.delete", Show, User, "delete a user, and with it all its tokens", Permission.ADMINISTER),
         Question("token.create", NewToken, MadeToken, "make a token, and say it once", Permission.ADMINISTER),
         Question("token.delete", Show, Token, "take a token back", Permission.ADMINISTER),
+        Question("audit.list", AskAudit, AuditPage, "say who asked for what, the newest first", Permission.ADMINISTER),
+        Question(
+            "audit.check", Nothing, AuditChecked, "say whether a record is missing or altered", Permission.ADMINISTER
+        ),
     )
 }

@@ -39,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     waits: str  # the lock it waits for
     queue: str  # the Job Queue it is in
     stop: bool  # somebody has cancelled it
+    user: str  # who asked for it; "": the cluster itself
+    tenant: str
     results: dict[str, Result]
     submitted: float
     started: float
@@ -66,6 +68,8 @@ def job(work: Work, parts: Iterable[Work] = ()) -> Job:
         waits=work.waits,
         queue=work.flag,
         stop=work.stop,
+        user=work.user,
+        tenant=work.tenant,
         results={**(plan.results if plan is not None else {}), **work.results},
         submitted=work.submitted,
         started=work.started,

@@ -58,6 +58,8 @@ class View:
 
     async def reach(self, revision: int) -> None:
         """Until it is as far as that. Raises Unavailable if that takes too long."""
+        if self._fed and self.projection.revision >= revision:
+            return
         try:
             async with self._ports.runtime.timeout(BEHIND_SECONDS):
                 while self.projection.revision < revision or not self._fed:

@@ -12,7 +12,7 @@ from msgspec import inspect
 from ave.api.nouns import NOUNS
 from ave.api.problems import FieldError, Invalid
 from ave.api.questions import Select
-from ave.api.routes import Route, about_one
+from ave.api.routes import Route, about_one, field_names, remembered
 
 T = TypeVar("T")
 SHOWN_CHARACTERS = 200  # of what somebody sent
@@ -25,7 +25,7 @@ def request(route: Route, id: str, query: Mapping[str, Sequence[str]], body: Any
     """The request that this route is for. Raises Invalid."""
     if route.entry.request is Select:
         return selection(query)
-    fields = {field.name for field in msgspec.structs.fields(route.entry.request)}
+    fields = field_names(route.entry.request)
     said: dict[str, Any] = {}
     if body is not None:
         if not isinstance(body, dict):
@@ -53,10 +53,15 @@ def converted(said: Any, type: type[T], *, lax: bool = False) -> T:
         pointer = _pointer(match["path"] or "")
         what = match["what"][:SHOWN_CHARACTERS]
         raise Invalid(f"{pointer.lstrip('/') or 'the body'}: {what}", (FieldError(pointer, what),)) from None
-    unknown = tuple(FieldError(pointer, "unknown field") for pointer in _unknown(said, inspect.type_info(type), ""))
+    unknown = tuple(FieldError(pointer, "unknown field") for pointer in _unknown(said, _shape(type), ""))
     if unknown:
         raise Invalid("unknown field: " + ", ".join(each.pointer.lstrip("/") for each in unknown[:5]), unknown[:50])
     return found
+
+
+@remembered
+def _shape(type: type[Any]) -> inspect.Type:
+    return inspect.type_info(type)
 
 
 def selection(query: Mapping[str, Sequence[str]]) -> Select:
@@ -75,6 +80,13 @@ def selection(query: Mapping[str, Sequence[str]]) -> Select:
     return Select(where=where, **known)
 
 
+@remembered
+def _types_of(struct: type[Any]) -> dict[str, inspect.Type]:
+    shape = inspect.type_info(struct)
+    assert isinstance(shape, inspect.StructType)
+    return {field.encode_name: field.type for field in shape.fields}
+
+
 def _pointer(path: str) -> str:
     """``.vms[0].vcpus`` as RFC 6901 writes it."""
     steps = [name or number or "-" for name, number in _STEP.findall(path)]
@@ -88,7 +100,7 @@ def _unknown(said: Any, type: inspect.Type, at: str) -> Iterator[str]:
             if isinstance(each, inspect.StructType | inspect.CollectionType | inspect.DictType):
                 yield from _unknown(said, each, at)
     elif isinstance(type, inspect.StructType) and isinstance(said, dict):
-        fields = {field.encode_name: field.type for field in type.fields}
+        fields = _types_of(type.cls)
         for name, value in said.items():
             if name not in fields:
                 yield f"{at}/{str(name)[:64]}"

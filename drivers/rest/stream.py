@@ -39,7 +39,7 @@ def _kinds(types: str) -> tuple[str, ...]:
     if not types:
         return tuple(BY_KIND)
     names = [name.strip() for name in types.split(",")]
-    if unknown := [name for name in names if name not in NOUNS]:
+    if unknown := [name for name in names if name not in NOUNS or not NOUNS[name].viewed]:
         raise Invalid(f"types: unknown are {', '.join(unknown)[:200]}", (FieldError("?types", "unknown"),))
     return tuple(NOUNS[name].kind for name in names)
 

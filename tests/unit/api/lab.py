@@ -20,7 +20,8 @@ from ave.model.host import Host, HostState
 from ave.ports.store import Insert
 from ave.ports.together import Ports
 from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.rest import app
+from drivers.rest.app import application
+from drivers.rest.host import Here, Served
 from drivers.sqlite.store import SqliteStore
 
 
@@ -33,8 +34,8 @@ class Lab:
         self.desk, self.view = open_desk(self.ports)
         self.bugs: list[BaseException] = []
         gate = Tokens(store, self.view, loopback=loopback)
-        host = app.Host("h1", self.desk, self.view, gate, app.Here(), "1")
-        transport = httpx2.ASGITransport(app.application(host, bug=self.bugs.append))
+        host = Served("h1", self.desk, self.view, gate, Here(), "1")
+        transport = httpx2.ASGITransport(application(host, bug=self.bugs.append))
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://h1")
 
     async def put(self, *docs: Any) -> None:

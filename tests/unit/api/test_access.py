@@ -96,6 +96,24 @@ def test_what_is_another_tenants_looks_like_what_is_not_there(tmp_path: Path) ->
     run(tmp_path, test)
 
 
+def test_what_somebody_makes_belongs_to_its_tenant_and_so_does_the_job(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        await lab.put(VM_1)
+        ann = await lab.token("ann", Grant(Role.TENANT_ADMIN, "/tenants/acme"), tenant="acme")
+        eve = await lab.token("eve", Grant(Role.TENANT_ADMIN, "/tenants/evil"), tenant="evil")
+        job = (await lab.ask("POST", "/v1/vms", NEW_VM, **ann)).json()
+        assert (job["user"], job["tenant"]) == ("ann", "acme")
+        assert (await lab.ask("GET", f"/v1/jobs/{job['id']}", **ann)).status_code == 200
+        assert (await lab.ask("GET", f"/v1/jobs/{job['id']}", **eve)).status_code == 404
+        assert (await lab.ask("DELETE", f"/v1/jobs/{job['id']}", **eve)).status_code == 404
+        assert (await lab.ask("GET", "/v1/jobs", **eve)).json()["total"] == 0
+        rule = {"groups": [{"id": "g", "rule": "must-different-hosts", "vms": ["web-1"]}]}
+        assert (await lab.ask("POST", "/v1/groups", rule, **eve)).status_code == 404
+        assert (await lab.ask("POST", "/v1/groups", rule, **ann)).status_code == 202
+
+    run(tmp_path, test)
+
+
 def test_a_grant_on_one_thing_is_for_that_alone(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.put(VM_1, VM(id="web-2", vcpus=1, memory_mib=1024, tenant="acme"))

@@ -41,7 +41,9 @@ def test_no_two_routes_are_the_same() -> None:
 
 
 def test_every_noun_can_be_shown() -> None:
-    assert {question.noun for question in QUESTIONS.values() if question.verb == "show"} == set(NOUNS)
+    assert {question.noun for question in QUESTIONS.values() if question.verb == "show"} == {
+        noun.name for noun in NOUNS.values() if noun.viewed
+    }
 
 
 @pytest.mark.parametrize(
