@@ -33,8 +33,8 @@ waits for a time that is chance in both worlds; a file's seed is then one from t
 What the bed cannot play, such as a fault without a row in [faults.py](../tests/real/both/faults.py), it refuses before anything
 is started, with all reasons."""
 _APART = """\
-Three stories in [scenarios/apart](../scenarios/apart) strike a migration in the middle of its copying. Both worlds end them
-well, but not alike, and so they are not in the table:
+Four stories in [scenarios/apart](../scenarios/apart), three of them of a migration that is struck in the middle of its copying,
+are not in the table. Both worlds end them well, but not alike:
 
 - **The source's node is killed.** libvirt copies on without it. The memory is then complete on the target, where it stands
   still until the Job's next attempt brings it back and sends it again: the same states, after 25 to 30 s instead of 9. In the
@@ -43,7 +43,9 @@ well, but not alike, and so they are not in the table:
   takes as long again: the Job fails after a minute. In the simulator it is known at once.
 - **The source loses its power.** Whether the rescue or the end of the migration's Job comes first depends on when its silence
   is looked at, every 7 s. If it is the rescue, it fails for the Job's lock, and comes again 10 s later. Seeds of the simulator
-  do either; the bed did what most of them do."""
+  do either; the bed did what most of them do.
+- **A node hangs** for as long as its guard lets it, 15 s, which is as long as it takes to be suspect. Of two runs on the bed one
+  had its host suspect for 3 s, as in the simulator, and one did not."""
 _SET = """\
 With `hardware: bed` in its topology a scenario has the times of the bed, and with `servers`, the default, those of servers
 with KVM: `BED` and `SERVERS` in [physics.py](../drivers/sim/physics.py). What the bed took, and what the simulator takes when
