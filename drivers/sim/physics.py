@@ -72,14 +72,11 @@ class Hardware(msgspec.Struct, frozen=True):
 SERVERS = Hardware()
 # The bed of docs/real-bed.md: three hosts in one machine, guests under emulation. docs/both-worlds.md has what was measured.
 BED = Hardware(
-    boot=(0.3, 0.9),  # libvirt and QEMU, until its vCPUs run
-    destroy=0.4,
-    shutdown=(0.5, 1.5),  # a guest of busybox
+    boot=(0.2, 0.6),  # libvirt and QEMU, until its vCPUs run
+    destroy=0.25,
+    shutdown=(0.3, 1.0),  # a guest of busybox
     migration_mib_per_second=200.0,  # a target's QEMU that begins, and pages that are mostly empty
-    machine_boot=(
-        7.0,
-        8.0,
-    ),  # namespaces, libvirtd, the supervisor and two Pythons: 4 s of a quiet machine, 11 s of a busy one
+    machine_boot=(5.5, 6.5),  # namespaces, libvirtd, the supervisor and two Pythons
     process_restart=(2.0, 3.0),  # the bed's supervisor waits for 1 s, and a Python begins
 )
 HARDWARE = {"servers": SERVERS, "bed": BED}
