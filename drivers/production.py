@@ -63,9 +63,9 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
 
     try:
         where = listen(*endpoint(config.api.listen))
-    except Refused:
+    except Refused as problem:
         main.close()
-        raise
+        raise Refused(f"api.listen: {problem}") from problem
     desk, view = open_desk(ports, rules)
     gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
     host = Served(ports.host, desk, view, gate, Here(), epoch="1")
@@ -100,12 +100,12 @@ async def guard(config: Config) -> None:
     await until_told(runtime, run_guard(runtime, machine), "guard")
 
 
-async def initialise(config: Config, name: str) -> str:
+async def initialise(config: Config, name: str, *, again: bool) -> str:
     """The token of a first administrator. Refused if the cluster has users, Unavailable if its store does not answer."""
     runtime = AsyncioRuntime(f"{config.node.host}/init")
     store = await open_store(config.store, runtime)
     try:
-        return (await first_token(store, runtime, name)).token
+        return (await first_token(store, runtime, name, again=again)).token
     finally:
         await store.close()
 

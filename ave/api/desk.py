@@ -5,6 +5,7 @@ All hosts are alike: nothing is kept here but the view, which any other host has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,7 +27,6 @@ from ave.model.audit import Record
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import OPERATIONS, Operation
 from ave.placement.place import NONE, Plugged
-from ave.ports.store import Write
 from ave.ports.together import Ports
 from ave.verbs import VERBS
 
@@ -53,10 +53,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     job: bool = False
 
 
-def open_desk(ports: Ports, plugged: Plugged = NONE) -> tuple[Desk, View]:
-    """Of this host. The view is kept by whoever runs it."""
+def open_desk(ports: Ports, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False) -> tuple[Desk, View]:
+    """Of this host. The view is kept by whoever runs it. While it is ``hurried`` nobody waits for the end of a Job; who lets
+    that begin sets the view's ``changed``."""
     view = View(ports)
-    return Desk(Floor(ports, Crew(ports), view, plugged)), view
+    return Desk(Floor(ports, Crew(ports), view, plugged, hurried)), view
 
 
 class Desk:
@@ -76,7 +77,7 @@ class Desk:
         try:
             await self._require_allowed(caller, operation, request, manner)
         except (Denied, NotFound) as refusal:
-            await self._floor.auditor.refused(caller, self._entry(caller, operation, request, manner), str(refusal))
+            await self._floor.auditor.refused(self._entry(caller, operation, request, manner), str(refusal))
             raise
         if manner.dry_run:
             value = await preview(self._floor, operation, request)
@@ -110,24 +111,19 @@ class Desk:
         ports = floor.ports
         key = f"{caller.user}/{manner.key}" if manner.key else ""
         mine = job_id(operation.name, ports.runtime.random)
-
-        async def act(record: list[Write]) -> tuple[str, bool]:
-            given = await submit(
-                ports,
-                floor.crew,
-                operation.name,
-                request,
-                on_conflict=manner.on_conflict,
-                id=mine,
-                key=key,
-                user=caller.user,
-                tenant=caller.tenant,
-                beside=record,
-            )
-            return given, given == mine  # another one: the key stands for that
-
         said = msgspec.structs.replace(self._entry(caller, operation, request, manner), job=mine)
-        id = await floor.auditor.with_record(said, act)
+        id = await submit(
+            ports,
+            floor.crew,
+            operation.name,
+            request,
+            on_conflict=manner.on_conflict,
+            id=mine,
+            key=key,
+            user=caller.user,
+            tenant=caller.tenant,
+            commit=floor.auditor.commit_of(said),
+        )
         await floor.view.until("work", id, 0)
         if manner.wait:
             await floor.ended(id, manner.wait)

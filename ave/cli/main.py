@@ -1,17 +1,24 @@
 """The command line: its commands, and what its exit codes mean.
 
 0 done · 1 failed · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+Of a cluster: 3 not found · 4 not in this state, or changed meanwhile · 5 denied · 6 unreachable · 7 too late (docs/cli.md).
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import cache
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from ave import __version__
 
-app = App(name="ave", version=f"ave {__version__}", help="A control plane for KVM virtual machines, and its simulator.")
+app = App(
+    name="ave",
+    version=f"ave {__version__}",
+    help="A control plane for KVM virtual machines, and its simulator. `ave --context NAME …` says which cluster.",
+)
 sim = App(name="sim", help="Replay scenarios with the real control plane on a simulated cluster.")
 app.command(sim)
 sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
@@ -19,6 +26,7 @@ sim.command("ave.cli.explore:explore", name="explore", help="Draw scenarios by s
 sim.command("ave.cli.shrink:shrink", name="shrink", help="Cut a failing scenario down to what makes it fail.")
 sim.command("ave.cli.sim:sweep", name="sweep", help="Play a scenario once for each step of a range.")
 sim.command("ave.cli.budget:budget", name="budget", help="Measure what high availability costs.")
+sim.command("ave.cli.serve:serve", name="serve", help="Put the API before a simulated cluster.")
 sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
 sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
 real = App(name="real", help="Play scenarios on real hosts in this machine: see docs/both-worlds.md.")
@@ -47,12 +55,47 @@ config.command(
 )
 app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+app.command("ave.cli.remote.more:api", name="api", help="Make one call of the API.")
+app.command("ave.cli.remote.more:wait", name="wait", help="Wait until things of a cluster are as is said.")
+context = App(name="context", help="Which clusters there are, and which one is asked.")
+app.command(context)
+context.command("ave.cli.remote.more:context_ls", name="ls", help="List the clusters that have a name here.")
+context.command("ave.cli.remote.more:context_use", name="use", help="Make a cluster the current one.")
+context.command("ave.cli.remote.more:context_add", name="add", help="Give a cluster a name.")
+context.command("ave.cli.remote.more:context_rm", name="rm", help="Forget a cluster's name.")
+app.command("ave.cli.remote.completing:completion", name="completion", help="Print the completion script of a shell.")
+
+
+@cache
+def with_nouns() -> App:
+    """With a group for each noun of the catalogue. Not always: to load the catalogue takes longer than to say the version."""
+    from ave.api.nouns import NOUNS
+    from ave.cli.remote.names import NOUN_ALIASES, VIRSH
+
+    of_cluster = Group("A cluster", sort_key=1)
+    for noun in NOUNS.values():
+        for name in (noun.name, *NOUN_ALIASES.get(noun.name, ())):
+            plural = noun.plural.replace("vms", "VMs")
+            help = "What holds for the whole cluster." if noun.only else f"Ask for {plural}, and change them."
+            path = f"ave.cli.remote.commands:{name}"
+            app.command(path, name=name, help=help, group=of_cluster, show=name == noun.name)
+    for word, operation in VIRSH.items():
+        app.command(
+            f"ave.cli.remote.commands:{word}", name=word, help=f"As virsh has it: {operation}.", group=of_cluster
+        )
+    return app
 
 
 def main() -> None:
     """The entry point of the installed ``ave``."""
+    words = sys.argv[1:]
+    if words[:1] == ["--context"] and len(words) > 1:
+        os.environ["AVE_CONTEXT"] = words[1]
+        words = words[2:]
+    if words != ["--version"] and not (words and words[0] in app and not words[0].startswith("-")):
+        with_nouns()
     try:
-        result = app(exit_on_error=False, print_error=True, result_action="return_value")
+        result = app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         sys.exit(2)
     except BrokenPipeError:

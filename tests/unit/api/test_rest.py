@@ -15,7 +15,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Work, WorkState
 from ave.ports.store import Replace
-from drivers.rest.front import BODY_MOST
+from drivers.rest.body import BODY_MOST
 from tests.unit.api.lab import Lab, run
 
 NEW = {"vms": [{"id": "web-1", "vcpus": 1, "memory_mib": 512}]}
@@ -33,6 +33,25 @@ def test_a_request_becomes_a_job_that_can_be_found_at_once(tmp_path: Path) -> No
         found = await lab.ask("GET", answer.headers["Location"])
         assert found.json()["id"] == answer.json()["id"]
         assert (await lab.ask("GET", "/v1/jobs")).json()["items"][0]["operation"] == "vm.create"
+
+    run(tmp_path, test)
+
+
+def test_an_answer_says_what_time_it_is_by_the_store(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        before = await lab.store.now()
+        told = float((await lab.ask("GET", "/v1/vms")).headers["X-Ave-Time"])
+        assert before - 1.0 <= told <= await lab.store.now() + 1.0
+
+    run(tmp_path, test)
+
+
+def test_an_explanation_has_its_sentence(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        await lab.put(vm())
+        told = (await lab.ask("POST", "/v1/vms/web-1:explain-placement")).json()
+        assert told["choice"]["host"] == "h1"
+        assert told["says"].startswith("web-1 (1 vCPU, 1.0 GiB) goes to h1")
 
     run(tmp_path, test)
 
