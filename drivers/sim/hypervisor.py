@@ -23,6 +23,7 @@ ANSWERS: Mapping[str, object] = {"guest-ping": {}}  # of every guest's agent
 class SimHypervisor:
     def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
         self._machine, self._runtime, self._machines = machine, runtime, machines
+        self._hardware = machine.hardware
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
         self._heard = runtime.signal()
         self._hushed = runtime.signal()
@@ -105,7 +106,7 @@ class SimHypervisor:
         return ANSWERS[command]
 
     async def start(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         known = self._machine.guests.get(vm.id)
         if known is None:
             self._require_held(vm)
@@ -118,7 +119,7 @@ class SimHypervisor:
         self._require_writable(self._machine)
         pinning.require(vm, self._machine.name, self._machine.free_cpus(pinning.wanted(vm)))
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
-        await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
+        await self._runtime.sleep(self._between(self._hardware.boot))
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -127,14 +128,14 @@ class SimHypervisor:
         guest = self._machine.guests.get(vm)
         if guest is None:
             return
-        needed = self._between(physics.SHUTDOWN_SECONDS) if guest.hung_at is None else float("inf")
+        needed = self._between(self._hardware.shutdown) if guest.hung_at is None else float("inf")
         await self._runtime.sleep(min(needed, seconds))
         if needed > seconds or guest.state is not DomainState.RUNNING:
             raise Refused(f"{vm} did not shut down within {seconds:g} s; force it off with poweroff")
         self._machine.remove(guest)
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DESTROY_SECONDS)
+        await self._runtime.sleep(self._hardware.destroy)
         await self._dies(vm)
         self._accept(self._machine, vm, stamp, "destroy")
         self._machine.ended.pop(vm, None)
@@ -142,13 +143,13 @@ class SimHypervisor:
             self._machine.remove(guest)
 
     async def pause(self, vm: str) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
     async def suspend(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "suspend")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -157,7 +158,7 @@ class SimHypervisor:
         self._machine.suspend(guest)
 
     async def resume(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.RESUME_SECONDS)
+        await self._runtime.sleep(self._hardware.resume)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "resume")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -168,7 +169,7 @@ class SimHypervisor:
         self._machine.resume(guest, stamp.epoch)
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
@@ -187,7 +188,7 @@ class SimHypervisor:
         guest.sizes[volume] = max(guest.sizes.get(volume, 0), size_gib)
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         source, machine = self._here(vm.id), self._peer(target)
         self._accept(self._machine, vm.id, stamp, "migrate")
@@ -196,7 +197,7 @@ class SimHypervisor:
         self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
         copy.records = source.records  # its memory: no write is under way when it is handed over
-        self._machine.migrations += 1
+        self._machine.sending.append(self._runtime)
         try:
             await self._copy(source, target)
             copy.hung_at = None if source.hung_at is None else machine.clock.now()  # it is no better there
@@ -208,7 +209,8 @@ class SimHypervisor:
             raise
         finally:
             source.copying = None
-            self._machine.migrations -= 1
+            if self._runtime in self._machine.sending:  # else its host lost power meanwhile
+                self._machine.sending.remove(self._runtime)
 
     async def progress(self, vm: str) -> Progress | None:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -247,7 +249,7 @@ class SimHypervisor:
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
         machine = self._machine
-        line = machine.network.mib_per_second(machine.name, target, physics.MIGRATION_MIB_PER_SECOND)
+        line = machine.network.mib_per_second(machine.name, target, self._hardware.migration_mib_per_second)
         bandwidth = line / machine.migrations
         dirty = physics.DIRTY_MIB_PER_SECOND * machine.dirty_factor * (0.5 + self._random())
         left, seconds = float(source.memory_mib), 0.0

@@ -13,11 +13,11 @@ from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
 from drivers import pinning
 from drivers.rights import Rights
-from drivers.sim import physics
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
 from drivers.sim.guest import Guest, Instances
 from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
+from drivers.sim.physics import SERVERS, Hardware
 from drivers.sim.runtime import HostClock, SimRuntime, World
 from drivers.sim.storage import Storage
 
@@ -43,7 +43,9 @@ class Machine:
         instances: Instances,
         facts: Facts,
         processes: dict[str, Callable[[Machine, SimRuntime], None]],
+        hardware: Hardware = SERVERS,
     ) -> None:
+        self.hardware = hardware
         self.world, self.network, self.storage = world, network, storage
         self.witness, self.instances = witness, instances
         self.name = facts.host
@@ -67,7 +69,7 @@ class Machine:
         self.hush_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it of a silent guest
         self.lifeless_since: float | None = None  # on its clock: since when its node shows no sign of life
         self.life_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it shows none
-        self.migrations = 0
+        self.sending: list[SimRuntime] = []  # whose migrations share the line: one entry for each
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
         self._processes = processes
@@ -112,14 +114,14 @@ class Machine:
         self._stalled.clear()
         self.lifeless_since = None
         self.initiator.lose_power()
-        self.migrations = 0
+        self.sending.clear()
         for guest in list(self.guests.values()):
             self.remove(guest)
         self.network.set_power(self.name, on=False)
 
     def restart(self, seconds: float, *, boots: bool = True) -> None:
         """Power on again after this long, plus the time a machine takes to boot, unless that is in it, or it loses power."""
-        low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
+        low, high = self.hardware.machine_boot if boots else (0.0, 0.0)
         losses = self._losses
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
@@ -135,13 +137,18 @@ class Machine:
         self._stalled.pop(process, None)
         self._revive(process)
         self.running.pop(process).kill()
-        low, high = physics.PROCESS_RESTART_SECONDS
+        low, high = self.hardware.process_restart
 
         async def supervise() -> None:
             await self._physical.sleep(low + (high - low) * self._physical.random.random())
             self._launch(process)
 
         self._physical.spawn(supervise(), name=f"restart {process}")
+
+    @property
+    def migrations(self) -> int:
+        """How many are sent from here. Those of a process that was killed are not: it cannot even say that they ended."""
+        return sum(not runtime.dead for runtime in self.sending)
 
     def stall(self) -> None:
         """The whole host stands still: its guests too, and whatever others would ask of it."""

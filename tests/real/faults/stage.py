@@ -16,7 +16,6 @@ from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import CreateVMs, NewVM, StartVMs
 from drivers.iscsi.pool import Pool
-from drivers.libvirt.record import name_of
 from tests.real.bed import Bed, Host, registry
 from tests.real.bed.guest_image import guest_image
 from tests.real.cluster import NETWORK, RealCluster, Times
@@ -25,12 +24,12 @@ from tests.real.faults.judge import Verdict, judge
 from tests.real.faults.supervisor import Supervisor
 from tests.real.faults.words import KEPT, Ear, Life, Word
 from tests.real.operator import Operator, operator_of
+from tests.real.qemus import qemu
 
 TIMES = Times(give_up=16.0, verdict=34.0)
 VMS = {"web-1": 1, "web-2": 2, "web-3": 3}
 WHOLE_SECONDS = 240.0
 WRITES = 5  # of every guest, until it counts as well
-QEMU = "qemu-system-x86_64"
 LOOK_SECONDS = 0.1
 
 
@@ -65,12 +64,7 @@ class Stage:
 
     def qemu(self, host: Host, vm: str) -> int:
         """Its process there; 0 if it has none."""
-        wanted = f"guest={name_of(vm)},".encode()
-        for pid in host.pids(QEMU):
-            with suppress(OSError):
-                if any(word.startswith(wanted) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")):
-                    return pid
-        return 0
+        return qemu(host, vm)
 
     def qemus(self, vm: str) -> list[str]:
         return [host.name for host in self.bed.hosts if self.qemu(host, vm)]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_a_vm_is_paused_though_libvirtd_hangs(lab, do, up):
     with lab.boxes["a"].hanging():
         do("a", "pause", "vm")
         assert life.is_standing(guest)
+
+
+def test_an_abort_of_no_migration_waits_for_no_answer_of_a_qemu_that_gives_none(lab, do, up):
+    """A pause waits for the storage, and libvirt then says nothing of the domain for 30 s. Whoever finds it paused aborts, and
+    holds its lock meanwhile: a lease that is back could not let it go on."""
+    qemu = lab.process("a", "vm")
+    domain = lab.drivers["a"].here.look("vm").domain
+    life.send(qemu, signal.SIGSTOP)
+    pausing = threading.Thread(target=domain.suspend)
+    pausing.start()
+    try:
+        time.sleep(0.5)
+        began = time.monotonic()
+        do("a", "abort_migration", "vm", "a", own(1))
+        assert time.monotonic() - began < 5.0
+    finally:
+        life.send(qemu, signal.SIGCONT)
+        pausing.join()
 
 
 def test_a_frozen_vm_is_destroyed_at_once(lab, do, up, machine):
