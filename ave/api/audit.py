@@ -22,7 +22,7 @@ from ave.runtime import Signal
 
 Commit = Callable[..., Awaitable[list[Any]]]
 
-TOGETHER = 32  # changes in a commit
+TOGETHER = 64  # changes in a commit
 WAITING_MOST = 1000
 TRIES = 5
 WHY_MOST = 300

@@ -92,8 +92,8 @@ class Desk:
             noun = BY_TYPE[kind]
             doc = self._floor.view.docs(noun.kind).get(id)
             named = manner.one == id
-            if doc is None or (named and manner.version is not None):
-                doc = await store.get(kind, id)  # the view may be behind
+            if (doc is None and operation.verb != "create") or (named and manner.version is not None):
+                doc = await store.get(kind, id)  # the view may be behind; of what is to be made, the Leader looks
             if named and not noun.only:
                 require_seen(caller, noun, id, doc)
             require_allowed(caller, operation.permission, noun, id, doc)

@@ -1,4 +1,5 @@
-"""P16: what it costs to ask the API for one VM, against a bare Starlette with msgspec, and against FastAPI.
+"""P16: what it costs to ask the API for one VM, against a bare Starlette with msgspec, and against FastAPI. P17: creates that
+become Jobs on MongoDB, each with its audit record, against bare inserts of a document as large, by the wall clock.
 
 Each server is a process of its own. Rates are requests by CPU second of the server, so that whoever asks is not what is
 measured; times are of the wall clock, with as many connections as are named, each with one request at a time.
@@ -13,17 +14,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 from statistics import median, quantiles
 from time import monotonic
+from typing import Any
 
 import msgspec
+from pymongo import AsyncMongoClient
 
 from tests.bench.rest_server import VMS
 from tests.bench.row import Row
+from tests.mongod import single_node
 
 FEW, MANY = 256, 500
 REQUESTS = 20_000
 PAIRS = 3
+IN_FLIGHT = 64
+POST_GOAL = 0.5
 READY_SECONDS = 30.0
 STARLETTE_GOAL, FASTAPI_GOAL, P99_GOAL, MANY_GOAL = 0.6, 1.3, 1.7, 0.9
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -54,7 +61,43 @@ def run(*, quick: bool = False) -> list[Row]:
         Row("P16", "p99 against Starlette's", p99["ave"] / p99["starlette"], "times", P99_GOAL, "less"),
         Row("P16", f"{MANY} connections against {FEW}", rate["many"] / rate["ave"], "times", MANY_GOAL, "more"),
         Row("P16", "errors", errors, "", 0, "less"),
+        *_creates(400 if quick else 2_000, pairs),
     ]
+
+
+def _creates(requests: int, pairs: int) -> list[Row]:
+    with single_node(("--setParameter", "diagnosticDataCollectionEnabled=false")) as uri, server(uri) as ave:
+        runs = [(asyncio.run(inserts(uri, requests)), ave.creates(requests)) for _ in range(pairs)]
+    bare, posts = median(each for each, _ in runs), median(each.rate for _, each in runs)
+    errors = sum(each.errors for _, each in runs)
+    return [
+        Row("P17", f"POST that becomes a Job, {IN_FLIGHT} connections", posts, "/s", None, "more"),
+        Row("P17", "against bare inserts", median(each.rate / bare for bare, each in runs), "times", POST_GOAL, "more"),
+        Row("P17", "bare inserts", bare, "/s", None, "more"),
+        Row("P17", "errors", errors, "", 0, "less"),
+    ]
+
+
+async def inserts(uri: str, count: int) -> float:
+    """A second."""
+    async with AsyncMongoClient[dict[str, Any]](uri, w="majority", journal=True) as client:
+        work = client[f"bare-{token_hex(4)}"]["work"]
+        text = msgspec.to_builtins(_create(0))
+        left = iter(range(count))
+
+        async def unit() -> None:
+            for number in left:
+                await work.insert_one(
+                    {"_id": f"job-{number}", "arguments": text, "state": "ready", "story": ["born"] * 3}
+                )
+
+        began = monotonic()
+        await asyncio.gather(*[unit() for _ in range(IN_FLIGHT)])
+        return count / (monotonic() - began)
+
+
+def _create(number: int) -> dict[str, Any]:
+    return {"vms": [{"id": f"new-{number}", "vcpus": 2, "memory_mib": 4096}]}
 
 
 class Server:
@@ -66,12 +109,18 @@ class Server:
         times, errors = asyncio.run(self._ask(requests, connections))
         return Found((len(times)) / (self._cpu_seconds() - before), quantiles(times, n=100)[98], errors)
 
+    def creates(self, requests: int) -> Found:
+        """Rate by the wall clock."""
+        began = monotonic()
+        times, errors = asyncio.run(self._ask(requests, IN_FLIGHT, create=True))
+        return Found(len(times) / (monotonic() - began), quantiles(times, n=100)[98], errors)
+
     def _cpu_seconds(self) -> float:
         with open(f"/proc/{self._pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    async def _ask(self, requests: int, connections: int) -> tuple[list[float], int]:
+    async def _ask(self, requests: int, connections: int, *, create: bool = False) -> tuple[list[float], int]:
         times: list[float] = []
         errors = 0
         left = requests
@@ -84,12 +133,17 @@ class Server:
             while left > 0:
                 left -= 1
                 began = monotonic()
-                writer.write(f"GET /v1/vms/web-{draw.randrange(VMS)} HTTP/1.1\r\n{header}\r\n".encode())
+                if create:
+                    body = msgspec.json.encode(_create(draw.randrange(10**9)))
+                    length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                    writer.write(f"POST /v1/vms HTTP/1.1\r\n{header}{length}\r\n".encode() + body)
+                else:
+                    writer.write(f"GET /v1/vms/web-{draw.randrange(VMS)} HTTP/1.1\r\n{header}\r\n".encode())
                 head = await reader.readuntil(b"\r\n\r\n")
                 size = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
                 await reader.readexactly(size)
                 times.append(monotonic() - began)
-                errors += not head.startswith(b"HTTP/1.1 200")
+                errors += not head.startswith(b"HTTP/1.1 202" if create else b"HTTP/1.1 200")
             writer.close()
 
         await asyncio.gather(*[client() for _ in range(connections)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,6 +21,8 @@ from ave.api.people import create_token, create_user
 from ave.api.questions import NewToken, NewUser
 from ave.kinds import KINDS, SCHEMA
 from ave.model.access import Grant, Role
+from ave.model.cluster import Handler
+from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from ave.ports.store import Insert
 from ave.ports.together import Ports
@@ -89,18 +92,33 @@ def fastapi() -> Any:
     return app
 
 
+async def opened(what: str, runtime: AsyncioRuntime, folder: Path) -> Any:
+    if what == "ave":
+        return await SqliteStore.open(folder / "store", KINDS, schema=SCHEMA)
+    from drivers.mongo.settings import MongoSettings
+    from drivers.mongo.store import MongoStore
+
+    settings = MongoSettings(uri=what, database=f"bench-{token_hex(4)}", user="", password_file="")
+    return await MongoStore.open(runtime, settings, KINDS, schema=SCHEMA)
+
+
 async def main(what: str, folder: Path) -> None:
+    """``what``: starlette, fastapi, ave on SQLite, or the URI of a MongoDB that ave has its store on."""
     where = listen("127.0.0.1", 0)
     token = ""
-    if what != "ave":
+    if what in ("starlette", "fastapi"):
         app = bare() if what == "starlette" else fastapi()
         print(where.getsockname()[1], token, flush=True)
         await serve(app, where)
         return
     runtime = AsyncioRuntime("h1/bench")
-    async with await SqliteStore.open(folder / "store", KINDS, schema=SCHEMA) as store:
+    store = await opened(what, runtime, folder)
+    try:
         desk, view = open_desk(Ports("h1", runtime, store, None, None, None))  # type: ignore[arg-type]
-        await store.commit(*map(Insert, vms()))
+        await store.commit(Insert(Handler(id="h1", uuid="h1-1")))
+        await store.commit(Insert(Host(id="h1", state=HostState.ONLINE, cpus=8, memory_mib=32_768)))
+        for vm in vms():
+            await store.commit(Insert(vm))
         await create_user(store.commit, NewUser(id="bench", grants=(Grant(Role.ADMIN),)))
         token = (await create_token(store.commit, runtime, NewToken(user="bench"))).token
         kept = runtime.spawn(view.run(), name="view")
@@ -109,6 +127,8 @@ async def main(what: str, folder: Path) -> None:
         print(where.getsockname()[1], token, flush=True)
         await serve(application(host, bug=lambda error: print(repr(error), file=sys.stderr)), where)
         kept.cancel()
+    finally:
+        await store.close()
 
 
 if __name__ == "__main__":
