@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from pymongo import AsyncMongoClient
 
-from tests.bench.rest_server import VMS
+from tests.bench.bare_server import VMS
 from tests.bench.row import Row
 from tests.mongod import single_node
 
@@ -31,6 +31,7 @@ REQUESTS = 20_000
 PAIRS = 3
 IN_FLIGHT = 64
 POST_GOAL = 0.5
+MEMORY_GOAL = 2.0
 READY_SECONDS = 30.0
 STARLETTE_GOAL, FASTAPI_GOAL, P99_GOAL, MANY_GOAL = 0.6, 1.3, 1.7, 0.9
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -51,6 +52,7 @@ def run(*, quick: bool = False) -> list[Row]:
             found["starlette"].append(starlette.measure(requests, FEW))
             found["fastapi"].append(fastapi.measure(requests // 2, FEW))
             found["many"].append(ave.measure(requests, MANY))
+        memory = {"ave": ave.memory(), "starlette": starlette.memory()}
     rate = {name: median(each.rate for each in runs) for name, runs in found.items()}
     p99 = {name: median(each.p99 for each in runs) for name, runs in found.items()}
     errors = sum(each.errors for runs in found.values() for each in runs)
@@ -61,6 +63,14 @@ def run(*, quick: bool = False) -> list[Row]:
         Row("P16", "p99 against Starlette's", p99["ave"] / p99["starlette"], "times", P99_GOAL, "less"),
         Row("P16", f"{MANY} connections against {FEW}", rate["many"] / rate["ave"], "times", MANY_GOAL, "more"),
         Row("P16", "errors", errors, "", 0, "less"),
+        Row(
+            "P19",
+            "memory of the server against Starlette's",
+            memory["ave"] / memory["starlette"],
+            "times",
+            MEMORY_GOAL,
+            "less",
+        ),
         *_creates(400 if quick else 2_000, pairs),
     ]
 
@@ -115,6 +125,11 @@ class Server:
         times, errors = asyncio.run(self._ask(requests, IN_FLIGHT, create=True))
         return Found(len(times) / (monotonic() - began), quantiles(times, n=100)[98], errors)
 
+    def memory(self) -> float:
+        """Bytes that are its own alone, and its share of others."""
+        with open(f"/proc/{self._pid}/smaps_rollup") as file:
+            return float(next(line for line in file if line.startswith("Pss:")).split()[1]) * 1024
+
     def _cpu_seconds(self) -> float:
         with open(f"/proc/{self._pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -152,7 +167,8 @@ class Server:
 
 @contextmanager
 def server(what: str) -> Iterator[Server]:
-    command = [sys.executable, "-m", "tests.bench.rest_server", what]
+    module = "bare_server" if what in ("starlette", "fastapi") else "rest_server"
+    command = [sys.executable, "-m", f"tests.bench.{module}", what]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
