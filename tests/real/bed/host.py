@@ -164,11 +164,13 @@ class Host:
     def run(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on this host: it ends with the host, or with the process that is returned.
 
-        ``options`` are Popen's, its ``env`` too; ``cwd`` is ``/``. SIGTERM, SIGINT and SIGHUP are passed on.
+        ``options`` are Popen's, its ``env`` too; ``cwd`` is ``/``. SIGTERM, SIGINT and SIGHUP are passed on. It is in a
+        session of its own: in ours, if it stood still when our shell ends, the kernel would end us by SIGHUP, without a word.
         """
         plan = {"net": self._net, "pid": self._alive(), "cgroups": cgroups.named(self._names.namespace(self.name))}
         environ = maker.environ(options.pop("env", None))
-        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv], env=environ, **options)
+        words = [*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv]
+        return subprocess.Popen(words, env=environ, start_new_session=True, **options)
 
     def ask(self, argv: Sequence[str], *, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
         """What a program prints that is run here. BedError if it fails or takes longer."""
