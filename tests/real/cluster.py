@@ -40,11 +40,11 @@ def confined(what: str) -> list[str]:
 
 
 class RealCluster:
-    """Close it, or use it as a context manager."""
+    """Close it, or use it as a context manager. ``store`` is a URL; without it, one file that all hosts share."""
 
-    def __init__(self, bed: Bed, folder: Path, times: Times = TIMES) -> None:
+    def __init__(self, bed: Bed, folder: Path, times: Times = TIMES, store: str = "") -> None:
         self.bed, self.folder, self.times = bed, folder, times
-        self.store = f"sqlite:{folder}/store"
+        self.store = store or f"sqlite:{folder}/store"
         self._secret = folder / "storage.secret"
         self._nodes: dict[tuple[str, str], subprocess.Popen[Any]] = {}  # by host and what it is
         self._box: subprocess.Popen[Any] | None = None
