@@ -1,6 +1,7 @@
 """The command line: its commands, and what its exit codes mean.
 
-0 done · 1 failed · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+0 done · 1 failed · 2 bad usage or bad input · 3 there is no such thing · 6 the store cannot be reached · 7 it takes longer than
+one waits · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +41,69 @@ config.command(
 )
 app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+
+for noun, what, verbs in (
+    (
+        "vm",
+        "Make VMs and look after them.",
+        {
+            "ave.cli.vm:create": "Create VMs, and start them.",
+            "ave.cli.objects:ls_vms": "List VMs.",
+            "ave.cli.objects:show_vm": "Show one VM and its story.",
+            "ave.cli.vm:start": "Start stopped VMs.",
+            "ave.cli.vm:stop": "Shut VMs down, or force them off.",
+            "ave.cli.vm:restart": "Shut VMs down and start them again.",
+            "ave.cli.vm:suspend": "Let VMs stand still.",
+            "ave.cli.vm:resume": "Let suspended VMs go on.",
+            "ave.cli.vm:migrate": "Move VMs to another host, live.",
+            "ave.cli.vm:delete": "Delete VMs and their disks.",
+        },
+    ),
+    (
+        "host",
+        "Look after hosts.",
+        {
+            "ave.cli.objects:ls_hosts": "List hosts.",
+            "ave.cli.objects:show_host": "Show one host and its story.",
+            "ave.cli.host:drain": "Move all VMs away from a host.",
+            "ave.cli.host:undrain": "Let a host take VMs again.",
+        },
+    ),
+    (
+        "volume",
+        "Make volumes and look after them.",
+        {
+            "ave.cli.volume:create": "Make volumes.",
+            "ave.cli.objects:ls_volumes": "List volumes.",
+            "ave.cli.volume:grow": "Make a volume larger.",
+            "ave.cli.volume:delete": "Delete volumes.",
+        },
+    ),
+    (
+        "network",
+        "Declare networks of VMs.",
+        {
+            "ave.cli.volume:create_network": "Declare networks.",
+            "ave.cli.objects:ls_networks": "List networks.",
+            "ave.cli.volume:delete_network": "Delete networks.",
+        },
+    ),
+    (
+        "job",
+        "Look at what the cluster is at.",
+        {
+            "ave.cli.job:ls": "List Jobs.",
+            "ave.cli.job:show_job": "Show one Job and its story.",
+            "ave.cli.job:wait": "Wait until a Job has ended.",
+            "ave.cli.job:cancel": "Withdraw a Job.",
+        },
+    ),
+    ("alarm", "What somebody must look at.", {"ave.cli.objects:ls_alarms": "List alarms."}),
+):
+    group = App(name=noun, help=what)
+    app.command(group)
+    for place, does in verbs.items():
+        group.command(place, name=place.partition(":")[2].partition("_")[0], help=does)
 
 
 def main() -> None:
