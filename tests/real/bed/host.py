@@ -53,8 +53,10 @@ _VIRTLOGD = 'log_outputs = "3:file:/var/log/libvirt/virtlogd.log"\n'
 class Host:
     """It begins without power. ``folder`` is its own, on a disk that survives a crash."""
 
-    def __init__(self, names: Names, fabric: Fabric, root: Path, number: int) -> None:
+    def __init__(self, names: Names, fabric: Fabric, root: Path, number: int, own: Sequence[str] = ()) -> None:
+        """``own``: folders of the machine, what is written to which stays on this host."""
         self.name = f"h{number}"
+        self._own = list(own)
         self.folder = root / self.name
         self._names, self._fabric, self._root = names, fabric, root
         self._cut: set[Plane] = set()
@@ -118,6 +120,7 @@ class Host:
             "folder": str(self.folder),
             "root": str(self._root),
             "name": self.name,
+            "own": self._own,
         }
         words = json.dumps(plan)
         with (self.folder / "console.log").open("ab") as console:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ MIGRATE_SECONDS = 240.0  # a target that does not answer is waited for, for a mi
 COPY_MIB = 6  # per second, so that there is a middle of the copying …
 FAST_MIB = 2**20  # … and all that there is
 OVERLAP_SECONDS = 5.0  # in which an old owner may run, if all of its host stood still: from its first QEMU to the rest
+OVERLAP_WORDS = 8  # of each old guest: five are a second
 QUICK, SHORT = 0.005, (4.0, 11.0)  # seconds; SHORT is well below give_up
 
 
@@ -134,13 +136,14 @@ async def stop_owner(whole: bool, stage: Stage) -> Struck:
 
 
 async def _have_tried(stage: Stage, host: Host, lives: dict[str, Life], woken: float, mark: int) -> None:
-    """Until each old guest runs, beside the new one, and its QEMU has asked for the volume again and was turned away."""
+    """Until each old guest has run for a while, beside the new one, and its QEMU has asked for the volume again and was turned
+    away."""
 
     async def lacking() -> str:
-        heard = {word.life for word in stage.ear.since(mark) if word.host == host.name}
+        heard = Counter(word.life for word in stage.ear.since(mark) if word.host == host.name)
         for vm, life in lives.items():
-            if life not in heard:
-                return f"the old {vm} on {host.name} has woken, and says nothing"
+            if heard[life] < OVERLAP_WORDS:
+                return f"the old {vm} on {host.name} has woken, and said but {heard[life]} words"
             if not stage.refusals.of(host.storage_address, f"{vm}-disk-1", woken):
                 return f"the old {vm} on {host.name} has not tried to reach its volume"
         return ""
