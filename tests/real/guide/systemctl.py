@@ -1,8 +1,8 @@
 """A stand-in for systemctl and journalctl on a bed's host, whose process 1 is no systemd: it runs the units' own lines.
 
 A program of its own that imports nothing of AVE. Of a unit and its drop-ins it obeys what decides whether a service works: its
-command line, environment, credentials, folders, capabilities, and when it is started again; the rest it leaves out. systemd itself
-reads the units in tests/real/test_units.py. ``boot`` starts what is enabled, as a boot does.
+command line, environment, credentials, folders, capabilities, and when it is started again; the rest it leaves out, and systemd
+itself reads the units in tests/real/test_units.py. ``boot`` starts what is enabled, as a boot does.
 """
 
 from __future__ import annotations
@@ -97,7 +97,11 @@ def start(name: str) -> None:
     JOURNAL.mkdir(exist_ok=True)
     with (JOURNAL / name).open("ab") as journal:
         argv = [sys.executable, "-I", "-S", "-B", __file__, "supervise", name]
-        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True)
+        supervisor = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True
+        )
+    while not runs(name) and supervisor.poll() is None:
+        time.sleep(0.05)
     time.sleep(STARTED_SECONDS)
     if not runs(name):
         last = (JOURNAL / name).read_text(errors="replace")[-500:]
