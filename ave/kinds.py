@@ -5,7 +5,9 @@ A shape not declared here is an error, not a slow scan (``ports.store``). Indexe
 
 from __future__ import annotations
 
+from ave.model.access import Token, User
 from ave.model.alarm import Alarm
+from ave.model.audit import Chain, Record
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
@@ -33,6 +35,7 @@ KINDS = (
         "work",
         Work,
         (
+            Index(),  # the view of who shows it
             Index(("lane", "state"), ("rank",)),  # claim
             Index(("handler", "state")),  # what a worker holds
             Index(("job", "state")),  # a Job's tasks
@@ -46,5 +49,9 @@ KINDS = (
     Kind("lock", Lock, (Index(("job",)), Index((), ("job",))), shown=False),
     Kind("queue", JobQueue, (Index(),), shown=False),
     Kind("key", Key, (Index((), ("made",)),), shown=False),
+    Kind("user", User, (Index(),)),
+    Kind("token", Token, (Index(),)),
+    Kind("audit", Record, (Index((), ("at",)), Index(("host",), ("number",))), shown=False),
+    Kind("audit-chain", Chain, (Index(),), shown=False),
     Kind("alarm", Alarm, (Index(), Index((), ("raised",)))),
 )

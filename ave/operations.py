@@ -1,4 +1,8 @@
-"""The catalogue of what users can ask for: types only. Each becomes a Job; who carries it out is bound in ``node``."""
+"""The catalogue of what can be asked for: types only. ``OPERATIONS`` become Jobs, whose verbs are bound in ``ave.verbs``;
+``QUESTIONS`` are answered at once, by what ``ave.api.answers`` binds to them.
+
+Routes, OpenAPI, commands and the reference are derived from it: an operation more is one entry here, and its verb or answer.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ave.model.access import Permission
 from ave.model.group import Rule
 from ave.model.vm import Priority
 from ave.model.volume import StoragePolicy
@@ -180,12 +185,23 @@ class JobType(StrEnum):
 
 
 class Operation(msgspec.Struct, frozen=True):
+    """``permission``: on every thing that the request locks."""
+
     name: str
     request: type[Any]
     phrase: str
+    permission: Permission = Permission.CHANGE
     by_user: bool = True
     type: JobType = JobType.RESOURCE
     urgency: Urgency = Urgency.NORMAL
+
+    @property
+    def noun(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        return self.name.partition(".")[2]
 
 
 def _scheduled(name: str, request: type[Any], phrase: str) -> Operation:
@@ -196,22 +212,29 @@ OPERATIONS = {
     operation.name: operation
     for operation in (
         Operation("vm.create", CreateVMs, "create VMs, and start them"),
-        Operation("vm.start", StartVMs, "start stopped VMs"),
-        Operation("vm.shutdown", ShutdownVMs, "ask the guests to shut down", urgency=Urgency.STOP),
-        Operation("vm.poweroff", NameVMs, "force VMs off", urgency=Urgency.STOP),
-        Operation("vm.restart", ShutdownVMs, "ask the guests to shut down, and start them again where they are"),
-        Operation("vm.reset", NameVMs, "force VMs off, and start them again where they are"),
-        Operation("vm.suspend", NameVMs, "let VMs stand still until they are resumed"),
-        Operation("vm.resume", NameVMs, "let suspended VMs go on"),
+        Operation("vm.start", StartVMs, "start stopped VMs", Permission.USE),
+        Operation("vm.shutdown", ShutdownVMs, "ask the guests to shut down", Permission.USE, urgency=Urgency.STOP),
+        Operation("vm.poweroff", NameVMs, "force VMs off", Permission.USE, urgency=Urgency.STOP),
+        Operation(
+            "vm.restart",
+            ShutdownVMs,
+            "ask the guests to shut down, and start them again where they are",
+            Permission.USE,
+        ),
+        Operation("vm.reset", NameVMs, "force VMs off, and start them again where they are", Permission.USE),
+        Operation("vm.suspend", NameVMs, "let VMs stand still until they are resumed", Permission.USE),
+        Operation("vm.resume", NameVMs, "let suspended VMs go on", Permission.USE),
         Operation("vm.edit", EditVMs, "change what VMs are and have"),
-        Operation("vm.migrate", MigrateVMs, "move VMs to other hosts, running ones without stopping them"),
+        Operation(
+            "vm.migrate", MigrateVMs, "move VMs to other hosts, running ones without stopping them", Permission.OPERATE
+        ),
         Operation("vm.delete", NameVMs, "delete VMs and their volumes"),
         Operation("volume.create", CreateVolumes, "make volumes"),
         Operation("volume.grow", GrowVolumes, "make volumes larger, attached or not"),
         Operation("volume.delete", NameVolumes, "delete volumes that belong to no VM"),
-        Operation("network.create", DescribeNetworks, "declare virtual networks"),
-        Operation("network.edit", DescribeNetworks, "change the VLANs of networks"),
-        Operation("network.delete", NameNetworks, "delete networks to which no VM is connected"),
+        Operation("network.create", DescribeNetworks, "declare virtual networks", Permission.OPERATE),
+        Operation("network.edit", DescribeNetworks, "change the VLANs of networks", Permission.OPERATE),
+        Operation("network.delete", NameNetworks, "delete networks to which no VM is connected", Permission.OPERATE),
         Operation("group.create", DescribeGroups, "lay down rules about where VMs may be"),
         Operation("group.edit", DescribeGroups, "change placement groups: rule, VMs, hosts, zone, all of it"),
         Operation("group.enable", NameGroups, "let placement groups bind their VMs"),
@@ -221,16 +244,24 @@ OPERATIONS = {
             "group.repair",
             NameGroups,
             "move running VMs so that every must rule of these groups is kept",
+            Permission.OPERATE,
             type=JobType.ONE_TIME,
         ),
         Operation(
             "host.enter-maintenance",
             EnterMaintenance,
             "move every VM away from a host and keep it empty",
+            Permission.OPERATE,
             type=JobType.ONE_TIME,
         ),
-        Operation("cluster.edit", EditCluster, "change what holds for the whole cluster"),
-        Operation("host.exit-maintenance", ExitMaintenance, "let a host take VMs again", type=JobType.ONE_TIME),
+        Operation("cluster.edit", EditCluster, "change what holds for the whole cluster", Permission.OPERATE),
+        Operation(
+            "host.exit-maintenance",
+            ExitMaintenance,
+            "let a host take VMs again",
+            Permission.OPERATE,
+            type=JobType.ONE_TIME,
+        ),
         Operation(
             "ha.rescue", RescueVMs, "start the VMs of dead hosts elsewhere", by_user=False, urgency=Urgency.RESCUE
         ),

@@ -18,7 +18,7 @@ from ave.ha.timing import PROFILES, Timing
 from ave.node import SERVICES
 from drivers.layers import Layers, Problem
 from drivers.toml_lines import Key
-from drivers.urls import endpoint, require_store
+from drivers.urls import endpoint, loopback, require_store
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,12 +89,23 @@ class MachineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     volumes_max: int = 0  # attached at once; 0: no limit
 
 
+class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where requests of people and tools are taken."""
+
+    listen: str = ""  # address and port; "": nowhere
+    certificate: str = (
+        ""  # a PEM file, with those that it hangs on; only with it one may listen elsewhere than on loopback
+    )
+    key: str = ""  # its private key, a PEM file that nobody else may read
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node: NodeConfig
     store: StoreConfig
     hypervisor: HypervisorConfig
     machine: MachineConfig = MachineConfig()
     ha: HaConfig = HaConfig()
+    api: ApiConfig = ApiConfig()
     libvirt: LibvirtConfig = LibvirtConfig()
     storage: StorageConfig | None = None
 
@@ -135,6 +146,12 @@ def _wrong(config: Config) -> Iterator[Problem]:
         yield Problem((), "hypervisor.root is missing: the folder of the process cluster")
     if config.hypervisor.driver == "libvirt" and config.storage is None:
         yield Problem((), "hypervisor.driver is libvirt, and there is no [storage]: box, portal and secret_file")
+    if config.api.listen:
+        yield from _wrong_address(
+            endpoint if config.api.certificate else loopback, ("api", "listen"), config.api.listen
+        )
+    if bool(config.api.certificate) != bool(config.api.key):
+        yield Problem((), "api.certificate and api.key belong together: one of them is missing")
     if config.storage is not None:
         yield from _wrong_address(endpoint, ("storage", "box"), config.storage.box)
         yield from _wrong_address(endpoint, ("storage", "portal"), config.storage.portal)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
+from ave.api.desk import open_desk
+from ave.api.gate import Tokens
+from ave.api.people import first_token
 from ave.errors import Refused, Unavailable
 from ave.guard import run_guard
 from ave.ha.lease import new_host
@@ -13,14 +18,16 @@ from ave.ha.promise import not_promised
 from ave.kinds import KINDS, SCHEMA
 from ave.model.host import Host
 from ave.node import run_node
+from ave.placement.place import Plugged
 from ave.ports.together import Ports
+from ave.sync import together
 from drivers.assembly import HOSTS
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import Config, StoreConfig, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
 from drivers.told import until_told
-from drivers.urls import SQLITE, require_store, shown
+from drivers.urls import SQLITE, endpoint, is_loopback, require_store, shown
 
 
 async def run(config: Config) -> None:
@@ -39,11 +46,38 @@ async def run(config: Config) -> None:
                 services=config.node.services,
                 plugged=rules,
             )
+            if config.api.listen:
+                main = _with_api(config, ports, rules, main)
             await _warn(ports)
             runtime.log("node starts", services=",".join(config.node.services), store=shown(config.store.url))
             await until_told(runtime, main, "node")
     finally:
         await store.close()
+
+
+async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
+    """What people ask is taken by the same process, and read from a view that it keeps."""
+    from drivers.rest.app import application
+    from drivers.rest.host import Here, Served
+    from drivers.rest.server import Secret, listen, serve
+
+    try:
+        where = listen(*endpoint(config.api.listen))
+    except Refused:
+        main.close()
+        raise
+    desk, view = open_desk(ports, rules)
+    gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
+    host = Served(ports.host, desk, view, gate, Here(), epoch="1")
+    secret = Secret(config.api.certificate, config.api.key) if config.api.certificate else None
+
+    def bug(error: BaseException) -> None:
+        ports.runtime.log("bug in the API", error="".join(format_exception(error)))
+
+    ports.runtime.log("api listens", address=config.api.listen)
+    await together(
+        ports.runtime, {"node": main, "view": view.run(), "api": serve(application(host, bug=bug), where, secret)}
+    )
 
 
 async def _warn(ports: Ports) -> None:
@@ -64,6 +98,16 @@ async def guard(config: Config) -> None:
     make_ready()
     runtime.log("guard starts")
     await until_told(runtime, run_guard(runtime, machine), "guard")
+
+
+async def initialise(config: Config, name: str) -> str:
+    """The token of a first administrator. Refused if the cluster has users, Unavailable if its store does not answer."""
+    runtime = AsyncioRuntime(f"{config.node.host}/init")
+    store = await open_store(config.store, runtime)
+    try:
+        return (await first_token(store, runtime, name)).token
+    finally:
+        await store.close()
 
 
 async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:

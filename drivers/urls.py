@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from ave.errors import Refused
 
@@ -19,6 +20,24 @@ def endpoint(text: str) -> tuple[str, int]:
     if not address or not port.isdigit() or not 0 < int(port) < 65536:
         raise Refused(f"{text!r} is no address and port, such as 10.78.0.20:3270")
     return address.strip("[]"), int(port)
+
+
+def loopback(text: str) -> tuple[str, int]:
+    """Address and port that only this machine reaches. Refused if it is another."""
+    found = endpoint(text)
+    if not is_loopback(text):
+        raise Refused(
+            f"{text!r} is reached from elsewhere, and tokens would go in clear: set api.certificate and api.key"
+        )
+    return found
+
+
+def is_loopback(text: str) -> bool:
+    address, _ = endpoint(text)
+    try:
+        return address == "localhost" or ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def require_store(url: str) -> None:

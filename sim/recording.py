@@ -328,7 +328,7 @@ class Recording:
     def _read_index(self) -> Index | None:
         try:
             index = msgspec.json.decode(index_path(self._path).read_bytes(), type=Index)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return index if index.schema == SCHEMA else None
 
@@ -394,5 +394,5 @@ def _unpack(path: Path, offset: int) -> tuple[list[bytes], int, str]:
         for sound, text in enumerate(lines):
             _line(text) if sound else _keyframe(text)
         return lines, end, CUT_SHORT
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return lines[:sound], end, CUT_SHORT

@@ -46,13 +46,15 @@ INSIDE_AVE = {
     "verbs": _NODE,
     "node": _NODE,
     "guard": _NODE,
+    "api": _NODE,
 }
 
 # What ave/ (but its command line) may import of others: nothing that knows the time, draws, waits or does I/O.
 # fmt: off
 STANDARD_LIBRARY = (
-    "__future__", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "math", "operator", "re", "string", "textwrap", "types", "typing",
+    "__future__", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "difflib",
+    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "math", "operator", "re", "string", "textwrap",
+    "types", "typing",
 )
 # fmt: on
 THIRD_PARTY = ("msgspec", "networkx", "numpy")

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ave.cli.screen import complain
 from ave.errors import Refused
 from ave.model.vm import VMState
-from ave.placement.explain import Explanation
+from ave.placement.explanation import Explanation
 from ave.placement.purpose import Purpose
 
 

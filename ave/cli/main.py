@@ -34,6 +34,9 @@ explain.command("ave.cli.explain:placement", name="placement", help="Say why a V
 app.command("ave.cli.node:node", name="node", help="Run the services of one host, for real.")
 app.command("ave.cli.node:guard", name="guard", help="Freeze the VMs of one host when its lease is over, for real.")
 app.command("ave.cli.storage:storage", name="storage", help="Run the storage box: volumes and who owns them, for real.")
+app.command(
+    "ave.cli.init:init", name="init", help="Make the first administrator of a cluster, and print his token once."
+)
 config = App(name="config", help="Ask what this host is configured to.")
 app.command(config)
 config.command(

@@ -13,7 +13,8 @@ from rich.table import Table
 from ave.cli.listing import console, new_table
 from ave.placement.account import memory
 from ave.placement.batch import Batch
-from ave.placement.explain import TURNED_AWAY, Explanation, HostRecord
+from ave.placement.explain import TURNED_AWAY
+from ave.placement.explanation import Explanation, HostRecord
 from ave.placement.told import sentence, told
 
 BEST = 5  # hosts that fit

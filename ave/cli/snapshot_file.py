@@ -44,7 +44,7 @@ def _load_json(path: Path, coming: Iterable[str]) -> Snapshot:
         return read(msgspec.json.decode(path.read_bytes()), coming)
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: {error}") from None
     except BadSnapshot as bad:
         raise Refused("\n".join(f"{path}: {mistake}" for mistake in bad.mistakes)) from None

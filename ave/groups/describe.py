@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ave.errors import Refused
 from ave.jobs.verb import Found, Resource, Split, Verb, each
 from ave.model.group import Aspect, Group
+from ave.model.vm import VM
 from ave.model.work import Result, Step
 from ave.operations import DescribedGroup, DescribeGroups
 from ave.scheduler.rules import Change, change_step
@@ -32,7 +33,7 @@ def _verb(word: str, *, exists: bool, otherwise: str) -> Verb:
                 results[group.id] = Result(False, otherwise.format(group=group.id))
         return Split(steps=steps, results=results)
 
-    return Verb(operation=f"group.{word}", resources=_named, split=split)
+    return Verb(operation=f"group.{word}", resources=_named, split=split, names=_members)
 
 
 def require_described(group: DescribedGroup) -> None:
@@ -68,6 +69,10 @@ def _require_distinct(group: str, field: str, names: Sequence[str]) -> None:
 
 def _nameable(name: str) -> bool:
     return bool(name) and len(name) <= NAME_MAX and "/" not in name and name.isprintable()
+
+
+def _members(request: DescribeGroups) -> tuple[Resource, ...]:
+    return each(VM, dict.fromkeys(vm for group in request.groups for vm in group.vms))
 
 
 def _named(request: DescribeGroups) -> tuple[Resource, ...]:

@@ -22,7 +22,7 @@ from ave.model.states import move
 from ave.model.vm import VM
 from ave.model.work import OnConflict, Plan, Result, Work, WorkState
 from ave.operations import OPERATIONS
-from ave.ports.store import Change, Check, Conflict, In, Replace, Write
+from ave.ports.store import Change, Check, Conflict, In, Insert, Replace, Write
 from ave.ports.together import Ports
 
 TRIES = 20  # conflicts in a row before a Job gives its turn back …
@@ -127,15 +127,16 @@ class Leader:
         self, job: Work, split: Split, free: Mapping[str, Lock], checks: list[Write], skipped: dict[str, Result]
     ) -> None:
         lock_writes, tokens = locks.take(free, job.id)
+        writes = [_owned(write, job.tenant) for write in split.writes]
         results = {**split.results, **skipped}
         plan = dag.plan(split.steps, results, tokens, split.groups, split.groups_need, split.pace)
         plan, tasks = await next_tasks(job, plan, self._crew)
         if not plan.steps:
             passed_on = await locks.pass_on(self._ports.store, free, job.id)
-            await self._end(job, plan.results, [*checks, *split.writes, *passed_on])
+            await self._end(job, plan.results, [*checks, *writes, *passed_on])
             return
         begun = move(job, WorkState.WAITING, f"split into {plan.total} tasks", plan=plan, handler="", attempt=0)
-        await self._ports.store.commit(Replace(begun, BEGUN), *lock_writes, *checks, *split.writes, *tasks)
+        await self._ports.store.commit(Replace(begun, BEGUN), *lock_writes, *checks, *writes, *tasks)
         self._ports.runtime.log("job begins", job=job.id, tasks=plan.total)
 
     async def _park(self, job: Work, lock: Lock, held: Mapping[str, Lock]) -> None:
@@ -180,3 +181,10 @@ def _names(resources: Sequence[Resource]) -> list[str]:
 
 def _unmoved(type: type[Any], name: str, doc: Any) -> Check:
     return Check(type, name, None if doc is None else {"version": doc.version})
+
+
+def _owned(write: Write, tenant: str) -> Write:
+    """What a Job makes belongs to its tenant."""
+    if not isinstance(write, Insert) or getattr(write.doc, "tenant", tenant) == tenant:
+        return write
+    return msgspec.structs.replace(write, doc=msgspec.structs.replace(write.doc, tenant=tenant))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.jobs import queue
 from ave.jobs.crew import Crew
 from ave.jobs.folding import SUBMITTED
+from ave.model.access import DEFAULT_TENANT
 from ave.model.cluster import Key
 from ave.model.work import LEAD, RANK_SECONDS, OnConflict, Urgency, Work
 from ave.operations import OPERATIONS
@@ -19,6 +21,11 @@ from ave.ports.together import Ports
 from ave.runtime import Random
 
 TRIES = 20
+_OURS = ("work", "queue")
+
+
+class KeyReused(Refused):
+    """The idempotency key stands for another request."""
 
 
 def job_id(operation: str, random: Random) -> str:
@@ -37,12 +44,16 @@ async def submit(
     lane: str = "",
     id: str = "",
     key: str = "",
+    user: str = "",
+    tenant: str = DEFAULT_TENANT,
+    beside: Sequence[Write] = (),
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
 
     Refused for an unknown operation; Unavailable when nothing was submitted; UnknownOutcome when that cannot be told. Who
     asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one. So does who asks again with the
-    same idempotency ``key`` while it is remembered; with another request it is refused.
+    same idempotency ``key`` while it is remembered; with another request it is refused. ``beside`` is committed with the
+    Job; a condition of it that does not hold raises Conflict.
     """
     if operation not in OPERATIONS:
         raise Refused(f"unknown operation {operation}: known are {', '.join(OPERATIONS)}")
@@ -56,6 +67,8 @@ async def submit(
         arguments=msgspec.to_builtins(request),
         flag=flag,
         on_conflict=on_conflict,
+        user=user,
+        tenant=tenant,
     )
     stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency]}
     same = digest(operation, request, flag, on_conflict, urgency)
@@ -63,13 +76,15 @@ async def submit(
     for _ in range(TRIES):
         try:
             entry = await queue.enter(ports.store, job, stamp) if flag else [Insert(job, stamp)]
-            await ports.store.commit(*remember, *entry)
+            await ports.store.commit(*remember, *beside, *entry)
             return id
         except Conflict as conflict:
             if conflict.kind == "key":
                 return _same(conflict.found, key, same)
             if conflict.id == id:
                 return id  # an earlier try of ours got through
+            if conflict.kind not in _OURS:
+                raise
             pause = 0.05 * (0.5 + ports.runtime.random.random())
             await ports.runtime.sleep(pause)  # others are at the same Job Queue
         except UnknownOutcome as unknown:
@@ -91,4 +106,4 @@ def _same(known: Any, key: str, digest: str) -> str:
     if isinstance(known, Key) and known.digest == digest:
         return known.job
     job = known.job if isinstance(known, Key) else "another Job"
-    raise Refused(f"the idempotency key {key} was used for a different request, {job}: use a new key")
+    raise KeyReused(f"the idempotency key {key} was used for a different request, {job}: use a new key")

@@ -69,6 +69,7 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     split: Splitter
     tasks: dict[str, TaskKind] = {}
     also: Callable[[Any], tuple[Resource, ...]] = lambda request: ()  # read, but not locked
+    names: Callable[[Any], tuple[Resource, ...]] = lambda request: ()  # whoever asks must see these
     whole: Callable[[Any], tuple[type[Any], ...]] = lambda request: ()  # kinds of which all documents are read; of few
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ave.model.access import DEFAULT_TENANT
 from ave.model.states import Table
 
 
@@ -82,6 +83,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     vms: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()  # hosts or a zone, never both
     zone: str = ""
+    tenant: str = DEFAULT_TENANT
     said_by: str = ""  # the Job that last said what it is; membership also comes and goes with VMs
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ave.model.access import DEFAULT_TENANT
 from ave.model.states import Table
 
 LEAD = "lead"
@@ -198,6 +199,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     results: dict[str, Result] = {}
     resource: str = ""  # a task's resource
     step: str = ""  # a task's name within its Job
+    user: str = ""  # who asked for it; "": the cluster itself
+    tenant: str = DEFAULT_TENANT  # to which belongs what the Job makes
     tokens: dict[str, int] = {}
     submitted: float = 0.0  # store time, for people and retention, as all below
     assigned: float = 0.0

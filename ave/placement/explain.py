@@ -9,16 +9,16 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-import msgspec
 import numpy as np
 
 from ave.errors import NoFit, Refused
 from ave.placement.account import names, predicate
 from ave.placement.batch import Batch, Terms, Witness, place_batch
-from ave.placement.place import NONE, Choice, Plugged, decide
+from ave.placement.explanation import Choice, Explanation, Fate, HostRecord, Penalty, Score, Verdict
+from ave.placement.place import NONE, Plugged, decide
 from ave.placement.preferences import PREFERENCES, narrowing
 from ave.placement.purpose import Purpose
-from ave.placement.remedy import Change, Rule, cheapest, rules
+from ave.placement.remedy import Rule, cheapest, rules
 from ave.placement.scores import exact, shares
 from ave.placement.unit import Unit, alone
 
@@ -33,59 +33,6 @@ PASSED_OVER: Final = "passed over"
 TURNED_AWAY: Final = "turned away"
 SCORE: Final = "score"
 TIE: Final = "tie"
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    filter: str
-    passed: bool
-    says: str
-
-
-class Penalty(msgspec.Struct, frozen=True):
-    preference: str
-    penalty: int  # lower is better
-    says: str
-
-
-class Score(msgspec.Struct, frozen=True):
-    """Floats of the exact fractions; score = (cpu + memory) / 2, lower is better."""
-
-    cpu: float
-    memory: float
-    score: float
-
-
-class HostRecord(msgspec.Struct, frozen=True, kw_only=True):
-    host: str
-    outcome: Literal["chosen", "passed over", "turned away"]
-    by: str  # the first filter that it failed, the preference it was passed over for, "score" or "tie"
-    why: str
-    verdicts: tuple[Verdict, ...]
-    penalties: tuple[Penalty, ...]
-    score: Score
-    free_mib: int
-    vms: int  # on it; of equal hosts the one with fewer goes first, then the name
-
-
-class Fate(msgspec.Struct, frozen=True):
-    """Hosts that share a fate."""
-
-    by: str
-    hosts: int
-    says: str  # "have too little free memory (…)"
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    vm: str
-    vcpus: int
-    memory_mib: int
-    purpose: Purpose
-    plan: Literal["spread", "compact"]  # the host with the lowest score, or the fullest that has room
-    choice: Choice | None
-    rejected: dict[str, int]
-    fates: tuple[Fate, ...]  # of hosts that were turned away or passed over; the largest first
-    change: Change | None  # if no host fits
-    hosts: tuple[HostRecord, ...]  # the chosen one, then the next best, then those turned away by filter
 
 
 def explain(

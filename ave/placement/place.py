@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 import numpy as np
 
 from ave.errors import NoFit
+from ave.placement.explanation import Choice
 from ave.placement.filters import Filter, Screened, screen
 from ave.placement.preferences import PREFERENCES, Preference, narrow
 from ave.placement.purpose import Purpose
@@ -29,15 +29,6 @@ class Plugged(NamedTuple):
 
 
 NONE: Final = Plugged()
-
-
-class Choice(msgspec.Struct, frozen=True, gc=False):  # there is one for each VM of a batch
-    host: str
-    score: float  # for people; the decision was made in integers
-    fitting: int  # hosts that passed every filter
-    rejected: dict[str, int]  # filter -> hosts it was the first to turn away
-    passed_over: dict[str, int] = {}  # preference -> hosts that fit, and were passed over for it
-    unpinned: bool = False  # a rescue that has to do without CPUs of its own
 
 
 def place(

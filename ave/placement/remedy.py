@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from ave.placement.account import Account, Cost, Mend, names, plain, predicate
+from ave.placement.explanation import Change
 from ave.placement.filters import FILTERS, masks
 from ave.placement.place import TARGET, Plugged, asked
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from ave.placement.purpose import Purpose
     from ave.placement.unit import Unit
     from ave.placement.view import View
-
-
-class Change(msgspec.Struct, frozen=True):
-    """The least that would let the VM in."""
-
-    host: str
-    filters: tuple[str, ...]  # that the host fails
-    words: str
 
 
 class Rule(NamedTuple):

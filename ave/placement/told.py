@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ave.errors import NoFit
     from ave.placement.batch import Batch
-    from ave.placement.explain import Explanation
+    from ave.placement.explanation import Explanation
 
 _PHRASES: Final = {rule.name: rule.phrase for rule in FILTERS} | {TARGET: "is ruled out by the request"}
 

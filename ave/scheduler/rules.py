@@ -89,18 +89,18 @@ def changed(known: Group | None, asked: Changing, task: Work) -> Group | None:
         case Change.DELETE:
             return None
         case Change.DESCRIBE if asked.wish is not None:
-            return known if known is not None and known.said_by == task.job else _described(known, asked.wish, task.job)
+            return known if known is not None and known.said_by == task.job else _described(known, asked.wish, task)
     if known is None:
         raise Refused(f"there is no placement group {task.resource}")
     state = GroupState.ENABLED if asked.change is Change.ENABLE else GroupState.DISABLED
     return known if known.state is state else move(known, state, "its user wants it so", said_by=task.job)
 
 
-def _described(known: Group | None, wish: DescribedGroup, job: str) -> Group:
+def _described(known: Group | None, wish: DescribedGroup, task: Work) -> Group:
     state = GroupState.ENABLED if wish.enabled else GroupState.DISABLED
-    parts = {"rule": wish.rule, "vms": wish.vms, "hosts": wish.hosts, "zone": wish.zone, "said_by": job}
+    parts = {"rule": wish.rule, "vms": wish.vms, "hosts": wish.hosts, "zone": wish.zone, "said_by": task.job}
     if known is None:
-        return born(msgspec.convert({"id": wish.id, **parts}, Group), state)
+        return born(msgspec.convert({"id": wish.id, "tenant": task.tenant, **parts}, Group), state)
     after = msgspec.structs.replace(known, **parts)
     return after if known.state is state else move(after, state, "its user wants it so")
 

@@ -45,7 +45,7 @@ async def create(ports: Ports, task: Work) -> None:
     new = msgspec.convert(task.arguments, NewVolume, strict=False)
     volume = await ports.store.get(Volume, new.id)
     if volume is None:
-        made = Volume(id=new.id, size_gib=new.size_gib, policy=new.policy)
+        made = Volume(id=new.id, size_gib=new.size_gib, policy=new.policy, tenant=task.tenant)
         volume = (await ports.store.commit(Insert(made), locked(task)))[0]
     if volume.vm or volume.state is VolumeState.DELETING:
         raise Refused(_taken(volume).why)  # it was made meanwhile, with a VM

@@ -145,7 +145,9 @@ async def make_volumes(ports: Ports, task: Work) -> None:
                 raise Refused(f"{vm.id} needs a volume {name}, and there already is one, {whose}")
             await ports.block.create(name, size, stamp(task, vm.epoch), slots.get(name))
             made.append(name)
-            ready = move(Volume(id=name, size_gib=size, vm=vm.id), VolumeState.READY, "its LUN was made")
+            ready = move(
+                Volume(id=name, size_gib=size, vm=vm.id, tenant=vm.tenant), VolumeState.READY, "its LUN was made"
+            )
             writes.append(Insert(ready))
         vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
         writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
@@ -177,5 +179,6 @@ CREATE = Verb(
     split=split,
     tasks=tasks(make_volumes=make_volumes, discard=discard, start=start, settle=settle),
     also=lambda request: each(Network, dict.fromkeys(n for new in request.vms for n in new.networks)),
+    names=lambda request: each(Group, dict.fromkeys(group for new in request.vms for group in new.groups)),
     whole=_whole,
 )

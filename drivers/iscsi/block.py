@@ -17,6 +17,7 @@ from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from ave.runtime import Runtime
 from drivers import beats
+from drivers.disk import DAMAGED
 from drivers.iscsi import wire
 from drivers.iscsi.names import Way, chap_secret, way
 
@@ -108,7 +109,7 @@ class IscsiBlock:
                 told = msgspec.json.decode(await link.receive(b"answer", wire.ANSWER_MAX), type=wire.Answer)
                 if isinstance(told, wire.Done):
                     return msgspec.json.decode(told.value, type=answer)
-        except (wire.Broken, OSError, msgspec.MsgspecError) as trouble:  # TimeoutError is an OSError
+        except (wire.Broken, OSError, *DAMAGED) as trouble:  # TimeoutError is an OSError
             why = str(trouble) or f"no answer within {seconds:g} s"
             raise (UnknownOutcome if asked else Unavailable)(f"{what} does not answer: {why}") from trouble
         finally:

@@ -14,7 +14,7 @@ import msgspec
 
 from ave.errors import AveError, Refused, Unavailable, UnknownOutcome
 from ave.runtime import Runtime
-from drivers.disk import aside
+from drivers.disk import DAMAGED, aside
 from drivers.iscsi import wire
 from drivers.iscsi.box import Box, Found
 from drivers.meta import MetaService
@@ -89,7 +89,7 @@ class Service:
             what = f"{type(request.call).__name__.lower()} of {request.host}"
             threads = self._threads[isinstance(request.call, wire.LEASE_CALLS)]
             return wire.Done(msgspec.Raw(msgspec.json.encode(await aside(what, call, threads))))
-        except msgspec.MsgspecError as problem:
+        except DAMAGED as problem:
             return wire.Failed(Refused.__name__, f"the storage box does not understand this: {problem}")
         except AveError as error:
             kind = next(

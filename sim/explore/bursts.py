@@ -23,19 +23,19 @@ def bursts(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) 
             at = drawn.moment(at + exponential(source, BURST_SECONDS))
             if at >= until - SHORTEST_SECONDS:
                 break
-            kind, harms = choice(source, rows)
-            lasts = min(length(source, timing, temper.longest), until - at) if kind.lasting else 0.0
-            drawn.strike(at, lasts, kind, harms)
+            row = choice(source, rows)
+            lasts = min(length(source, timing, temper.longest), until - at) if row.kind.lasting else 0.0
+            drawn.strike(at, lasts, row)
         at += uniform(source, *choice(source, PAUSES))
-    lasting = tuple(row for row in rows if row[0].lasting)
+    lasting = tuple(row for row in rows if row.kind.lasting)
     if temper.alone:
         for row in sample(source, lasting, min(LAST, len(lasting))):
-            drawn.strike(until, end - until, *row)
+            drawn.strike(until, end - until, row)
 
 
 def hindrances(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) -> None:
     """Some host is kept from its work while all are busy: so much was asked for that its hands are full, then and for long."""
-    hindering = [kind for kind, harms in rows if harms and kind.lasting and kind.target == "host"]
+    hindering = [row for row in rows if row.harms and row.kind.lasting and row.kind.target == "host"]
     for rush in (rush for rush in drawn.scene.rushes if hindering and rush + RUSH_SECONDS[1] < span[1]):
         then = rush + uniform(source, -RUSH_BEFORE_SECONDS, RUSH_BEFORE_SECONDS)
-        drawn.strike(then, uniform(source, *RUSH_SECONDS), choice(source, hindering), True)
+        drawn.strike(then, uniform(source, *RUSH_SECONDS), choice(source, hindering))

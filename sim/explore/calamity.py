@@ -21,9 +21,18 @@ AIMED_RATIO = 0.35  # of the faults that strike soon after somebody asked for so
 AIMED_SECONDS = 4.0
 CHASED_SECONDS = 25.0  # from the verdict on a host, or its return, until its VMs are rescued or let go
 
-#: The rows of the table, each with whether it may stop the VMs of whom it hits.
-Rows = tuple[tuple[FaultKind, bool], ...]
 Timed = tuple[float, dict[str, Any]]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Of the table of faults. ``harms``: may it stop the VMs of whom it hits?"""
+
+    kind: FaultKind
+    harms: bool
+    theme: str
+
+
+Rows = tuple[Row, ...]
 
 
 class Down(msgspec.Struct, frozen=True):
@@ -90,11 +99,9 @@ class Drawn:
             some = some[:-1]
         return some
 
-    def strike(
-        self, at: float, lasts: float, kind: FaultKind, harms: bool, victims: tuple[str, ...] = (), vm: str = ""
-    ) -> None:
+    def strike(self, at: float, lasts: float, row: Row, victims: tuple[str, ...] = (), vm: str = "") -> None:
         """Add it, unless too much would be down then. It hits whom it likes if nobody is named."""
-        source, hosts, names = self._source, self.scene.hosts, self.scene.names
+        source, hosts, names, kind = self._source, self.scene.hosts, self.scene.names, row.kind
         entry: dict[str, Any] = {"at": seconds(at), "fault": kind.name}
         hit: tuple[str, ...] = ()
         if kind.target in ("host", "hosts"):
@@ -113,7 +120,7 @@ class Drawn:
             return  # it takes something that this cluster does not have
         service = kind.target in ("store", "storage", "none")
         down = Down(at, lasts, hit)
-        if harms or service:
+        if row.harms or service:
             if self.temper.bounded and self._too_much(down):
                 return
             self._down.append(down)

@@ -32,6 +32,7 @@ QUIET_SECONDS = 20.0  # at the begin, until everybody has a role
 FEWEST_HOSTS, MOST_HOSTS = 3, 12
 HOST_GIB = (32, 64, 128)
 VM_GIB = (1, 2, 4)
+PACKED_SHARE, PACKED_GIB, PACKED_OF_A_HOST = 0.9, 4, 8  # VMs of so many GiB at least, or an 8th of a host
 CROWD, CROWDED_HOSTS = 100, 5  # VMs of a fleet at most, where hosts have many, and hosts
 FEWEST_KINDS = 3
 SWITCHED_RATIO = 0.3  # of the clusters in which a switch is on
@@ -87,7 +88,7 @@ def draw(seed: int, wish: Wish) -> str:
     source = stream(seed, "explore/rushes")
     rushes, rushed = _rushes(source, wish.actions, size, fleets, kind.rushes, until)
     source = stream(seed, "explore/faults")
-    rows = tuple(row for row in wish.faults if row[0].masters <= masters and row[0].zones <= len(zones))
+    rows = tuple(row for row in wish.faults if row.kind.masters <= masters and row.kind.zones <= len(zones))
     scene = Scene(cluster.hosts, masters, PROFILES[profile], names, [at for at, _ in asked], rushes)
     drawn = Drawn(source, scene, kind)
     span = (QUIET_SECONDS, until)
@@ -124,6 +125,10 @@ def _workload(
     fleets: list[dict[str, Any]] = []
     size = len(cluster.hosts)
     left = int(kind.full * size * (cluster.gib - 8))
+    if kind.packed and not kind.crowded:
+        gib = max(PACKED_GIB, cluster.gib // PACKED_OF_A_HOST)
+        room = size * ((cluster.gib - 8) // gib)
+        return [], [{"fleet": "web", "count": max(1, int(PACKED_SHARE * room)), "vcpu": 2, "memory": f"{gib}GiB"}]
     for name in FLEETS[: 1 + below(source, len(FLEETS))]:
         gib = 1 if kind.crowded else choice(source, VM_GIB)
         fleet: dict[str, Any] = {"fleet": name, "count": 1, "vcpu": 1 + below(source, 3), "memory": f"{gib}GiB"}

@@ -45,7 +45,7 @@ class Journal:
         for line in self._path.read_bytes().splitlines():
             try:
                 read = msgspec.json.decode(line, type=Line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             if read.key == self._key:
                 found[read.trial.seed] = read.trial

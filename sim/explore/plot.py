@@ -13,16 +13,21 @@ import msgspec
 
 from ave.ha.timing import Timing
 from sim.chance import Source, below, choice, happens, sample, uniform
-from sim.explore.calamity import RECOVERS_SECONDS, SHORTEST_SECONDS, Drawn, Rows, Timed, length
-from sim.explore.temper import LINGERING_RATIO, LINGERING_SECONDS, LONGEST_SECONDS
+from sim.explore.calamity import RECOVERS_SECONDS, SHORTEST_SECONDS, Drawn, Row, Rows, Timed, length
+from sim.explore.temper import LONGEST_SECONDS
 from sim.explore.values import Names, given, seconds
-from sim.scenario.catalogue import ActionKind, FaultKind
+from sim.scenario.catalogue import ActionKind
 
 LASTING_RATIO = 0.8  # of the plots are about a fault that lasts
 MOST_VICTIMS = 4  # hosts
 SAME_LENGTH_RATIO = 0.5  # of the plots: it lasts equally long each round
 ROUNDS = (2, 5)
-CALM_SECONDS = (5.0, 150.0)  # between rounds, once a host that was off is up again
+CALMS = (*3 * ((5.0, 150.0),), (170.0, 350.0))  # seconds between rounds, once a host that was off is up again
+BY_THEME_RATIO = 0.5  # of the faults: each theme as often as any other, however many faults it has
+LONG_RATIO, LONG_SECONDS = (
+    0.2,
+    (900.0, 1800.0),
+)  # of the plots have one round, of a fault that hardly ends; and no other fault
 PARTNER_RATIO = 0.6  # of the plots have a second fault …
 PARTNER_SECONDS = 120.0  # … for at most so long …
 AT_A_THRESHOLD_RATIO = 0.5  # … that often strikes when something is due because of the first
@@ -52,14 +57,15 @@ class Cast(msgspec.Struct, frozen=True):
 
 
 class Plot(msgspec.Struct, frozen=True):
-    first: tuple[FaultKind, bool]
-    partner: tuple[FaultKind, bool] | None
+    first: Row
+    partner: Row | None
     asked: tuple[ActionKind, ...]
     victims: tuple[str, ...]  # hosts, and it is the first whom requests name
     bystanders: tuple[str, ...]  # whom the second fault hits
     vm: str
     whom: dict[str, Any]  # whom requests are for
     lasts: float | None  # the first fault; None: each round another time
+    rounds: int
 
 
 def plots(source: Source, cast: Cast, drawn: Drawn, span: tuple[float, float]) -> list[Timed]:
@@ -68,14 +74,15 @@ def plots(source: Source, cast: Cast, drawn: Drawn, span: tuple[float, float]) -
     at, until = span
     while cast.rows and at < until:
         plot = _plot(source, cast, drawn)
-        for _ in range(ROUNDS[0] + below(source, ROUNDS[1] - ROUNDS[0] + 1)):
-            at = _round(source, cast, plot, drawn, requests, at, until) + uniform(source, *CALM_SECONDS)
+        for _ in range(plot.rounds):
+            at = _round(source, cast, plot, drawn, requests, at, until) + uniform(source, *choice(source, CALMS))
     return requests
 
 
 def _plot(source: Source, cast: Cast, drawn: Drawn) -> Plot:
-    lasting = tuple(row for row in cast.rows if row[0].lasting)
-    first = choice(source, lasting if lasting and happens(source, LASTING_RATIO) else cast.rows)
+    lasting = tuple(row for row in cast.rows if row.kind.lasting)
+    first = _row(source, lasting if lasting and happens(source, LASTING_RATIO) else cast.rows)
+    long = first.kind.lasting and happens(source, LONG_RATIO)
     some = drawn.victims(MOST_VICTIMS)
     others = tuple(host for host in cast.hosts if host not in some)
     fleet = choice(source, tuple(cast.fleets))
@@ -84,19 +91,27 @@ def _plot(source: Source, cast: Cast, drawn: Drawn) -> Plot:
     whom: list[dict[str, Any]] = [
         {"fleet": fleet, "mode": "all"},
         {"names": vm},
-        *([several] if first[0].target != "vm" else []),
+        *([several] if first.kind.target != "vm" else []),
     ]
-    longest = LINGERING_SECONDS if happens(source, LINGERING_RATIO) else LONGEST_SECONDS
+    lasts = length(source, cast.timing, LONGEST_SECONDS) if happens(source, SAME_LENGTH_RATIO) else None
     return Plot(
         first=first,
-        partner=choice(source, cast.rows) if happens(source, PARTNER_RATIO) else None,
+        partner=_row(source, cast.rows) if not long and happens(source, PARTNER_RATIO) else None,
         asked=_asked(source, cast.actions) if happens(source, ASKED_RATIO) else (),
         victims=some,
         bystanders=(choice(source, others if happens(source, 0.5) else some),),
         vm=vm,
         whom=choice(source, whom),
-        lasts=length(source, cast.timing, longest) if happens(source, SAME_LENGTH_RATIO) else None,
+        lasts=uniform(source, *LONG_SECONDS) if long else lasts,
+        rounds=1 if long else ROUNDS[0] + below(source, ROUNDS[1] - ROUNDS[0] + 1),
     )
+
+
+def _row(source: Source, rows: Rows) -> Row:
+    if happens(source, BY_THEME_RATIO):
+        theme = choice(source, tuple(dict.fromkeys(row.theme for row in rows)))
+        rows = tuple(row for row in rows if row.theme == theme)
+    return choice(source, rows)
 
 
 def _asked(source: Source, actions: tuple[ActionKind, ...]) -> tuple[ActionKind, ...]:
@@ -116,19 +131,19 @@ def _round(
     source: Source, cast: Cast, plot: Plot, drawn: Drawn, requests: list[Timed], at: float, until: float
 ) -> float:
     """Returns when it is over."""
-    kind, harms = plot.first
+    lasting = plot.first.kind.lasting
     lasts = plot.lasts if plot.lasts is not None else length(source, cast.timing, LONGEST_SECONDS)
     begin = at + PREPARED_SECONDS
     if until - begin < SHORTEST_SECONDS:
         return until
     lasts = min(lasts, until - begin)
-    drawn.strike(begin, lasts if kind.lasting else 0.0, kind, harms, plot.victims, plot.vm)
+    drawn.strike(begin, lasts if lasting else 0.0, plot.first, plot.victims, plot.vm)
     if plot.partner is not None:
         then = _second(source, cast.timing, begin, lasts)
-        partner, also = plot.partner
         rest = min(length(source, cast.timing, PARTNER_SECONDS), until - then)
         if rest >= SHORTEST_SECONDS:
-            drawn.strike(then, rest if partner.lasting else 0.0, partner, also, plot.bystanders, plot.vm)
+            lasts_too = rest if plot.partner.kind.lasting else 0.0
+            drawn.strike(then, lasts_too, plot.partner, plot.bystanders, plot.vm)
     known = {action.name: action for action in cast.actions}
     for action in plot.asked:
         before = known.get(PREPARED.get(action.name, ""))

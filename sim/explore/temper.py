@@ -12,6 +12,7 @@ FEW_RATIO = 0.5  # of the scenarios have few kinds of faults, and as many, indep
 FEW_SHARES = (0.08, 0.25)  # … of all there are
 CROWDED_RATIO = 0.15
 FULL_SHARES = (0.5, 0.5, 0.5, 0.9)
+PACKED_RATIO = 0.15
 RUSHES = (0, 0, 1, 3)
 PLOTTED_RATIO = 0.4
 ASKED_EVERY_SECONDS = (8.0, *3 * (60.0,), *3 * (120.0,), *3 * (300.0,))  # few are in a hurry: that costs most
@@ -28,6 +29,7 @@ class Temper(msgspec.Struct, frozen=True):
     actions: float  # the share of all kinds that users ask for
     asked_every: float  # seconds from one request to the next, on average
     full: float  # at most so much of the memory is taken at time 0
+    packed: bool  # with few large VMs, which have nowhere to go when a host is lost
     crowded: bool  # few hosts with many VMs each
     rushes: int  # so often more is asked for at a time than hosts have hands
     plotted: bool  # a few things befall it again and again, and else nothing does
@@ -45,6 +47,7 @@ def temper(source: Source) -> Temper:
         actions=_share(source),
         asked_every=choice(source, ASKED_EVERY_SECONDS),
         full=choice(source, FULL_SHARES),
+        packed=happens(source, PACKED_RATIO),
         crowded=happens(source, CROWDED_RATIO),
         rushes=choice(source, RUSHES),
         plotted=happens(source, PLOTTED_RATIO),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from sim.explore.calamity import Row
 from sim.explore.draw import Wish, draw
 from sim.explore.phases import Coverage
 from sim.explore.trace import Trace
-from sim.faults import FAULTS
+from sim.faults import FAULTS, THEME_OF
 from sim.outcome import Outcome
 from sim.scenario.load import loads
 from sim.story import Story
@@ -36,7 +37,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 def wish(faults: tuple[str, ...] = (), hours: float = 2.0) -> Wish:
     """Of these faults only, or of all there are; every action that users have."""
-    rows = tuple((fault.kind, fault.harms) for name, fault in FAULTS.items() if not faults or name in faults)
+    rows = tuple(
+        Row(fault.kind, fault.harms, THEME_OF[name]) for name, fault in FAULTS.items() if not faults or name in faults
+    )
     return Wish(rows, tuple(action.kind for action in ACTIONS.values()), hours)
 
 

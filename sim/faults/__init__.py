@@ -7,10 +7,11 @@ from sim.cluster import SimCluster
 from sim.faults import clocks, guests, migration, network, power, processes, rescue, storage, store
 from sim.faults.fault import Deed, Fault, Given
 
-__all__ = ["FAULTS", "Deed", "Fault", "Given", "begin", "end"]
+__all__ = ["FAULTS", "THEME_OF", "Deed", "Fault", "Given", "begin", "end"]
 
 THEMES = (power, processes, network, storage, store, clocks, guests, migration, rescue)
 FAULTS: dict[str, Fault] = {fault.kind.name: fault for theme in THEMES for fault in theme.ROWS}
+THEME_OF = {fault.kind.name: theme.__name__.rpartition(".")[2] for theme in THEMES for fault in theme.ROWS}
 
 
 def begin(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given, *, lasting: bool) -> None:

@@ -7,6 +7,7 @@ from ave.jobs.worker import ALONE, ATTEMPTS_MAX
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Lock
 from ave.model.work import LEAD, Work
+from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
 STILL_SECONDS = 960.0  # the longest that a task tries again while something is away, and two leases of a worker
@@ -32,7 +33,7 @@ class EveryJobEnds:
         self._since: dict[str, float] = {}  # open Job -> when it was submitted
         self._lanes: dict[str, float] = {}  # lane -> when work in it last moved
         self._given_up: list[str] = []
-        self._leaderless = 0.0  # when the storage was last seen without a meta leader
+        self._unled = 0.0  # when the storage was last seen without a meta leader, or with one whose node hangs
         self._due = 0.0
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
@@ -69,8 +70,9 @@ class EveryJobEnds:
         if now < self._due:
             return
         self._due = now + LOOK_SECONDS
-        if self._stage.storage.leader is None:
-            self._leaderless = now
+        leader = self._stage.storage.leader
+        if leader is None or not self._stage.machines[leader].works(NODE):
+            self._unled = now
         for job, moved in self._open.items():
             if self._stage.calm.lasted(moved) <= STILL_SECONDS:
                 break  # those behind it moved later
@@ -109,9 +111,10 @@ class EveryJobEnds:
         return chain
 
     def _moved(self, lane: str) -> float:
-        """A role has no holder as long as the storage has no meta leader."""
+        """A role has no holder as long as the storage has no meta leader, and one who does nothing while that one's node hangs
+        and shows signs of life all the same: the storage is content with it, and nobody else can tell."""
         moved = self._lanes.get(lane, 0.0)
-        return moved if lane in self._stage.machines else max(moved, self._leaderless)
+        return moved if lane in self._stage.machines else max(moved, self._unled)
 
     def _children(self, carrier: str, steps: tuple[str, ...]) -> list[tuple[str, float]]:
         chain: list[tuple[str, float]] = []

@@ -39,7 +39,7 @@ class FencedFirst:
         return {
             Started: self.started,
             Resumed: self.resumed,
-            "vm": self.handed_over,
+            "vm": self.recorded,
             Revoked: self.revoked,
             Joined: self.joined,
             Gone: self.gone,
@@ -89,11 +89,25 @@ class FencedFirst:
         self._require_still(fact)
         self._runs_on(fact)
 
-    def handed_over(self, change: tuple[str, VM | None]) -> None:
+    def recorded(self, change: tuple[str, VM | None]) -> None:
+        name, vm = change
+        if vm is None:
+            return
+        if vm.state is VMState.UNKNOWN:
+            self._found_gone(name)
+        self._handed_over(name, vm)
+
+    def _found_gone(self, name: str) -> None:
+        """It is recorded that nothing of the VM is where it ran. If that is true, and the host has power, which it may have
+        lost and got back since, it is proved: whoever looked need not have the right to run anything to say so."""
+        machine = self._stage.machines.get(self._since.get(name, ("", 0))[0])
+        if machine is not None and machine.powered and name not in machine.guests:
+            del self._since[name]
+
+    def _handed_over(self, name: str, vm: VM) -> None:
         """A migration gives the right away in one commit, while the source stands still: it cannot go on, and who is to be
         proved lost from now on is the host of the copy, be the copy still there or not."""
-        name, vm = change
-        if vm is None or name not in self._copies:
+        if name not in self._copies:
             return
         copy, joins = self._copies[name]
         if (vm.state, vm.host, vm.epoch) != (VMState.RUNNING, copy.host, copy.epoch):

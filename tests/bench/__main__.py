@@ -10,7 +10,21 @@ import inspect
 import sys
 from time import monotonic
 
-from tests.bench import batches, capacity, hail, jobs, memory, mongo, placement, rescue, scale, simulator, sqlite, story
+from tests.bench import (
+    batches,
+    capacity,
+    hail,
+    jobs,
+    memory,
+    mongo,
+    placement,
+    rescue,
+    rest,
+    scale,
+    simulator,
+    sqlite,
+    story,
+)
 from tests.bench.row import Row
 
 BENCHES = {
@@ -23,6 +37,7 @@ BENCHES = {
     "P12": mongo,
     "P13": sqlite,
     "P15": rescue,
+    "P16": rest,
     "P19": memory,
     "JOBS": jobs,
     "STORY": story,

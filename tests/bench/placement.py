@@ -18,7 +18,8 @@ import msgspec
 from ave.errors import NoFit
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
-from ave.placement.place import Choice, place
+from ave.placement.explanation import Choice
+from ave.placement.place import place
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from tests.bench.row import Row

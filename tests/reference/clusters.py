@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ave.model.group import Aspect, Group, GroupState, Rule
 from ave.model.host import Host, HostState, Zone
 from ave.model.vm import PRIORITIES, VM, VMState
-from ave.placement.place import Choice
+from ave.placement.explanation import Choice
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from tests.reference import placement as reference

@@ -15,7 +15,7 @@ from ave.errors import NoFit
 from ave.model.group import Aspect, Group
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
-from ave.placement.place import Choice
+from ave.placement.explanation import Choice
 from ave.placement.purpose import Purpose
 
 SEATED = (VMState.STARTING, VMState.RUNNING, VMState.SUSPENDED)

@@ -9,6 +9,7 @@ import pytest
 
 from sim.chance import stream
 from sim.cluster import SimCluster
+from sim.explore.calamity import Row
 from sim.explore.draw import LIVENESS_SECONDS, Wish, draw
 from sim.explore.temper import temper
 from sim.explore.trial import scenario_of, wish
@@ -117,7 +118,7 @@ def test_a_new_kind_of_fault_is_drawn_by_what_its_row_says() -> None:
     catalogue = Catalogue(faults=kinds, metrics=CATALOGUE.metrics, profiles=CATALOGUE.profiles)
     both = 0
     for seed in range(20):
-        text = draw(seed, Wish(tuple((kind, True) for kind in kinds), (), 1.0))
+        text = draw(seed, Wish(tuple(Row(kind, True, "any") for kind in kinds), (), 1.0))
         drawn = {event.name for event in loads(text, catalogue, FILE).timeline}
         both += drawn == {"odd", "even"}
         assert drawn <= {"odd", "even"}

@@ -544,3 +544,37 @@ def test_a_copy_that_was_given_up_gets_no_right_of_a_later_start(history: Histor
     rejoins(history, "host-2")
     with history.broken("web", "host-1"):
         is_rescued(history)
+
+
+def boots_anew(history: History) -> None:
+    """With what ran there gone, and without a lease."""
+    history.put(web(epoch=1))
+    machine = history.cluster.machines["host-1"]
+    machine.add(web(epoch=1), 1, incoming=False)
+    start(history, "web", "host-1", job="vm.start-1")
+    history.lose("host-1")
+    machine.remove(machine.guests["web"])
+    machine.powered = True
+
+
+@of(FencedFirst)
+def test_a_host_that_boots_and_finds_nothing_of_a_vm_has_proved_that_it_does_not_run(history: History) -> None:
+    boots_anew(history)
+    history.put(web(epoch=1, state=VMState.UNKNOWN))
+    is_rescued(history)
+    assert history.armed == 1
+
+
+@of(FencedFirst)
+@pytest.mark.parametrize("what", ["not said", "without power", "untrue"])
+def test_a_rescue_breaks_s4_if_it_is(history: History, what: str) -> None:
+    boots_anew(history)
+    machine = history.cluster.machines["host-1"]
+    if what == "without power":
+        machine.powered = False
+    if what == "untrue":
+        machine.add(web(epoch=1), 1, incoming=False)
+    if what != "not said":
+        history.put(web(epoch=1, state=VMState.UNKNOWN))
+    with history.broken("web", "host-1"):
+        is_rescued(history)

@@ -95,6 +95,30 @@ def test_the_lane_of_a_role_that_nobody_can_hold_is_waited_for(history: History)
 
 
 @of(EveryJobEnds)
+def test_the_lane_of_a_role_whose_holder_hangs_is_waited_for(history: History) -> None:
+    history.put(job("j", W.WAITING, "a"), task("j", "a", W.READY, host="scheduler"))
+    history.cluster.storage.leader = "host-2"
+    history.cluster.machines["host-2"].stall_process("node")
+    history.wait(3 * STILL_SECONDS)
+    history.launch("host-2", 2)
+    history.cluster.machines["host-2"].unstall_process("node")
+    history.wait(STILL_SECONDS - 20)
+    with history.broken("j", "j/a"):
+        history.wait(40)
+
+
+@of(EveryJobEnds)
+def test_the_lane_of_a_host_that_hangs_is_not_waited_for(history: History) -> None:
+    """It is judged dead, and what only it could do is given up."""
+    history.cluster.storage.leader = "host-1"
+    history.put(job("j", W.READY, lane="host-2"))
+    history.cluster.machines["host-2"].stall_process("node")
+    history.wait(STILL_SECONDS - 20)
+    with history.broken("j", "host-2"):
+        history.wait(40)
+
+
+@of(EveryJobEnds)
 def test_work_that_is_tried_for_ever_breaks_j7(history: History) -> None:
     for attempt in range(1, 7):
         history.put(task("j", "a", W.RUNNING, attempt))

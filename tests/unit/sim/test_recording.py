@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import count, pairwise
 from pathlib import Path
@@ -241,6 +242,18 @@ def test_whatever_byte_is_wrong_all_before_its_member_can_be_played(paths, scrip
     assert shown(read.seek(END)) == replayed(left, END)
 
 
+def test_text_that_is_no_text_ends_what_can_be_played_of_a_member_without_its_checksum(path):
+    keyframe = Run(path).close().read_bytes()
+    line = b'[1,1.0,"vm",{"id":"\xc2"}]\n'
+    packer = zlib.compressobj(wbits=31)
+    cut_short = packer.compress(zlib.decompress(keyframe, wbits=31) + line) + packer.flush(zlib.Z_SYNC_FLUSH)
+    path.write_bytes(cut_short)
+    index_path(path).unlink()
+    read = Recording(path)
+    assert list(read.lines()) == []
+    assert read.damage is not None
+
+
 def test_damage_says_where_it_is_and_how_far_one_can_play(paths):
     run = Run(next(paths))
     for number in range(40):
@@ -413,7 +426,16 @@ def test_no_kind_of_the_cluster_is_called_like_a_line_of_another_sort():
 
 
 def test_what_the_cluster_stores_can_be_recorded(path):
-    texts = {"id": "x", "what": "w", "job": "j", "function": "start", "lane": "l", "rule": "must-zone"}
+    texts = {
+        "id": "x",
+        "what": "w",
+        "job": "j",
+        "function": "start",
+        "lane": "l",
+        "rule": "must-zone",
+        "user": "u",
+        "digest": "d",
+    }
     needed = texts | dict.fromkeys(["cpus", "memory_mib", "vcpus", "size_gib"], 1)
     docs = [(kind.name, "x", msgspec.convert(needed, kind.type)) for kind in ave.kinds.KINDS if kind.shown]
     with Recorder(path, ave.kinds.KINDS, lambda: 1.0) as recorder:

@@ -1,0 +1,291 @@
+"""What answers each question of the catalogue: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from ave.api.admission import require_allowed, require_seen, seen
+from ave.api.audit import Auditor, entry
+from ave.api.nouns import NOUNS, Noun
+from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
+from ave.api.problems import Denied, Invalid, NotFound, Taken
+from ave.api.questions import (
+    PAGE_MOST,
+    QUESTIONS,
+    WAIT_MOST,
+    AskAudit,
+    AuditChecked,
+    AuditPage,
+    EditUser,
+    ExplainVM,
+    MadeToken,
+    NewToken,
+    NewUser,
+    Page,
+    Select,
+    Show,
+    ShowJob,
+)
+from ave.api.selection import select
+from ave.api.shown import Job, is_job, job
+from ave.api.view import View
+from ave.errors import Refused
+from ave.jobs.cancel import cancel
+from ave.jobs.crew import Crew
+from ave.model.access import Caller, Permission, Token, User
+from ave.model.audit import Chain, Record, broken
+from ave.model.settings import DEFAULTS
+from ave.model.vm import VM, VMState
+from ave.model.work import ENDED, Work
+from ave.operations import NewVM, Nothing
+from ave.placement.explain import explain
+from ave.placement.explanation import Explanation
+from ave.placement.place import NONE, Plugged
+from ave.placement.purpose import Purpose
+from ave.placement.snapshot import Snapshot
+from ave.ports.store import Above, Write
+from ave.ports.together import Ports
+
+T = TypeVar("T")
+
+_USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
+
+
+class Floor:
+    """All that answers may touch on this host."""
+
+    def __init__(self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE) -> None:
+        self.ports, self.crew, self.view, self.plugged = ports, crew, view, plugged
+        self.auditor = Auditor(ports)
+
+    async def ended(self, id: str, seconds: float) -> None:
+        """Until the Job has ended, or so long."""
+        works = self.view.docs("work")
+        try:
+            async with self.ports.runtime.timeout(min(seconds, WAIT_MOST)):
+                while (work := works.get(id)) is None or work.state not in ENDED:
+                    await self.view.next()
+        except TimeoutError:
+            pass
+
+    async def find(self, noun: Noun, id: str) -> Any:
+        """The document, or None: the view may not have heard of it yet, the store has."""
+        doc = self.view.docs(noun.kind).get(id)
+        if doc is None:
+            doc = await self.ports.store.get(Work if noun.type is Job else noun.type, id)
+        return doc
+
+
+Answering = Callable[[Floor, Caller, Any], Awaitable[Any]]
+
+
+async def _list(noun: Noun, floor: Floor, caller: Caller, asked: Select) -> Page[Any]:
+    floor.view.require_fed()
+    return select(seen(caller, noun, floor.view.docs(noun.kind)), noun.type, asked)
+
+
+async def _jobs(floor: Floor, caller: Caller, asked: Select) -> Page[Any]:
+    floor.view.require_fed()
+    works = seen(caller, NOUNS["job"], floor.view.docs("work"))
+    jobs = [job(work) for work in works if is_job(work)]
+    return select(jobs, Job, asked if asked.sort else msgspec.structs.replace(asked, sort="-submitted"))
+
+
+async def _show(noun: Noun, floor: Floor, caller: Caller, asked: Show) -> Any:
+    doc = await floor.find(noun, asked.id)
+    require_seen(caller, noun, asked.id, doc)
+    return doc
+
+
+async def _cluster(floor: Floor, caller: Caller, asked: Show) -> Any:
+    noun = NOUNS["cluster"]
+    doc = await floor.find(noun, noun.only) or DEFAULTS
+    require_seen(caller, noun, noun.only, doc)
+    return doc
+
+
+async def _job(floor: Floor, caller: Caller, asked: ShowJob) -> Job:
+    if not 0 <= asked.wait <= WAIT_MOST:
+        raise Invalid(f"wait: from 0 to {WAIT_MOST:g} seconds")
+    work = await _work(floor, caller, asked.id)
+    if asked.wait and work.state not in ENDED:
+        await floor.ended(asked.id, asked.wait)
+        work = floor.view.docs("work").get(asked.id, work)
+    return job(work, floor.view.parts(asked.id))
+
+
+async def _cancel(floor: Floor, caller: Caller, asked: Show) -> Job:
+    work = await _work(floor, caller, asked.id)
+    require_allowed(caller, QUESTIONS["job.cancel"].permission, NOUNS["job"], asked.id, work)
+    try:
+        await cancel(floor.ports, floor.crew, asked.id)
+    except Refused as refusal:
+        raise Taken(str(refusal)) from None
+    now = await floor.ports.store.get(Work, asked.id) or work
+    await floor.view.until("work", asked.id, now.version)
+    return job(now, floor.view.parts(asked.id))
+
+
+async def _work(floor: Floor, caller: Caller, id: str) -> Work:
+    noun = NOUNS["job"]
+    work = await floor.find(noun, id)
+    require_seen(caller, noun, id, work if work is not None and is_job(work) else None)
+    assert isinstance(work, Work)
+    return work
+
+
+async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explanation:
+    floor.view.require_fed()
+    if bool(asked.id) == (asked.new is not None):
+        raise Invalid("which VM? its id, or what a new one would be, one of them")
+    docs = floor.view.docs
+    cluster = Snapshot(
+        hosts=tuple(docs("host").values()),
+        zones=tuple(docs("zone").values()),
+        groups=tuple(docs("group").values()),
+        vms=tuple(docs("vm").values()),
+    )
+    if asked.new is not None:
+        require_allowed(caller, QUESTIONS["vm.explain-placement"].permission, NOUNS["vm"], asked.new.id, None)
+        vm = _might_be(asked.new)
+        cluster = msgspec.structs.replace(cluster, vms=tuple(known for known in cluster.vms if known.id != vm.id))
+    else:
+        require_seen(caller, NOUNS["vm"], asked.id, docs("vm").get(asked.id))
+        vm = docs("vm")[asked.id]
+    purpose = asked.purpose or _USUAL.get(vm.state, Purpose.START)
+    return explain(cluster.view(), vm, purpose, plugged=floor.plugged)
+
+
+def _might_be(new: NewVM) -> VM:
+    return VM(
+        id=new.id,
+        vcpus=new.vcpus,
+        memory_mib=new.memory_mib,
+        cpu_model=new.cpu_model,
+        networks=new.networks,
+        pinned=new.pinned,
+        priority=new.priority,
+    )
+
+
+async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
+    store = floor.ports.store
+    made = await _changed(floor, caller, "user.create", asked.id, lambda also: create_user(store, asked, *also))
+    await floor.view.until("user", made.id, made.version)
+    return made
+
+
+async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
+    async def act(also: list[Write]) -> User:
+        return await edit_user(floor.ports.store, await _fresh(floor, "user", asked.id), asked, *also)
+
+    now = await _changed(floor, caller, "user.edit", asked.id, act)
+    await floor.view.until("user", now.id, now.version)
+    return now
+
+
+async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
+    async def act(also: list[Write]) -> User:
+        return await delete_user(floor.ports.store, await _fresh(floor, "user", asked.id), *also)
+
+    return await _changed(floor, caller, "user.delete", asked.id, act)
+
+
+async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
+    ports = floor.ports
+
+    async def act(also: list[Write]) -> MadeToken:
+        return await create_token(ports.store, ports.runtime, asked, *also)
+
+    return await _changed(floor, caller, "token.create", asked.user, act)
+
+
+async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
+    async def act(also: list[Write]) -> Token:
+        return await delete_token(floor.ports.store, await _fresh(floor, "token", asked.id), *also)
+
+    return await _changed(floor, caller, "token.delete", asked.id, act)
+
+
+async def _changed(
+    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[list[Write]], Awaitable[T]]
+) -> T:
+    """With its audit record, or with that of its refusal."""
+    noun = operation.partition(".")[0]
+    said = entry(floor.ports.host, caller, operation, [f"{noun}/{thing[:256]}"])
+
+    async def whole(also: list[Write]) -> tuple[T, bool]:
+        return await act(also), True
+
+    try:
+        _require_administrator(caller)
+        return await floor.auditor.with_record(said, whole)
+    except (Denied, Refused) as refusal:
+        await floor.auditor.refused(caller, said, str(refusal))
+        raise
+
+
+async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
+    """The newest first. Of every host as many as are asked for, since nobody knows whose are the newest."""
+    _require_administrator(caller)
+    if not 1 <= asked.limit <= PAGE_MOST:
+        raise Invalid(f"limit: from 1 to {PAGE_MOST}")
+    found: list[Record] = []
+    for chain in await floor.ports.store.find(Chain):
+        where = {"host": chain.id, "number": Above(chain.number - asked.limit)}
+        found += await floor.ports.store.find(Record, where, ("number",))
+    found.sort(key=lambda record: (-record.at, record.id))
+    return AuditPage(items=tuple(found[: asked.limit]))
+
+
+async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChecked:
+    _require_administrator(caller)
+    store = floor.ports.store
+    told: dict[str, str] = {}
+    counted = 0
+    for chain in await store.find(Chain):
+        records = await store.find(Record, {"host": chain.id}, ("number",))
+        counted += len(records)
+        now = await store.get(Chain, chain.id) or chain  # records may have come while these were read
+        beyond = [record.number for record in records if record.number > now.number]
+        what = f"record {beyond[0]} is beyond the end of the chain" if beyond else ""
+        told[chain.id] = what or broken(chain, [record for record in records if record.number <= chain.number])
+    return AuditChecked(records=counted, broken={host: what for host, what in told.items() if what})
+
+
+def _require_administrator(caller: Caller) -> None:
+    if not caller.may(Permission.ADMINISTER):
+        raise Denied(f"{caller.user} has no role that may {Permission.ADMINISTER} users and tokens")
+
+
+async def _fresh(floor: Floor, name: str, id: str) -> Any:
+    """As the store has it now."""
+    doc = await floor.ports.store.get(NOUNS[name].type, id)
+    if doc is None:
+        raise NotFound(f"there is no {name} {id[:256]}")
+    return doc
+
+
+_SPECIAL: Mapping[str, Answering] = {
+    "job.list": _jobs,
+    "job.show": _job,
+    "job.cancel": _cancel,
+    "cluster.show": _cluster,
+    "vm.explain-placement": _explain,
+    "user.create": _create_user,
+    "user.edit": _edit_user,
+    "user.delete": _delete_user,
+    "token.create": _create_token,
+    "token.delete": _delete_token,
+    "audit.list": _audit,
+    "audit.check": _check_audit,
+}
+_USUALLY: Mapping[str, Callable[..., Awaitable[Any]]] = {"list": _list, "show": _show}
+ANSWERS: Mapping[str, Answering] = {
+    name: _SPECIAL.get(name) or partial(_USUALLY[question.verb], NOUNS[question.noun])
+    for name, question in QUESTIONS.items()
+}

@@ -1,0 +1,77 @@
+"""The application: one endpoint for every route of the catalogue, and the few that are not of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as Path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ave import __version__
+from ave.api.openapi import openapi
+from ave.api.routes import ROOT, Route, catalogue, paths, routes
+from drivers.rest import metrics
+from drivers.rest.front import Front
+from drivers.rest.host import Served
+
+_encode = msgspec.json.Encoder().encode
+
+
+def application(host: Served, *, bug: Callable[[BaseException], None], extensions: tuple[str, ...] = ()) -> ASGIApp:
+    """``bug`` is told of every error that nobody foresaw. ``extensions``: what this one can beyond the rest."""
+    front = Front(host, bug)
+    known = routes(catalogue().values())
+    document = _encode(openapi(known, __version__))
+    version = {"version": __version__, "host": host.name, "api_extensions": list(extensions)}
+
+    async def describe(request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    async def say_version(request: Request) -> Response:
+        return JSONResponse(version)
+
+    async def healthz(request: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    figures = metrics.registry(host.view)
+
+    async def say_figures(request: Request) -> Response:
+        return Response(metrics.text(figures), media_type=metrics.MEDIA_TYPE)
+
+    async def readyz(request: Request) -> Response:
+        return Response(
+            "ok\n" if host.view.fed else "no store\n", 200 if host.view.fed else 503, media_type="text/plain"
+        )
+
+    others = [
+        Path("/healthz", healthz),
+        Path("/readyz", readyz),
+        Path("/metrics", say_figures),
+        Path("/openapi.json", describe),
+        Path(f"{ROOT}/version", say_version),
+        Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
+    ]
+    handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}
+    return Shortcut(front, known, Starlette(routes=others, exception_handlers=dict(handlers)))
+
+
+class Shortcut:
+    """To what is of the catalogue: a look into a table, where a router would try one pattern after the other."""
+
+    def __init__(self, front: Front, known: Iterable[Route], otherwise: ASGIApp) -> None:
+        self._front, self._paths, self._otherwise = front, paths(known), otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._paths.find(scope["path"]) if scope["type"] == "http" else None
+        if found is None:
+            await self._otherwise(scope, receive, send)
+            return
+        by_method, id = found
+        response = await self._front.answer(Request(scope, receive), by_method, id)
+        await response(scope, receive, send)

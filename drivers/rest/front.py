@@ -1,0 +1,250 @@
+"""From HTTP to the desk and back: one way for every route of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ave.api.desk import Answer, Manner
+from ave.api.nouns import NOUNS, plain
+from ave.api.problems import FieldError, Invalid, NotFound, problem, retry_after
+from ave.api.questions import Page
+from ave.api.routes import ROOT, Route
+from ave.api.wording import request as worded
+from ave.errors import AveError
+from ave.model.access import Caller
+from ave.model.work import ENDED, OnConflict
+from drivers.rest.host import Served
+from drivers.rest.stream import events
+
+BODY_MOST = 8 << 20
+KEY_MOST = 200
+LINE_MOST = 200  # characters of a request id
+RETRY_SECONDS = "1"
+MANNERS = ("dry_run", "on_conflict")
+NO_STORE = (b"cache-control", b"no-store")
+_encode = msgspec.json.Encoder().encode
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Said(Exception):
+    """An answer that HTTP itself asks for."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, code, detail)
+        self.status, self.code, self.detail, self.headers = status, code, detail, headers
+
+
+class Front:
+    """From HTTP to the desk and back."""
+
+    def __init__(self, host: Served, bug: Callable[[BaseException], None]) -> None:
+        self._host, self._bug = host, bug
+
+        self._name, self._count = token_hex(8), count(1)
+
+    def safely(self, endpoint: Endpoint) -> Endpoint:
+        """For what is of no catalogue."""
+
+        async def answer(request: Request) -> Response:
+            id = self._id_of(request)
+            return await self._guarded(endpoint(request), request, id)
+
+        return answer
+
+    async def answer(self, request: Request, by_method: Mapping[str, Route], name: str) -> Response:
+        """``name``: of the one thing that the path is about."""
+        id = self._id_of(request)
+        return await self._guarded(self._ask(request, by_method, name, id), request, id)
+
+    async def _guarded(self, answering: Awaitable[Response], request: Request, id: str) -> Response:
+        try:
+            response = await answering
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:
+            response = self._failed(request, error, id)
+        response.raw_headers += [(b"x-request-id", id.encode("latin-1", "replace")), NO_STORE]
+        return response
+
+    async def _ask(self, request: Request, by_method: Mapping[str, Route], name: str, id: str) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        route = by_method.get(method)
+        if route is None:
+            raise _no_such_method(request, ", ".join(by_method))
+        host, headers = self._host, request.headers
+        caller = await self._caller(request)
+        query: dict[str, list[str]] = {}
+        for key, value in request.query_params.multi_items():
+            query.setdefault(key, []).append(value)
+        revision = self._revision(said) if (said := headers.get("x-ave-revision")) else 0
+        one = name or (NOUNS[route.entry.noun].only if route.one else "")
+        if route.job:
+            manner = manner_of(headers, query, one, revision, id)
+        else:
+            manner = Manner(one=one, revision=revision, request_id=id)
+        fields = query.pop("fields", [""])[-1] if query else ""
+        for key in MANNERS if query else ():
+            query.pop(key, None)
+        body = None if method == "GET" else await _body(request)
+        asked = worded(route, name, query, body)
+        answer: Answer = await host.world.call(lambda: host.desk.ask(caller, route.entry.name, asked, manner))
+        return self._answer(request, answer, fields)
+
+    async def events(self, request: Request) -> Response:
+        caller = await self._caller(request)
+        return events(request, self._host.view, caller, self._host.epoch)
+
+    async def _caller(self, request: Request) -> Caller:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        gate = self._host.gate
+        return await self._host.world.call(lambda: gate.caller(token.strip() if kind.lower() == "bearer" else ""))  # type: ignore[no-any-return]
+
+    def _id_of(self, request: Request) -> str:
+        """As its sender calls it, if that can stand in a log."""
+        said = request.headers.get("x-request-id", "")[:LINE_MOST]
+        return said if said and said.isprintable() else f"{self._name}-{next(self._count):x}"
+
+    def _revision(self, said: str) -> int:
+        epoch, _, revision = said.rpartition(":")
+        return int(revision) if epoch == self._host.epoch and revision.isdecimal() and len(revision) < 19 else 0
+
+    def _answer(self, request: Request, answer: Answer, fields: str) -> Response:
+        headers = {"X-Ave-Revision": f"{self._host.epoch}:{answer.revision}"}
+        value, status = answer.value, 200
+        if isinstance(value, Page):
+            items = [_only(plain(answer.noun, doc), fields) for doc in value.items]
+            return _json({"items": items, "next_page_token": value.next_page_token, "total": value.total}, 200, headers)
+        if not isinstance(value, answer.noun.type):
+            return _json(value, 200, headers)
+        if answer.job:
+            headers["Location"] = f"{ROOT}/jobs/{value.id}"
+            if value.state not in ENDED:
+                status, headers["Retry-After"] = 202, RETRY_SECONDS
+        headers["ETag"] = f'"{value.version}"'
+        if request.method == "GET" and request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        if not fields and not answer.noun.hidden:
+            return _json(value, status, headers)
+        return _json(_only(plain(answer.noun, value), fields), status, headers)
+
+    def _failed(self, request: Request, error: Exception, id: str) -> Response:
+        if isinstance(error, Said):
+            return _problem(
+                {
+                    "type": f"urn:ave:problem:{error.code}",
+                    "title": error.code.replace("-", " "),
+                    "status": error.status,
+                    "detail": error.detail,
+                    "code": error.code,
+                    "request_id": id,
+                },
+                error.status,
+                error.headers,
+            )
+        told = problem(error, instance=request.url.path, request_id=id)
+        if not isinstance(error, AveError | TimeoutError):
+            self._bug(error)
+        headers = {"Retry-After": f"{after:.0f}"} if (after := retry_after(error)) else {}
+        if told.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return _problem(told, told.status, headers)
+
+    async def not_ours(self, request: Request, error: Exception) -> Response:
+        """No route, another method, or a bug in what is before an endpoint."""
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error = _no_such_method(request, (error.headers or {}).get("Allow", ""))
+        if isinstance(error, HTTPException) and error.status_code == 404:
+            error = NotFound(f"there is no {request.url.path[:LINE_MOST]}: see /openapi.json")
+        return await self._guarded(_raised(error), request, self._id_of(request))
+
+
+async def _raised(error: Exception) -> Response:
+    raise error
+
+
+def _no_such_method(request: Request, allowed: str) -> Said:
+    return Said(405, "no-such-method", f"{request.url.path[:LINE_MOST]} takes {allowed}", {"Allow": allowed})
+
+
+def manner_of(
+    headers: Mapping[str, str], query: Mapping[str, list[str]], one: str, revision: int, request_id: str
+) -> Manner:
+    """How a change is asked for. Raises Invalid."""
+    key = headers.get("idempotency-key", "")
+    if len(key) > KEY_MOST or not key.isprintable():
+        raise Invalid(f"Idempotency-Key: at most {KEY_MOST} printable characters")
+    conflict = query.get("on_conflict", [OnConflict.QUEUE])[-1]
+    if conflict not in tuple(OnConflict):
+        what = f"one of {', '.join(OnConflict)}"
+        raise Invalid(f"on_conflict: {what}", (FieldError("?on_conflict", what),))
+    return Manner(
+        key=key,
+        on_conflict=OnConflict(conflict),
+        version=_version(headers.get("if-match", "")),
+        dry_run=query.get("dry_run", ["false"])[-1].lower() in ("true", "1", ""),
+        wait=_wait(headers.get("prefer", "")),
+        revision=revision,
+        one=one,
+        request_id=request_id,
+    )
+
+
+async def _body(request: Request) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_MOST:
+            raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB")
+        parts.append(part)
+    text = b"".join(parts)
+    if not text:
+        return None
+    if kind != "application/json":
+        raise Said(415, "not-json", "send application/json")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the body is no JSON: {error}") from None
+
+
+def _version(said: str) -> int | None:
+    if said in ("", "*"):
+        return None
+    text = said.removeprefix("W/").strip('"')
+    return int(text) if text.isdecimal() and len(text) < 19 else -1
+
+
+def _wait(prefer: str) -> float:
+    for wish in prefer.split(","):
+        name, _, value = wish.strip().partition("=")
+        if name.lower() == "wait" and value.isdecimal():
+            return float(value[:6])
+    return 0.0
+
+
+def _only(doc: dict[str, Any], fields: str) -> dict[str, Any]:
+    if not fields:
+        return doc
+    wanted = dict.fromkeys(name.strip() for name in fields.split(","))
+    unknown = [name for name in wanted if name not in doc]
+    if unknown:
+        raise Invalid(f"fields: unknown are {', '.join(unknown)[:LINE_MOST]}", (FieldError("?fields", "unknown"),))
+    return {name: doc[name] for name in wanted}
+
+
+def _json(value: Any, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(_encode(value), status, headers, media_type="application/json")
+
+
+def _problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(value), status, headers, media_type="application/problem+json")

@@ -1,0 +1,37 @@
+"""Figures as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from ave.api.figures import FIGURES
+from ave.api.view import View
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+
+class Figures(Collector):
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for figure in FIGURES:
+            family = GaugeMetricFamily(figure.name, figure.phrase, labels=figure.labels)
+            for values, sample in figure.samples(self._view):
+                family.add_metric(values, sample)
+            yield family
+
+
+def registry(view: View) -> CollectorRegistry:
+    """Of one host. Its own: the library's has figures of the process that runs it."""
+    made = CollectorRegistry()
+    made.register(Figures(view))
+    return made
+
+
+def text(known: CollectorRegistry) -> bytes:
+    return generate_latest(known)
