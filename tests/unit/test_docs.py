@@ -28,7 +28,7 @@ PAGES = {
 }
 GUIDE = PAGES["docs/scenarios.md"]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^()\s]+)\)")
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)  # of what kind, and what is in it
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SIMULATE = re.compile(r"(?:sudo )?(?:\.venv/bin/)?ave (?=(?:sim|demo|plan|explain|config|doctor)\b)")
 
 

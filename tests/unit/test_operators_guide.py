@@ -41,7 +41,8 @@ def test_what_stands_in_for_something_on_the_bed_is_told() -> None:
 
 def test_the_guide_is_read_in_its_order() -> None:
     text = """
-```sh h2 within=9s
+```sh
+# on h2, box; again, for up to 9 s
 one
 ```
 ```text
@@ -49,31 +50,35 @@ one
 ```
 <!-- on the bed: h2 loses its power -->
 ```sh
+# on h1
+# not run by the test: it is late
 two
 ```
 <!-- on the bed: h2 has its power again -->
 """
     assert items(text) == [
-        Block(2, "one\n", ("h2",), 9.0, "…\n"),
-        Power(8, "h2", on=False),
-        Block(9, "two\n"),
-        Power(12, "h2", on=True),
+        Block(2, "# on h2, box; again, for up to 9 s\none\n", ("h2", "box"), 9.0, "", "…\n"),
+        Power(9, "h2", on=False),
+        Block(10, "# on h1\n# not run by the test: it is late\ntwo\n", ("h1",), 0.0, "it is late"),
+        Power(15, "h2", on=True),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("```bash\nls\n```", "a fence is of sh"),
-        ("```\nls\n```", "a fence is of sh"),
-        ("```text\nls\n```", "a fence is of sh"),
-        ("```sh\nls\n```\n```text\na\n```\n```text\nb\n```", "a fence is of sh"),
-        ("```sh\n# not run by the test: no\n```\n```text\na\n```", "a fence is of sh"),
-        ("```sh h4\nls\n```", "machines are"),
-        ("```sh skip\nls\n```", "machines are"),
-        ("```sh within=3s for=ever\nls\n```", "machines are"),
-        ("```sh\n```", "machines are"),
-        ("```sh\nls", "not closed"),
+        ("```bash\n# on h1\nls\n```", "a fence is of sh"),
+        ("```\n# on h1\nls\n```", "a fence is of sh"),
+        ("```sh skip\n# on h1\nls\n```", "a fence is of sh"),
+        ("```text\nls\n```", "text of no block"),
+        ("```sh\n# on h1\nls\n```\n```text\na\n```\n```text\nb\n```", "text of no block"),
+        ("```sh\n# on h1\n# not run by the test: no\nls\n```\n```text\na\n```", "text of no block"),
+        ("```sh\nls\n```", "a block begins with"),
+        ("```sh\n# on h4\nls\n```", "a block begins with"),
+        ("```sh\n# on h1, skip\nls\n```", "a block begins with"),
+        ("```sh\n# not run by the test: so\nls\n```", "a block begins with"),
+        ("```sh\n# on h1\n```", "a block begins with"),
+        ("```sh\n# on h1\nls", "not closed"),
         ("<!-- on the bed: h2 falls over -->", "no event"),
     ],
 )
@@ -83,10 +88,10 @@ def test_what_nobody_would_run_is_refused(text: str, why: str) -> None:
 
 
 def test_a_command_in_the_prose_that_no_block_runs_is_found() -> None:
-    block = "```sh\nave vm ls -o json\n```\n"
+    block = "```sh\n# on h1\nave vm ls -o json\n```\n"
     assert unrun(f"{block}`ave vm ls`, `ave` and `web-1`", PROGRAMS) == []
     assert unrun(f"{block}`ave vm lsx`", PROGRAMS) == ["ave vm lsx"]
-    assert unrun("```sh\n# not run by the test: so\nave vm ls\n```\n`ave vm ls`", PROGRAMS) == ["ave vm ls"]
+    assert unrun("```sh\n# on h1\n# not run by the test: so\nave vm ls\n```\n`ave vm ls`", PROGRAMS) == ["ave vm ls"]
 
 
 @pytest.mark.parametrize(

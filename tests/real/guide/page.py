@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 GUIDE = Path(__file__).parents[3] / "docs/operators-guide.md"
-NOT_RUN = "# not run by the test: "
 MACHINES = ("h1", "h2", "h3", "box")
 ANYTHING = "…"
 
 _FENCE = re.compile(r"^```(.*)$")
+_MACHINE = f"(?:{'|'.join(MACHINES)})"
+_WHERE = re.compile(
+    rf"# on ({_MACHINE}(?:, {_MACHINE})*)(?:; again, for up to (\d+) s)?\n(?:# not run by the test: (.+)\n)?"
+)
 _EVENT = re.compile(r"^<!-- on the bed: (h\d) (loses its power|has its power again) -->$")
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
@@ -28,14 +31,9 @@ class Block:
     line: int
     commands: str
     machines: tuple[str, ...] = ("h1",)
-    within: float = 0.0  # seconds, in which it is asked again until it prints what stands below it
+    within: float = 0.0  # seconds, in which it is run again until it prints what stands below it
+    not_run: str = ""  # why not
     prints: str | None = None
-
-    @property
-    def not_run(self) -> str:
-        """Why not; empty if it is."""
-        first = self.commands.partition("\n")[0]
-        return first.removeprefix(NOT_RUN) if first.startswith(NOT_RUN) else ""
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,10 @@ def items(text: str) -> list[Block | Power]:
             raise BadGuide(f"line {number}: this comment is no event: {line}")
         elif fence := _FENCE.match(line):
             inside = "".join(f"{each}\n" for each in _until_closed(lines))
-            found.append(_block(number, fence[1].split(), inside, found))
-            if len(found) > 1 and isinstance(found[-2], Block) and found[-2].line == found[-1].line:
-                del found[-2]
+            if fence[1] == "text":
+                found.append(_printing(number, inside, found.pop() if found else None))
+            else:
+                found.append(_block(number, fence[1], inside))
     return found
 
 
@@ -70,19 +69,19 @@ def _until_closed(lines: Iterator[tuple[int, str]]) -> Iterator[str]:
     raise BadGuide("the last fence is not closed")
 
 
-def _block(number: int, words: list[str], inside: str, before: list[Block | Power]) -> Block:
-    kind, *rest = words or [""]
-    if kind == "text" and before and isinstance(last := before[-1], Block) and last.prints is None and not last.not_run:
-        return Block(last.line, last.commands, last.machines, last.within, inside)
+def _printing(number: int, inside: str, before: Block | Power | None) -> Block:
+    if not isinstance(before, Block) or before.prints is not None or before.not_run:
+        raise BadGuide(f"line {number}: this is text of no block of commands that is run")
+    return replace(before, prints=inside)
+
+
+def _block(number: int, kind: str, inside: str) -> Block:
     if kind != "sh":
         raise BadGuide(f"line {number}: a fence is of sh, or the text that the block above it prints: {kind}")
-    machines = tuple(word for word in rest if word in MACHINES)
-    options = dict(word.split("=", 1) for word in rest if "=" in word)
-    if len(machines) + len(options) != len(rest) or options.keys() - {"within"} or not inside.strip():
-        raise BadGuide(
-            f"line {number}: {' '.join(rest)}: machines are {', '.join(MACHINES)}, and within=60s is an option"
-        )
-    return Block(number, inside, machines or ("h1",), float(options.get("within", "0s").removesuffix("s")))
+    where = _WHERE.match(inside)
+    if where is None or not inside[where.end() :].strip():
+        raise BadGuide(f"line {number}: a block begins with # on {', '.join(MACHINES)}, and has commands")
+    return Block(number, inside, tuple(where[1].split(", ")), float(where[2] or 0), where[3] or "")
 
 
 def unrun(text: str, programs: frozenset[str]) -> list[str]:
