@@ -219,6 +219,22 @@ def test_a_program_on_a_host_ends_with_whoever_holds_it_and_its_exit_code_is_tol
     assert (said, process.returncode) == ("said\n", 7)
 
 
+def test_what_a_host_writes_to_folders_of_its_own_stays_there_and_outlives_a_crash() -> None:
+    with Bed(hosts=2, own=("/opt", "/var/lib")) as bed:
+        one, other = bed.hosts
+        one.ask(["sh", "-ec", "echo mine > /opt/ave-bed-own; mkdir /var/lib/ave-bed-own"])
+        one.crash()
+        one.start()
+        assert one.ask(["cat", "/opt/ave-bed-own"]) == "mine\n"
+        assert one.ask(["ls", "-d", "/var/lib/ave-bed-own"])
+        assert one.ask(["ls", "/var/lib/dpkg/status"]), "the rest is the machine's"
+        assert one.ask(["virsh", "list", "--name"]).strip() == "", "what libvirt keeps below them is its own as before"
+        with pytest.raises(BedError, match="No such file"):
+            other.ask(["cat", "/opt/ave-bed-own"])
+    assert not Path("/opt/ave-bed-own").exists()
+    assert not Path("/var/lib/ave-bed-own").exists()
+
+
 _RUNNER = """\
 import os, signal, sys, time
 from tests.real.bed import Bed
