@@ -63,9 +63,9 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
 
     try:
         where = listen(*endpoint(config.api.listen))
-    except Refused:
+    except Refused as problem:
         main.close()
-        raise
+        raise Refused(f"api.listen: {problem}") from problem
     desk, view = open_desk(ports, rules)
     gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
     host = Served(ports.host, desk, view, gate, Here(), epoch="1")

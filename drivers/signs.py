@@ -15,6 +15,8 @@ from ave.errors import Unavailable
 from drivers import disk
 from drivers.process.life import Life
 
+PROBE_BYTES = 4096  # a block: an empty file may find room where nothing else does
+
 
 def _sealed(text: str) -> str:
     return f"{text} {zlib.crc32(text.encode()):08x}"
@@ -30,7 +32,10 @@ class Signs:
     def hold_until(self, moment: float, epoch: int) -> None:
         """It need not outlast a power loss: the next boot begins without a lease."""
         text = f"{self._boot()} {epoch} {moment!r}"
-        disk.replace(self._folder / "hold", _sealed(text).encode(), durably=False)
+        try:
+            disk.replace(self._folder / "hold", _sealed(text).encode(), durably=False)
+        except OSError as error:
+            raise Unavailable(f"until when VMs may run cannot be noted in {self._folder}: {error.strerror}") from error
 
     def held(self) -> tuple[float, int]:
         """Until when, and for which epoch of the host. What cannot be read, or is not as it was written, is over: the next
@@ -65,11 +70,21 @@ class Signs:
 
 def is_read_only(folder: Path) -> bool:
     """Does it take no writes? A full one is another matter."""
+    return _probe(folder) in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def is_full(folder: Path) -> bool:
+    """Has it no room for a small file?"""
+    return _probe(folder) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _probe(folder: Path) -> int | None:
+    """Why a small file cannot be written there."""
     try:
-        disk.replace(folder / "probe", b"", durably=False)
+        disk.replace(folder / "probe", bytes(PROBE_BYTES), durably=False)
     except OSError as error:
-        return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-    return False
+        return error.errno
+    return None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -29,11 +29,12 @@ from ave.ports.together import Ports
 from drivers.sim.block import SimBlock
 from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
-from drivers.sim.machine import Machine, SimMachine
+from drivers.sim.machine import Machine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet, SimStore
+from drivers.sim.vigil import SimMachine
 from sim.scenario.model import Fleet, Group, Topology
 from sim.scenario.model import Host as HostShape
 
@@ -48,10 +49,9 @@ class SimCluster:
         self.topology = topology
         self.timing = timing
         self.listeners: list[Callable[[Any], None]] = []
-        self.struck: dict[str, list[tuple[str, ...]]] = {}  # fault under way -> whom it found, the earliest first
-        self.undo: dict[
-            tuple[str, tuple[str, ...]], list[Callable[[], None]]
-        ] = {}  # by fault and whom it hits: its end
+        self.impaired: dict[
+            tuple[str, Hashable], list[Any]
+        ] = {}  # what of whom -> how, by each fault that is under way
         shapes = topology.hosts()
         names = [shape.name for shape in shapes]
         preferred = [
@@ -62,12 +62,13 @@ class SimCluster:
         self.storage = Storage(self.world, self.network, masters, self.witness, preferred, lazy=lazy)
         self.store = ReplicaSet(self.world, self.network, masters, KINDS, preferred)
         instances = Instances()
-        processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
+        #: What each host runs; one who adds to it does so before they are powered on.
+        self.processes: dict[str, Callable[[Machine, SimRuntime], None]] = {"guard": self._guard, "node": self._node}
         self.machines: dict[str, Machine] = {}
         for shape in shapes:
             facts = _facts(shape, topology)
             self.machines[shape.name] = Machine(
-                self.world, self.network, self.storage, self.witness, instances, facts, processes
+                self.world, self.network, self.storage, self.witness, instances, facts, self.processes
             )
 
     def __enter__(self) -> SimCluster:

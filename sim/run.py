@@ -93,18 +93,18 @@ def run(
     """Play the scenario. Raises Invalid, BadTrace or Refused before anything was run or written."""
     scenario = load(asked.file, CATALOGUE, asked.given)
     seed = scenario.seed if asked.seed is None else asked.seed
-    workloads, bad = _workloads(scenario, asked, seed, progress)
+    found, bad = workloads(scenario, asked, seed, progress)
     recorder: Recorder | None = None
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
     if scenario.mode == "capacity":
-        outcome = _capacity(scenario, seed, workloads, progress, stop)
+        outcome = _capacity(scenario, seed, found, progress, stop)
     else:
         clock: Callable[[], float] = lambda: 0.0  # noqa: E731 - the world's, as soon as there is one
         if asked.out is not None:
             recorder = Recorder(asked.out / "events.jsonl.gz", KINDS, lambda: clock())
         try:
-            with Story(scenario, seed=seed, arrivals=workloads, recorder=recorder, tell=tell) as story:
+            with Story(scenario, seed=seed, arrivals=found, recorder=recorder, tell=tell) as story:
                 clock = lambda: story.cluster.world.now  # noqa: E731
                 outcome = story.play(progress=lambda now, end: progress("simulating", now, end), stop=stop)
         finally:
@@ -116,17 +116,19 @@ def run(
     return outcome, bad
 
 
-def _workloads(scenario: Scenario, asked: Asked, seed: int, progress: Progress) -> tuple[list[Workload], Bad]:
+def workloads(
+    scenario: Scenario, asked: Asked, seed: int, progress: Progress = lambda what, done, total: None
+) -> tuple[list[Workload], Bad]:
     """What arrives besides the fleets. A trace named on the command line takes the place of what is not a fleet."""
     entries: list[Any] = [entry for entry in scenario.workload if not isinstance(entry, Fleet)]
     if asked.trace is not None:
         entries = [TraceFile(trace=str(asked.trace), fleet="trace", scale=1.0)]
-    workloads: list[Workload] = []
+    found: list[Workload] = []
     bad = Bad()
     for entry in entries:
         if isinstance(entry, Generator):
             span = entry.span_seconds or scenario.duration
-            workloads.append(azure.generate(vms=entry.vms, span=span, seed=seed, name=entry.fleet))
+            found.append(azure.generate(vms=entry.vms, span=span, seed=seed, name=entry.fleet))
             continue
         path = Path(entry.trace)
         if not path.is_file():
@@ -136,9 +138,9 @@ def _workloads(scenario: Scenario, asked: Asked, seed: int, progress: Progress) 
             skip_bad_rows=asked.skip_bad_rows,
             progress=lambda done, total: progress("reading the trace", done, total),
         )
-        workloads.append(traces.expand(trace, seed=seed, name=entry.fleet, scale=entry.scale))
+        found.append(traces.expand(trace, seed=seed, name=entry.fleet, scale=entry.scale))
         bad = Bad(bad.count + trace.skipped, (*bad.first, *(str(row) for row in trace.bad)))
-    return workloads, bad
+    return found, bad
 
 
 def _capacity(

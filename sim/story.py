@@ -76,21 +76,21 @@ class Story:
         world, end = self.cluster.world, self.scenario.duration
         violation: Broken | None = None
         try:
-            self._begin()
+            self.begin()
             while world.now < end and not stop():
                 world.advance(min(end, world.now + slice_seconds))
                 progress(world.now, end)
-                if self._recorder is not None:
-                    self._recorder.sample(world.now, self.metrics.series())
+                self.sample()
             if world.now >= end:
                 self.oracle.end()
         except Violation as found:
             violation = self._broken(found)
         except Crash as crash:
-            violation = self._broken(Violation("crash", f"an error that nobody handles: {crash}", _names(crash)))
+            violation = self._broken(of_crash(crash))
         return self._outcome(violation, partial=world.now < end and violation is None)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Power on; from now on all that the scenario says happens by itself. Raises Violation if it cannot begin."""
         standing = [fleet for fleet in self._fleets.values() if fleet.arrive is None]
         try:
             self.cluster.power_on(standing, self.scenario.groups, self.scenario.settings)
@@ -110,6 +110,11 @@ class Story:
         for workload in self._arrivals:
             self._director.spawn(self._replay(workload), name="arrivals")
 
+    def sample(self) -> None:
+        """One point of every chart, if it is recorded."""
+        if self._recorder is not None:
+            self._recorder.sample(self.cluster.world.now, self.metrics.series())
+
     async def _expect(self, place: int, at: float) -> None:
         await self._director.sleep(at)
         self._met[place] = self.observer.judge(self.scenario.expect[place])
@@ -121,15 +126,21 @@ class Story:
         if event.kind == "action":
             self._act(event, number)
             return
-        names = self._hit(event, number)
-        faults.begin(self.cluster, event.name, names, event.parameters, lasting=event.lasts is not None)
-        if self._recorder is not None:
-            self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
+        names = self.hit(event, f"target/{number}")
+        end = self.strike(event, names, lasting=event.lasts is not None)
         if event.lasts is not None:
             await self._director.sleep(event.lasts)
-            faults.end(self.cluster, event.name, names, event.parameters)
+            end()
 
-    def _hit(self, event: Event, number: int) -> tuple[str, ...]:
+    def strike(self, event: Event, names: tuple[str, ...], *, lasting: bool) -> faults.Undo:
+        """A fault begins; ``lasting``: its end will be told, and is what is answered."""
+        end = faults.begin(self.cluster, event.name, names, event.parameters, lasting=lasting)
+        if self._recorder is not None:
+            self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
+        return end
+
+    def hit(self, event: Event, draw: str) -> tuple[str, ...]:
+        """Whom a fault finds now; ``draw`` names the stream of chance that chooses."""
         target = event.target
         if target is None:
             return ()
@@ -138,7 +149,7 @@ class Story:
         else:
             hosts = self.cluster.topology.hosts()
             candidates = tuple(host.name for host in hosts if target.zone in (None, host.zone))
-        return target.choose(candidates, self.cluster.world.random_for(f"target/{number}"))
+        return target.choose(candidates, self.cluster.world.random_for(draw))
 
     def _act(self, event: Event, number: int) -> None:
         if event.name == "vm.create":
@@ -247,6 +258,7 @@ def _lifetime(fleet: Fleet, source: Any) -> float | None:
     return None
 
 
-def _names(crash: Crash) -> tuple[str, ...]:
+def of_crash(crash: Crash) -> Violation:
     words = crash.error.replace(":", " ").replace(",", " ").split()
-    return (crash.task, crash.process, *(word for word in words if "-" in word))
+    names = (crash.task, crash.process, *(word for word in words if "-" in word))
+    return Violation("crash", f"an error that nobody handles: {crash}", names)

@@ -56,10 +56,12 @@ _USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
 
 
 class Floor:
-    """All that answers may touch on this host."""
+    """All that answers may touch on this host. ``hurried``: nobody is to wait for the end of a Job now."""
 
-    def __init__(self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE) -> None:
-        self.ports, self.crew, self.view, self.plugged = ports, crew, view, plugged
+    def __init__(
+        self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.ports, self.crew, self.view, self.plugged, self.hurried = ports, crew, view, plugged, hurried
         self.auditor = Auditor(ports)
 
     async def ended(self, id: str, seconds: float) -> None:
@@ -67,7 +69,7 @@ class Floor:
         works = self.view.docs("work")
         try:
             async with self.ports.runtime.timeout(min(seconds, WAIT_MOST)):
-                while (work := works.get(id)) is None or work.state not in ENDED:
+                while ((work := works.get(id)) is None or work.state not in ENDED) and not self.hurried():
                     await self.view.next()
         except TimeoutError:
             pass

@@ -5,6 +5,7 @@ All hosts are alike: nothing is kept here but the view, which any other host has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -53,10 +54,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     job: bool = False
 
 
-def open_desk(ports: Ports, plugged: Plugged = NONE) -> tuple[Desk, View]:
-    """Of this host. The view is kept by whoever runs it."""
+def open_desk(ports: Ports, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False) -> tuple[Desk, View]:
+    """Of this host. The view is kept by whoever runs it. While it is ``hurried`` nobody waits for the end of a Job; who lets
+    that begin sets the view's ``changed``."""
     view = View(ports)
-    return Desk(Floor(ports, Crew(ports), view, plugged)), view
+    return Desk(Floor(ports, Crew(ports), view, plugged, hurried)), view
 
 
 class Desk:

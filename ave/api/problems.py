@@ -28,6 +28,14 @@ class Taken(Refused):
     """It is not in a state in which this can be done now."""
 
 
+class OnlySimulated(Refused):
+    """Time and faults are made in a simulation alone."""
+
+
+class Standing(Refused):
+    """The simulated world stands still, and this needs time."""
+
+
 class Changed(Refused):
     """Somebody was quicker: read again."""
 
@@ -94,6 +102,25 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
     (Denied, _Row(403, "denied", "not allowed", "ask an administrator for a role that has this permission")),
     (NotFound, _Row(404, "not-found", "there is none")),
     (Taken, _Row(409, "conflict", "not now", "look at its state, or let the request wait with on_conflict=queue")),
+    (
+        OnlySimulated,
+        _Row(
+            409,
+            "only-simulated",
+            "this cluster is real",
+            "ave sim serve FILE serves a simulated one; api_extensions of /v1/version says what a cluster can do",
+        ),
+    ),
+    (
+        Standing,
+        _Row(
+            409,
+            "paused",
+            "time stands still",
+            'let it go on: PUT /v1/clock {"paused": false}, or {"step": 10}; then look what became of it',
+            True,
+        ),
+    ),
     (Changed, _Row(412, "changed", "it has changed meanwhile", "read it again, and send If-Match with the new ETag")),
     (KeyReused, _Row(422, "key-reused", "this idempotency key is taken", "use a new key for a new request")),
     (TooMany, _Row(429, "too-many", "too much at once", "wait as long as Retry-After says", True)),

@@ -65,6 +65,7 @@ class View:
                 while self.projection.revision < revision or not self._fed:
                     await self.next()
         except TimeoutError:
+            self.require_fed()
             raise Unavailable(f"{self._ports.host} has not yet heard of revision {revision}") from None
 
     async def until(self, kind: str, id: str, version: int) -> None:

@@ -20,6 +20,7 @@ sim.command("ave.cli.explore:explore", name="explore", help="Draw scenarios by s
 sim.command("ave.cli.shrink:shrink", name="shrink", help="Cut a failing scenario down to what makes it fail.")
 sim.command("ave.cli.sim:sweep", name="sweep", help="Play a scenario once for each step of a range.")
 sim.command("ave.cli.budget:budget", name="budget", help="Measure what high availability costs.")
+sim.command("ave.cli.serve:serve", name="serve", help="Put the API before a simulated cluster.")
 sim.command("ave.cli.sim:validate", name="validate", help="Check scenario files without running them.")
 sim.command("ave.cli.sim:list_faults", name="faults", help="List what can be done to a simulated cluster.")
 plan = App(name="plan", help="Place VMs on a cluster on paper.")

@@ -85,9 +85,9 @@ class LeaseKeeper:
         knows this host's new epoch: what was given to the old one is started elsewhere from then on."""
         runtime = self._ports.runtime
         self._epoch = 0
-        self._ports.machine.hold_until(0.0, 0)
         while True:
             try:
+                self._ports.machine.hold_until(0.0, 0)
                 stale = await self._ports.hypervisor.list()
                 await gather(runtime, *(self._destroy(domain) for domain in stale), name="destroy")
                 self._paused.clear()

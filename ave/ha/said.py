@@ -11,9 +11,11 @@ import msgspec
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ha.timing import Timing
+from ave.jobs.alarms import raising
+from ave.model.alarm import Alarm
 from ave.model.host import Report
 from ave.ports.machine import Health
-from ave.ports.store import Conflict, Insert, Replace
+from ave.ports.store import Conflict, Delete, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.sync import together
 
@@ -69,17 +71,28 @@ class Said:
         try:
             known = await store.get(Report, self._ports.host)
             now = self._now(known or Report(id=self._ports.host))
-            if known is None:
-                await store.commit(Insert(now))
-            elif now != known:
-                await store.commit(Replace(now))
+            if now != known:
+                write = Insert(now) if known is None else Replace(now)
+                was_full = known is not None and known.full
+                await store.commit(write, *(await self._alarm(full=now.full) if now.full != was_full else ()))
             return True
         except (Unavailable, UnknownOutcome, Conflict):
             return False  # read back, and say what is so by then
+
+    async def _alarm(self, *, full: bool) -> list[Write]:
+        """It is there for as long as the host is full."""
+        store, host = self._ports.store, self._ports.host
+        if full:
+            what = (
+                f"the file system of {host} is full: its VMs run on, and nothing can be done to them; make room there"
+            )
+            return [await raising(store, f"full/{host}", what)]
+        known = await store.get(Alarm, f"full/{host}")
+        return [] if known is None else [Delete(known)]
 
     def _now(self, known: Report) -> Report:
         """A turn that was given up stays given up, also by an earlier process."""
         given_up = max(known.given_up, self._given_up)
         health = self._health
-        broken = {"read_only": health.read_only, "down": health.down, "silent": self._silent}
+        broken = {"read_only": health.read_only, "full": health.full, "down": health.down, "silent": self._silent}
         return msgspec.structs.replace(known, given_up=given_up, **broken)

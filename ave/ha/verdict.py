@@ -149,14 +149,15 @@ class Signs:
 
 
 def signs_of(report: Report) -> Sequence[str]:
-    if not (report.given_up or report.read_only or report.down):
+    if not (report.given_up or report.read_only or report.full or report.down):
         return ()
     signs = [given_up(report.given_up)] if report.given_up else []
     signs += [READ_ONLY] if report.read_only else []
+    signs += [FULL] if report.full else []
     return [*signs, *map(network_down, report.down)]
 
 
-READ_ONLY = "read-only"
+READ_ONLY, FULL = "read-only", "full"
 
 
 def given_up(turn: int) -> str:
@@ -178,6 +179,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     idle: float | None = None  # for so long its own word has stood that nothing runs there, in this turn of its lease
     starts: int = 0  # so often its worker was started anew of late
     read_only: float | None = None  # for so long it has said that its file system takes no writes
+    full: bool = False  # does it say that its file system has no room left?
 
 
 def doubtful(
@@ -210,6 +212,7 @@ def _weigh(host: str, leases: Silence, beats: Silence, report: Report | None, si
         beats=beats.lively(host),
         idle=idle,
         read_only=signs.seconds(host, READ_ONLY),
+        full=signs.seconds(host, FULL) is not None,
         starts=starts,
     )
 
@@ -260,6 +263,8 @@ def _judge(host: Host, seen: Evidence, timing: Timing) -> Verdict | None:
         return Verdict(host.id, HostState.UNMANAGED, why)
     if seen.read_only is not None and seen.read_only >= READ_ONLY_SECONDS:
         return Verdict(host.id, HostState.READ_ONLY, f"its file system takes no writes for {seen.read_only:.0f} s")
+    if seen.full:
+        return Verdict(host.id, HostState.UNMANAGED, "its file system is full")
     recent = seen.silent < 2 * TICK_SECONDS or host.state is HostState.UNMANAGED
     if recent and seen.lively and seen.beats:
         return Verdict(host.id, HostState.ONLINE, "renews its lease and its worker beats")

@@ -36,7 +36,7 @@ HOST = Table(
     phrases={
         H.JOINING: "known, but not yet cleared to run VMs",
         H.ONLINE: "renews its storage lease and accepts VMs",
-        H.UNMANAGED: "renews its storage lease, but its worker is silent in the store: its VMs run on, no new one comes",
+        H.UNMANAGED: "renews its storage lease, but its worker is silent in the store, or it is full: VMs run on, none comes",
         H.SUSPECT: "silent, but not for long enough to judge; accepts no new VM",
         H.FENCED: "judged dead, its lease revoked; its VMs are being rescued",
         H.RECOVERED: "judged dead, nothing of it is left to rescue; may come back",
@@ -93,6 +93,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     given_up: int = 0  # no turn of its storage lease up to this one lets anything run there any more
     read_only: bool = False  # its file system takes no writes
+    full: bool = False  # nor has room for any
     down: tuple[str, ...] = ()  # networks of VMs that carry nothing there
     silent: dict[str, int] = {}  # VMs whose guest has said nothing for too long, and of which epoch they are
 

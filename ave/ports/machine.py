@@ -29,6 +29,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What may break of a host that goes on."""
 
     read_only: bool = False  # its file system takes no writes
+    full: bool = False  # there is no room left on it
     down: tuple[str, ...] = ()  # networks of VMs that carry nothing here, by name
 
 
@@ -41,7 +42,7 @@ class Machine(Protocol):
 
     def hold_until(self, moment: float, epoch: int) -> None:
         """Tell the guard until when, on this host's clock, VMs may run, and whose: those that were given to this epoch of
-        the host. Survives the death of who said it."""
+        the host. Survives the death of who said it. Unavailable if it cannot be noted: what was told before holds."""
         ...
 
     def held_until(self) -> float: ...

@@ -19,7 +19,7 @@ from ave.ports.hypervisor import Stamp
 from ave.ports.machine import Facts
 from drivers import disk
 from drivers.rights import Rights
-from drivers.signs import Signs, is_read_only, vm_locked
+from drivers.signs import Signs, is_full, is_read_only, vm_locked
 
 BOOT_BYTES = 8
 
@@ -77,6 +77,9 @@ class HostFiles:
 
     def is_read_only(self) -> bool:
         return is_read_only(self.state)
+
+    def is_full(self) -> bool:
+        return is_full(self.state)
 
     @contextmanager
     def locked(self, vm: str) -> Iterator[None]:

@@ -48,7 +48,9 @@ class LibvirtMachine(Vigil):
 
     def _health(self) -> Health:
         return Health(
-            read_only=self._files.is_read_only(), down=tuple(bridges.down(self._settings.bridges, self._devices))
+            read_only=self._files.is_read_only(),
+            full=self._files.is_full(),
+            down=tuple(bridges.down(self._settings.bridges, self._devices)),
         )
 
     async def freeze(self) -> int:

@@ -14,7 +14,7 @@ from ave.ports.machine import Facts
 from drivers import disk
 from drivers.process.guest import SHUT_DOWN
 from drivers.process.life import kernel
-from drivers.signs import Signs, is_read_only, vm_locked
+from drivers.signs import Signs, is_full, is_read_only, vm_locked
 
 FOLDERS = ("domains", "rights", "locks")
 
@@ -87,6 +87,9 @@ class Home:
 
     def is_read_only(self) -> bool:
         return is_read_only(self.folder)
+
+    def is_full(self) -> bool:
+        return is_full(self.folder)
 
     def unplugged(self) -> tuple[str, ...]:
         """Networks of VMs that carry nothing here: such a host has no cables, but a list of those that are unplugged."""

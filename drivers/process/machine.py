@@ -32,7 +32,8 @@ class ProcessMachine(Vigil):
             await self._runtime.sleep(LOOK_AGAIN_SECONDS)
 
     def _health(self) -> Health:
-        return Health(read_only=self._home.is_read_only(), down=self._home.unplugged())
+        home = self._home
+        return Health(read_only=home.is_read_only(), full=home.is_full(), down=home.unplugged())
 
     async def freeze(self) -> int:
         """By what the kernel says is running: no record, no lock and no hypervisor is asked."""

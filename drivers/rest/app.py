@@ -16,30 +16,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ave import __version__
 from ave.api.openapi import openapi
 from ave.api.routes import ROOT, Route, catalogue, paths, routes
-from drivers.rest import metrics
+from drivers.rest import metrics, simulated
 from drivers.rest.front import Front
-from drivers.rest.host import Served
+from drivers.rest.host import Host
 
 _encode = msgspec.json.Encoder().encode
 
 
-def application(host: Served, *, bug: Callable[[BaseException], None], extensions: tuple[str, ...] = ()) -> ASGIApp:
-    """``bug`` is told of every error that nobody foresaw. ``extensions``: what this one can beyond the rest."""
-    front = Front(host, bug)
+def application(
+    host: Host, *, bug: Callable[[BaseException], None], simulation: simulated.Simulation | None = None
+) -> ASGIApp:
+    """``bug`` is told of every error that nobody foresaw. ``simulation``: what can be asked of this one beyond the rest."""
+    front = Front(host, bug, None if simulation is None else simulation.clock)
     known = routes(catalogue().values())
-    document = _encode(openapi(known, __version__))
-    version = {"version": __version__, "host": host.name, "api_extensions": list(extensions)}
+    document = _encode(_document(known, of_simulation=simulation is not None))
+    extensions = () if simulation is None else simulated.EXTENSIONS
 
     async def describe(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
     async def say_version(request: Request) -> Response:
-        return JSONResponse(version)
+        return JSONResponse({"version": __version__, "host": host.name, "api_extensions": list(extensions)})
 
     async def healthz(request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    figures = metrics.registry(host.view)
+    figures = metrics.registry(lambda: host.view)
 
     async def say_figures(request: Request) -> Response:
         return Response(metrics.text(figures), media_type=metrics.MEDIA_TYPE)
@@ -56,9 +58,19 @@ def application(host: Served, *, bug: Callable[[BaseException], None], extension
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
+        *simulated.paths(simulation, front.safely),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}
     return Shortcut(front, known, Starlette(routes=others, exception_handlers=dict(handlers)))
+
+
+def _document(known: tuple[Route, ...], *, of_simulation: bool) -> dict[str, Any]:
+    document = openapi(known, __version__)
+    if of_simulation:
+        more, schemas = simulated.described()
+        document["paths"] |= more
+        document["components"]["schemas"] |= schemas
+    return document
 
 
 class Shortcut:

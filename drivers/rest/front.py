@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -21,33 +21,27 @@ from ave.api.wording import request as worded
 from ave.errors import AveError
 from ave.model.access import Caller
 from ave.model.work import ENDED, OnConflict
-from drivers.rest.host import Served
+from drivers.rest import body
+from drivers.rest.host import Host
+from drivers.rest.simulated import Clock
 from drivers.rest.stream import events
 
-BODY_MOST = 8 << 20
 KEY_MOST = 200
 LINE_MOST = 200  # characters of a request id
 RETRY_SECONDS = "1"
 MANNERS = ("dry_run", "on_conflict")
 NO_STORE = (b"cache-control", b"no-store")
-_encode = msgspec.json.Encoder().encode
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class Said(Exception):
-    """An answer that HTTP itself asks for."""
-
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, code, detail)
-        self.status, self.code, self.detail, self.headers = status, code, detail, headers
 
 
 class Front:
     """From HTTP to the desk and back."""
 
-    def __init__(self, host: Served, bug: Callable[[BaseException], None]) -> None:
-        self._host, self._bug = host, bug
-
+    def __init__(
+        self, host: Host, bug: Callable[[BaseException], None], clock: Callable[[], Clock] | None = None
+    ) -> None:
+        self._host, self._bug, self._clock = host, bug, clock
         self._name, self._count = token_hex(8), count(1)
 
     def safely(self, endpoint: Endpoint) -> Endpoint:
@@ -84,7 +78,7 @@ class Front:
         query: dict[str, list[str]] = {}
         for key, value in request.query_params.multi_items():
             query.setdefault(key, []).append(value)
-        revision = self._revision(said) if (said := headers.get("x-ave-revision")) else 0
+        revision = self._revision(seen) if (seen := headers.get("x-ave-revision")) else 0
         one = name or (NOUNS[route.entry.noun].only if route.one else "")
         if route.job:
             manner = manner_of(headers, query, one, revision, id)
@@ -93,14 +87,15 @@ class Front:
         fields = query.pop("fields", [""])[-1] if query else ""
         for key in MANNERS if query else ():
             query.pop(key, None)
-        body = None if method == "GET" else await _body(request)
-        asked = worded(route, name, query, body)
-        answer: Answer = await host.world.call(lambda: host.desk.ask(caller, route.entry.name, asked, manner))
+        said = None if method == "GET" else await body.read(request)
+        asked = worded(route, name, query, said)
+        call = host.world.call(lambda: host.desk.ask(caller, route.entry.name, asked, manner))
+        answer: Answer = await (while_there(request, call) if host.world.apart else call)
         return self._answer(request, answer, fields)
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        return events(request, self._host.view, caller, self._host.epoch)
+        return events(request, lambda: self._host.view, caller, self._host.epoch, self._clock)
 
     async def _caller(self, request: Request) -> Caller:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -121,9 +116,11 @@ class Front:
         value, status = answer.value, 200
         if isinstance(value, Page):
             items = [_only(plain(answer.noun, doc), fields) for doc in value.items]
-            return _json({"items": items, "next_page_token": value.next_page_token, "total": value.total}, 200, headers)
+            return body.json(
+                {"items": items, "next_page_token": value.next_page_token, "total": value.total}, 200, headers
+            )
         if not isinstance(value, answer.noun.type):
-            return _json(value, 200, headers)
+            return body.json(value, 200, headers)
         if answer.job:
             headers["Location"] = f"{ROOT}/jobs/{value.id}"
             if value.state not in ENDED:
@@ -132,12 +129,12 @@ class Front:
         if request.method == "GET" and request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         if not fields and not answer.noun.hidden:
-            return _json(value, status, headers)
-        return _json(_only(plain(answer.noun, value), fields), status, headers)
+            return body.json(value, status, headers)
+        return body.json(_only(plain(answer.noun, value), fields), status, headers)
 
     def _failed(self, request: Request, error: Exception, id: str) -> Response:
-        if isinstance(error, Said):
-            return _problem(
+        if isinstance(error, body.Said):
+            return body.problem(
                 {
                     "type": f"urn:ave:problem:{error.code}",
                     "title": error.code.replace("-", " "),
@@ -155,7 +152,7 @@ class Front:
         headers = {"Retry-After": f"{after:.0f}"} if (after := retry_after(error)) else {}
         if told.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return _problem(told, told.status, headers)
+        return body.problem(told, told.status, headers)
 
     async def not_ours(self, request: Request, error: Exception) -> Response:
         """No route, another method, or a bug in what is before an endpoint."""
@@ -166,12 +163,30 @@ class Front:
         return await self._guarded(_raised(error), request, self._id_of(request))
 
 
+async def while_there(request: Request, answering: Coroutine[Any, Any, T]) -> T:
+    """What it answers; once nobody waits for that any more it is cancelled, and ClientDisconnect raised."""
+    answer, gone = asyncio.ensure_future(answering), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _raised(error: Exception) -> Response:
     raise error
 
 
-def _no_such_method(request: Request, allowed: str) -> Said:
-    return Said(405, "no-such-method", f"{request.url.path[:LINE_MOST]} takes {allowed}", {"Allow": allowed})
+def _no_such_method(request: Request, allowed: str) -> body.Said:
+    return body.Said(405, "no-such-method", f"{request.url.path[:LINE_MOST]} takes {allowed}", {"Allow": allowed})
 
 
 def manner_of(
@@ -197,26 +212,6 @@ def manner_of(
     )
 
 
-async def _body(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_MOST:
-            raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB")
-        parts.append(part)
-    text = b"".join(parts)
-    if not text:
-        return None
-    if kind != "application/json":
-        raise Said(415, "not-json", "send application/json")
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"the body is no JSON: {error}") from None
-
-
 def _version(said: str) -> int | None:
     if said in ("", "*"):
         return None
@@ -240,11 +235,3 @@ def _only(doc: dict[str, Any], fields: str) -> dict[str, Any]:
     if unknown:
         raise Invalid(f"fields: unknown are {', '.join(unknown)[:LINE_MOST]}", (FieldError("?fields", "unknown"),))
     return {name: doc[name] for name in wanted}
-
-
-def _json(value: Any, status: int, headers: Mapping[str, str]) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/json")
-
-
-def _problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/problem+json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -17,6 +17,8 @@ from ave.api.problems import FieldError, Invalid
 from ave.api.shown import is_job, job, task
 from ave.api.view import View
 from ave.model.access import Caller, Permission
+from ave.projection import Projection
+from drivers.rest.simulated import Clock
 
 FLUSH_SECONDS, COMMENT_SECONDS = 0.1, 15.0
 COST_RATIO = 6.0  # who is costly to tell is told less often
@@ -24,14 +26,23 @@ INTERVAL_MOST = 60.0
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def events(request: Request, view: View, caller: Caller, epoch: str) -> StreamingResponse:
-    """Raises Invalid, Unavailable."""
-    view.require_fed()
+CLOCK_SECONDS = 1.0  # between two words on what time it is, if nothing else of the clock has changed
+
+
+def events(
+    request: Request,
+    view: Callable[[], View],
+    caller: Caller,
+    epoch: str,
+    clock: Callable[[], Clock] | None = None,
+) -> StreamingResponse:
+    """Raises Invalid, Unavailable. ``view``: that of the host which answers now."""
+    view().require_fed()
     query = request.query_params
     kinds = _kinds(query.get("types", ""))
     since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch)
     interval = _interval(query.get("interval", ""))
-    feed = _feed(view, caller, kinds, epoch, since, interval)
+    feed = _feed(view, caller, kinds, epoch, since, interval, clock)
     return StreamingResponse(feed, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -58,16 +69,26 @@ def _interval(said: str) -> float:
 
 
 async def _feed(
-    view: View, caller: Caller, kinds: tuple[str, ...], epoch: str, since: int, interval: float
+    view: Callable[[], View],
+    caller: Caller,
+    kinds: tuple[str, ...],
+    epoch: str,
+    since: int,
+    interval: float,
+    clock: Callable[[], Clock] | None,
 ) -> AsyncIterator[bytes]:
-    told = Told(view, caller, kinds)
-    projection = view.projection
+    told = Told(caller, kinds)
+    ticks = None if clock is None else Ticks(clock)
     quiet_since = monotonic()
     while True:
         began = monotonic()
-        if since != projection.revision and view.fed:
-            event, body = told.since(since)
-            since = projection.revision
+        if ticks is not None and (tick := ticks.due(began)):
+            yield tick
+            quiet_since = began
+        now = view()
+        if since != now.projection.revision and now.fed:
+            event, body = told.since(now.projection, since)
+            since = now.projection.revision
             yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), epoch.encode(), since, _encode(body))
             quiet_since = monotonic()
         elif began - quiet_since >= COMMENT_SECONDS:
@@ -76,16 +97,32 @@ async def _feed(
         await asyncio.sleep(max(interval, COST_RATIO * (monotonic() - began)))
 
 
+class Ticks:
+    """What one reader is told of the clock: how it goes as soon as that changes, and what time it is once a second."""
+
+    def __init__(self, clock: Callable[[], Clock]) -> None:
+        self._clock = clock
+        self._said: Clock | None = None
+        self._next = 0.0
+
+    def due(self, now: float) -> bytes:
+        clock, said = self._clock(), self._said
+        if said == clock or (said is not None and said.goes == clock.goes and now < self._next):
+            return b""
+        self._said, self._next = clock, now + CLOCK_SECONDS
+        return b"event: clock\ndata: %s\n\n" % _encode(clock)
+
+
 class Told:
     """What one reader is told. Of things that he may not see he does not even hear that they are gone."""
 
-    def __init__(self, view: View, caller: Caller, kinds: tuple[str, ...]) -> None:
-        self._view, self._caller, self._kinds = view, caller, kinds
+    def __init__(self, caller: Caller, kinds: tuple[str, ...]) -> None:
+        self._caller, self._kinds = caller, kinds
         self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
         self._shown: set[tuple[str, str]] = set()
 
-    def since(self, revision: int) -> tuple[str, dict[str, Any]]:
-        delta = self._view.projection.since(revision)
+    def since(self, projection: Projection, revision: int) -> tuple[str, dict[str, Any]]:
+        delta = projection.since(revision)
         body: dict[str, Any] = {}
         for kind in self._kinds:
             docs = delta.docs.get(kind, ())

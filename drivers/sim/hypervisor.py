@@ -241,12 +241,11 @@ class SimHypervisor:
 
     def _require_held(self, vm: VM) -> None:
         machine = self._machine
-        if machine.clock.now() >= machine.held_until:
+        moment, epoch = machine.held()
+        if machine.clock.now() >= moment:
             raise Unavailable(f"{vm.id} does not start: the storage lease of {machine.name} is over")
-        if vm.host_epoch != machine.held_for:
-            raise Unavailable(
-                f"{vm.id} was given to epoch {vm.host_epoch} of {machine.name}, which is in {machine.held_for}"
-            )
+        if vm.host_epoch != epoch:
+            raise Unavailable(f"{vm.id} was given to epoch {vm.host_epoch} of {machine.name}, which is in {epoch}")
 
     def _require_owner(self, vm: str, volumes: Sequence[str], epoch: int) -> None:
         for name in volumes:
@@ -291,6 +290,8 @@ class SimHypervisor:
             rights = machine.rights.get(vm, ())
             if newest := outdating(rights, stamp):
                 raise Refused(f"{vm}: {what} by {stamp.job} is outdated; {newest.job} came after it")
+            if machine.full:
+                raise Unavailable(f"{vm}: {what} cannot be noted: the file system of {machine.name} is full")
             machine.rights[vm] = accepting(rights, stamp)
         self._machine.witness(Effect(f"vm/{vm}", stamp, what))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
@@ -51,6 +52,7 @@ class Machine:
         self.rights: dict[str, Rights] = {}  # on the local disk: those accepted per VM
         self._held_until = 0.0
         self.held_for = 0  # the epoch of this host for which it is held
+        self._torn_at: float | None = None  # when the file of the hold was damaged, until it is written anew
         self.disk_factor = 1.0
         self.probed = True  # does anybody judge what its guests write?
         self.dirty_factor = 1.0  # how many times faster its guests rewrite their memory
@@ -68,7 +70,7 @@ class Machine:
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
         self._processes = processes
-        self._boots = 0
+        self._boots = self._losses = 0
         self._launches = 0
         self._still: list[Guest] = []  # ran when the host was stalled
         self._stands = False  # is the host stalled?
@@ -97,6 +99,7 @@ class Machine:
 
     def power_off(self) -> None:
         """Nothing of it runs any more; what its initiator had queued is gone, what was on its wires may arrive."""
+        self._losses += 1
         if not self.powered:
             return
         self.powered = self._stands = False
@@ -114,13 +117,15 @@ class Machine:
         self.network.set_power(self.name, on=False)
 
     def restart(self, seconds: float, *, boots: bool = True) -> None:
-        """Power on again after this long, plus the time a machine takes to boot, unless that is in it."""
+        """Power on again after this long, plus the time a machine takes to boot, unless that is in it, or it loses power."""
         low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
+        losses = self._losses
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
         async def boot() -> None:
             await wait.sleep(seconds + low + (high - low) * wait.random.random())
-            self.power_on()
+            if self._losses == losses:
+                self.power_on()
 
         wait.spawn(boot(), name="boot")
 
@@ -172,8 +177,9 @@ class Machine:
         if process in self.running:
             self._stalled[process] = None
             self.running[process].halt()
+            if process == NODE:
+                self.lifeless_since = self.clock.now() if seen else None
             if seen and process == NODE:
-                self.lifeless_since = self.clock.now()
                 for tell in self.life_hearers.values():
                     tell()
 
@@ -205,7 +211,17 @@ class Machine:
 
     @held_until.setter
     def held_until(self, moment: float) -> None:
-        self._held_until = moment
+        self._held_until, self._torn_at = moment, None
+
+    def held(self, since: float = math.inf) -> tuple[float, int]:
+        """The hold as it can be read, and was since then: what is damaged is over. Who has read it before knows it."""
+        moment = self.held_until
+        return (moment, self.held_for) if self._torn_at is None or since < self._torn_at else (0.0, 0)
+
+    def tear_hold(self) -> None:
+        """A bit of its file flips; the next renewal writes it anew."""
+        if self.powered and self.held()[1]:
+            self._torn_at = self.world.now
 
     # Guests
 
@@ -272,6 +288,16 @@ class Machine:
         self.health = msgspec.structs.replace(self._health, read_only=value)
 
     @property
+    def full(self) -> bool:
+        """Is there no room on its file system? What must be written down before it is done cannot be done; the hold and the
+        signs of life are on one of their own."""
+        return self._health.full
+
+    @full.setter
+    def full(self, value: bool) -> None:
+        self.health = msgspec.structs.replace(self._health, full=value)
+
+    @property
     def networks_down(self) -> tuple[str, ...]:
         """Networks of VMs that carry nothing here."""
         return self._health.down
@@ -304,7 +330,8 @@ class Machine:
     def resume(self, guest: Guest, epoch: int) -> None:
         if self.guests.get(guest.vm) is not guest:
             return  # destroyed meanwhile
-        if self.clock.now() >= self.held_until or guest.host_epoch != self.held_for:  # the guard holds everything here
+        moment, epoch_held = self.held()
+        if self.clock.now() >= moment or guest.host_epoch != epoch_held:  # the guard holds everything here
             if guest.state is DomainState.SUSPENDED:
                 guest.state = DomainState.PAUSED
             return
@@ -313,71 +340,3 @@ class Machine:
             guest.state = DomainState.RUNNING
             self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))
-
-
-class SimMachine:
-    """The Machine port of one process on that server."""
-
-    def __init__(self, machine: Machine, runtime: SimRuntime) -> None:
-        self._machine, self._runtime = machine, runtime
-        self._changed = runtime.signal()
-        self._lifeless = runtime.signal()
-        machine.health_hearers[runtime.name] = self._changed.set
-        machine.life_hearers[runtime.name] = self._lifeless.set
-
-    async def facts(self) -> Facts:
-        await self._runtime.sleep(physics.DISK_SECONDS)
-        return self._machine.facts
-
-    async def health(self, unlike: Health | None = None) -> Health:
-        while self._machine.health == unlike:
-            self._changed.clear()
-            await self._changed.wait()
-        await self._runtime.sleep(physics.DISK_SECONDS)
-        return self._machine.health
-
-    def hold_until(self, moment: float, epoch: int) -> None:
-        self._machine.held_until, self._machine.held_for = moment, epoch
-
-    def held_until(self) -> float:
-        return self._machine.held_until
-
-    def held_for(self) -> int:
-        return self._machine.held_for
-
-    async def lapse(self, grace: float = 0.0) -> None:
-        machine, runtime = self._machine, self._runtime
-
-        def left() -> float:
-            return machine.held_until + grace - runtime.now()
-
-        while (seconds := left()) > 0:
-            lull = machine.storage.lull_of(machine.name)
-            await (runtime.sleep(seconds) if lull is None else lull.lapse(left))
-
-    async def freeze(self) -> int:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
-        running = [g for g in self._machine.guests.values() if g.state is DomainState.RUNNING]
-        for guest in running:
-            self._machine.pause(guest)
-        return len(running)
-
-    async def live(self) -> None:
-        """It does for as long as it is not seen to hang."""
-        await self._runtime.signal().wait()
-
-    async def hung(self, seconds: float) -> None:
-        while True:
-            self._lifeless.clear()
-            since = self._machine.lifeless_since
-            if since is None:
-                await self._lifeless.wait()
-            elif (left := since + seconds - self._runtime.now()) > 0:
-                await self._runtime.sleep(left)
-            else:
-                return
-
-    async def end_node(self) -> None:
-        await self._runtime.sleep(physics.DISK_SECONDS)
-        if self._machine.lifeless_since is not None and NODE in self._machine.running:
-            self._machine.kill(NODE)

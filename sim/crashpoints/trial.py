@@ -188,15 +188,14 @@ class _Run:
         self._patience_ends = max(self._patience_ends, self.cluster.world.now + force.settles)
         self._lost |= blow is not Blow.KILL
         given = {"process": "node"} if blow is Blow.KILL else {}
-        faults.begin(self.cluster, force.fault, (point.host,), given, lasting=force.lasts is not None)
+        end = faults.begin(self.cluster, force.fault, (point.host,), given, lasting=force.lasts is not None)
         if force.lasts is not None:
-            self._director.spawn(self._end(force, point.host), name=f"end of {force.fault}")
+            self._director.spawn(self._end_after(force.lasts, end), name=f"end of {force.fault}")
 
-    async def _end(self, force: Force, host: str) -> None:
+    async def _end_after(self, seconds: float, end: faults.Undo) -> None:
         self._going_on += 1
-        assert force.lasts is not None
-        await self._director.sleep(force.lasts)
-        faults.end(self.cluster, force.fault, (host,), {})
+        await self._director.sleep(seconds)
+        end()
         self._going_on -= 1
 
     # What becomes of it

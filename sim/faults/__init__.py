@@ -5,40 +5,32 @@ from __future__ import annotations
 from drivers.sim.facts import Disturbed
 from sim.cluster import SimCluster
 from sim.faults import clocks, guests, migration, network, power, processes, rescue, storage, store
-from sim.faults.fault import Deed, Fault, Given
+from sim.faults.fault import Fault, Given, Undo
 
-__all__ = ["FAULTS", "THEME_OF", "Deed", "Fault", "Given", "begin", "end"]
+__all__ = ["FAULTS", "THEME_OF", "Fault", "Given", "Undo", "begin"]
 
 THEMES = (power, processes, network, storage, store, clocks, guests, migration, rescue)
 FAULTS: dict[str, Fault] = {fault.kind.name: fault for theme in THEMES for fault in theme.ROWS}
 THEME_OF = {fault.kind.name: theme.__name__.rpartition(".")[2] for theme in THEMES for fault in theme.ROWS}
 
 
-def begin(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given, *, lasting: bool) -> None:
-    """``names``: hosts or VMs, as the fault's target says; of one that finds out itself whom it hits: nobody."""
+def begin(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given, *, lasting: bool) -> Undo:
+    """``names``: hosts or VMs, as the fault's target says; of one that finds out itself whom it hits: nobody. Returns what
+    ends it, if it is one that lasts."""
     fault = FAULTS[name]
     if fault.who is not None:
         names = fault.who(cluster, given)
-        cluster.struck.setdefault(name, []).append(names)
     cluster.world.tell("fault", name, {**_told(fault, names), **given})
     cluster.witness(_disturbed(cluster, fault, names, lasting=lasting))
     undo = fault.begin(cluster, names, given)
-    if undo is not None:
-        cluster.undo.setdefault((name, names), []).append(undo)
 
+    def end() -> None:
+        assert undo is not None, f"{name} does not last"
+        cluster.world.tell("fault", f"{name} ends", _told(fault, names))
+        cluster.witness(_disturbed(cluster, fault, names, lasting=True, over=True))
+        undo()
 
-def end(cluster: SimCluster, name: str, names: tuple[str, ...], given: Given) -> None:
-    fault = FAULTS[name]
-    if not fault.kind.lasting:
-        return
-    if fault.who is not None:
-        names = cluster.struck[name].pop(0)
-    cluster.world.tell("fault", f"{name} ends", _told(fault, names))
-    cluster.witness(_disturbed(cluster, fault, names, lasting=True, over=True))
-    if fault.end is not None:
-        fault.end(cluster, names, given)
-    else:
-        cluster.undo[name, names].pop(0)()
+    return end
 
 
 def _told(fault: Fault, names: tuple[str, ...]) -> dict[str, str]:

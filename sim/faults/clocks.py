@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from sim.faults.fault import Fault, each
+from collections.abc import Sequence
+
+from sim.cluster import SimCluster
+from sim.faults.fault import Fault, lasting
 from sim.scenario.catalogue import FaultKind, Parameter
+
+
+def _drift(cluster: SimCluster, host: str, rate: float | None) -> None:
+    cluster.machines[host].clock.drift(rate or 1.0)
+
+
+def _furthest(rates: Sequence[float]) -> float:
+    return max(rates, key=lambda rate: abs(rate - 1.0))
+
 
 ROWS = (
     Fault(
@@ -15,7 +27,6 @@ ROWS = (
             True,
         ),
         covers=("F37",),
-        begin=each(lambda machine, given: machine.clock.drift(float(given["rate"]))),
-        end=each(lambda machine, given: machine.clock.drift(1.0)),
+        begin=lasting("rate", lambda given: float(given["rate"]), _drift, worst=_furthest),
     ),
 )

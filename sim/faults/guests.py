@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from drivers.sim.guest import Guest
 from drivers.sim.machine import Machine
 from sim.cluster import SimCluster
-from sim.faults.fault import Fault, Given, each, each_guest
+from sim.faults.fault import Fault, each_guest, lasting, places
 from sim.scenario.catalogue import FaultKind, Parameter
 
-
-def _hang(machine: Machine, vm: str, given: Given) -> None:
-    machine.mute[vm] = bool(given["unkillable"])
+ALL = ("",)  # networks
 
 
-def _answer(cluster: SimCluster, vms: tuple[str, ...], given: Given) -> None:
-    for machine in cluster.machines.values():
-        for vm in vms:
-            machine.mute.pop(vm, None)
+def _guests(cluster: SimCluster, vms: tuple[str, ...]) -> list[tuple[Machine, Guest]]:
+    return [(machine, machine.guests[vm]) for machine, vm in places(cluster, vms)]
 
 
-def _hide(machine: Machine, given: Given) -> None:
-    machine.listable = False
+def _hang(cluster: SimCluster, process: tuple[Machine, Guest], unkillable: bool | None) -> None:
+    machine, guest = process
+    if machine.guests.get(guest.vm) is not guest:
+        return  # it was killed meanwhile
+    if unkillable is None:
+        del machine.mute[guest.vm]
+    else:
+        machine.mute[guest.vm] = unkillable
 
 
-def _show(machine: Machine, given: Given) -> None:
-    machine.listable = True
+def _list(cluster: SimCluster, host: str, hides: bool | None) -> None:
+    cluster.machines[host].listable = not hides
 
 
-def _cut_networks(machine: Machine, given: Given) -> None:
-    machine.networks_down = (str(given["network"]),) if given.get("network") else machine.facts.networks
+def _set_down(cluster: SimCluster, host: str, networks: tuple[str, ...] | None) -> None:
+    machine = cluster.machines[host]
+    machine.networks_down = machine.facts.networks if networks == ALL else networks or ()
 
 
-def _join_networks(machine: Machine, given: Given) -> None:
-    machine.networks_down = ()
+def _together(downs: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return ALL if ALL in downs else tuple(dict.fromkeys(network for down in downs for network in down))
 
 
 ROWS = (
     Fault(
         kind=FaultKind("vm-crash", "kill -9 of the VM's process", "vm"),
         covers=("F04",),
-        begin=each_guest(lambda machine, vm, given: machine.kill_guest(vm)),
+        begin=each_guest(lambda machine, vm: machine.kill_guest(vm)),
         harms=True,
     ),
     Fault(
         kind=FaultKind("guest-shutdown", "somebody who uses the VM shuts it down from the inside", "vm"),
         covers=("F04",),
-        begin=each_guest(lambda machine, vm, given: machine.shut_down_guest(vm)),
+        begin=each_guest(lambda machine, vm: machine.shut_down_guest(vm)),
         harms=True,
     ),
     Fault(
@@ -54,7 +60,7 @@ ROWS = (
             "vm",
         ),
         covers=(),
-        begin=each_guest(lambda machine, vm, given: machine.hang_guest(vm)),
+        begin=each_guest(lambda machine, vm: machine.hang_guest(vm)),
         harms=True,
     ),
     Fault(
@@ -66,8 +72,7 @@ ROWS = (
             True,
         ),
         covers=("F05",),
-        begin=each_guest(_hang),
-        end=_answer,
+        begin=lasting("mute", lambda given: bool(given["unkillable"]), _hang, of=_guests),
     ),
     Fault(
         kind=FaultKind(
@@ -78,14 +83,12 @@ ROWS = (
             True,
         ),
         covers=(),
-        begin=each(_cut_networks),
-        end=each(_join_networks),
+        begin=lasting("networks", lambda given: (str(given.get("network", "")),), _set_down, worst=_together),
         harms=True,
     ),
     Fault(
         kind=FaultKind("listing-fails", "the host's hypervisor does not say what runs there", "host", (), True),
         covers=("F54",),
-        begin=each(_hide),
-        end=each(_show),
+        begin=lasting("listing", lambda given: True, _list),
     ),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.sim.facts import Disturbed
-from drivers.sim.machine import Machine, Phase
+from drivers.sim.machine import Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given, each
+from sim.faults.fault import Begin, Fault, Given, lasting
 from sim.faults.network import between
 from sim.scenario.catalogue import FaultKind, Parameter
 
@@ -19,10 +19,10 @@ _PHASE = Parameter("phase", "text", "copy", choices=tuple(Phase))
 Strike = Callable[[SimCluster, SimRuntime, str, str], None]  # (…, source, target)
 
 
-def _next_migration(strike: Strike) -> Deed:
+def _next_migration(strike: Strike) -> Begin:
     """When the next migration reaches the phase, at that instant."""
 
-    def deed(cluster: SimCluster, _: tuple[str, ...], given: Given) -> None:
+    def begin(cluster: SimCluster, _: tuple[str, ...], given: Given) -> None:
         runtime = SimRuntime(cluster.world, "migration fault")
 
         def from_host(source: str) -> Callable[[Phase, str], None]:
@@ -40,7 +40,7 @@ def _next_migration(strike: Strike) -> Deed:
         for machine in cluster.machines.values():
             machine.at_phase = from_host(machine.name)
 
-    return deed
+    return begin
 
 
 def _cut(cluster: SimCluster, runtime: SimRuntime, source: str, target: str) -> None:
@@ -66,12 +66,8 @@ def _kill(cluster: SimCluster, runtime: SimRuntime, source: str, target: str) ->
         cluster.machines[source].kill("node")
 
 
-def _busy(machine: Machine, given: Given) -> None:
-    machine.dirty_factor = float(given["factor"])
-
-
-def _calm(machine: Machine, given: Given) -> None:
-    machine.dirty_factor = 1.0
+def _set_busy(cluster: SimCluster, host: str, factor: float | None) -> None:
+    cluster.machines[host].dirty_factor = factor or 1.0
 
 
 ROWS = (
@@ -124,7 +120,6 @@ ROWS = (
             True,
         ),
         covers=("F50",),
-        begin=each(_busy),
-        end=each(_calm),
+        begin=lasting("memory", lambda given: float(given["factor"]), _set_busy),
     ),
 )

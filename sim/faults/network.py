@@ -8,7 +8,7 @@ from functools import partial
 from drivers.sim.network import Barrier, Line, Plane
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Begin, Fault, Given, Undo
+from sim.faults.fault import Begin, Fault, Given, Undo, lasting
 from sim.faults.power import zone_of
 from sim.scenario.catalogue import FaultKind, Parameter
 
@@ -98,13 +98,21 @@ def _strain(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
     return undo
 
 
+def _fall_silent(cluster: SimCluster, host: str, silent: bool | None) -> None:
+    if silent:
+        cluster.network.half_open[host] = None
+    else:
+        del cluster.network.half_open[host]
+
+
+_silent = lasting("connections", lambda given: True, _fall_silent)
+
+
 def _half_open(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
-    cluster.network.half_open.update(dict.fromkeys(hosts))
-    mended = _apart(cluster, hosts, BOTH)
+    heard, mended = _silent(cluster, hosts, given), _apart(cluster, hosts, BOTH)
 
     def undo() -> None:
-        for host in hosts:
-            cluster.network.half_open.pop(host, None)
+        heard()
         mended()
 
     return undo

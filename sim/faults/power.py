@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from drivers.sim.machine import Machine
 from sim.cluster import SimCluster
-from sim.faults.fault import Fault, Given, each
+from sim.faults.fault import Fault, Given, each, lasting
 from sim.scenario.catalogue import FaultKind, Parameter
 
 _BOOT = Parameter("seconds", "seconds", 30.0, 0.001, 3600.0, "until it has booted")
 
-crash = each(lambda machine, given: machine.power_off())
-switch_on = each(lambda machine, given: machine.restart(0.0))
 
-
-def _reboot(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    for host in hosts:
+def _switch(cluster: SimCluster, host: str, off: bool | None) -> None:
+    if off:
         cluster.machines[host].power_off()
-        cluster.machines[host].restart(float(given["seconds"]), boots=False)
+    else:
+        cluster.machines[host].restart(0.0)
+
+
+crash = lasting("power", lambda given: True, _switch)
+
+
+def _reboot(machine: Machine, given: Given) -> None:
+    if machine.powered:  # what is off stays off
+        machine.power_off()
+        machine.restart(float(given["seconds"]), boots=False)
+
+
+def _boots(cluster: SimCluster, hosts: tuple[str, ...]) -> list[tuple[Machine, str]]:
+    return [(cluster.machines[host], cluster.machines[host].facts.boot) for host in hosts]
+
+
+def _stand_still(cluster: SimCluster, hit: tuple[Machine, str], still: bool | None) -> None:
+    machine, boot = hit
+    if machine.facts.boot != boot:
+        return  # it has lost power meanwhile, and stands no more
+    if still:
+        machine.stall()
+    else:
+        machine.unstall()
 
 
 def zone_of(cluster: SimCluster, given: Given) -> tuple[str, ...]:
@@ -38,7 +60,6 @@ ROWS = (
         ),
         covers=("F01", "F40", "F41", "F52"),
         begin=crash,
-        end=switch_on,
         harms=True,
     ),
     Fault(
@@ -46,14 +67,13 @@ ROWS = (
             "host-reboot", "the host loses power and is back, with a new boot id, so soon", "host", (_BOOT,)
         ),
         covers=("F02", "F03"),
-        begin=_reboot,
+        begin=each(_reboot),
         harms=True,
     ),
     Fault(
         kind=FaultKind("host-stall", "everything on the host stands still, its guests too", "host", (), True),
         covers=("F08",),
-        begin=each(lambda machine, given: machine.stall()),
-        end=each(lambda machine, given: machine.unstall()),
+        begin=lasting("boot", lambda given: True, _stand_still, of=_boots),
         harms=True,
     ),
     Fault(
@@ -66,7 +86,6 @@ ROWS = (
         ),
         covers=("F40", "F41", "F44"),
         begin=crash,
-        end=switch_on,
         harms=True,
         who=zone_of,
     ),
@@ -80,7 +99,6 @@ ROWS = (
         ),
         covers=("F01", "F24"),
         begin=crash,
-        end=switch_on,
         harms=True,
         who=leader,
     ),
@@ -88,7 +106,6 @@ ROWS = (
         kind=FaultKind("primary-crash", "the host of the store's primary loses power", "store", (), True),
         covers=("F01", "F30"),
         begin=crash,
-        end=switch_on,
         harms=True,
         who=primary,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drivers.sim.machine import Machine
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given, Undo, each
+from sim.faults.fault import Begin, Fault, Given, Undo, each, lasting
 from sim.faults.power import leader
 from sim.scenario.catalogue import FaultKind, Parameter
 
@@ -20,12 +20,21 @@ def _kill(machine: Machine, given: Given) -> None:
 _SEEN = Parameter("seen", "flag", False, phrase="by the guard, which ends it after 15 s, so that it is started anew")
 
 
-def _stall(process: str) -> Deed:
-    return each(lambda machine, given: machine.stall_process(process, seen=bool(given.get("seen"))))
+def _stall(process: str) -> Begin:
+    def running(cluster: SimCluster, hosts: tuple[str, ...]) -> list[tuple[Machine, SimRuntime]]:
+        machines = [cluster.machines[host] for host in hosts]
+        return [(machine, machine.running[process]) for machine in machines if process in machine.running]
 
+    def settle(cluster: SimCluster, hit: tuple[Machine, SimRuntime], seen: bool | None) -> None:
+        machine, runtime = hit
+        if machine.running.get(process) is not runtime:
+            return  # it was killed meanwhile, and hangs no more
+        if seen is None:
+            machine.unstall_process(process)
+        else:
+            machine.stall_process(process, seen=seen)
 
-def _unstall(process: str) -> Deed:
-    return each(lambda machine, given: machine.unstall_process(process))
+    return lasting("process", lambda given: bool(given.get("seen")), settle, of=running)
 
 
 def _loop(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> Undo:
@@ -73,14 +82,12 @@ ROWS = (
         ),
         covers=("F07", "F38", "F46"),
         begin=_stall("node"),
-        end=_unstall("node"),
         harms=True,
     ),
     Fault(
         kind=FaultKind("guard-stall", "the host's guard process hangs and nobody restarts it", "host", (), True),
         covers=("F07",),
         begin=_stall("guard"),
-        end=_unstall("guard"),
     ),
     Fault(
         kind=FaultKind(
@@ -92,7 +99,6 @@ ROWS = (
         ),
         covers=("F38", "F39"),
         begin=_stall("node"),
-        end=_unstall("node"),
         harms=True,
         who=leader,
     ),

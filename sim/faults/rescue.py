@@ -13,7 +13,7 @@ from drivers.sim.facts import Disturbed
 from drivers.sim.machine import NODE
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given
+from sim.faults.fault import Begin, Fault, Given
 from sim.scenario.catalogue import FaultKind, Parameter
 
 RESCUE = "ha.rescue"
@@ -31,10 +31,10 @@ _MOMENT = Parameter("moment", "text", str(Moment.START), choices=tuple(Moment))
 Strike = Callable[[SimCluster, str], None]  # (…, the host whose worker is at it)
 
 
-def _next_rescue(strike: Strike) -> Deed:
+def _next_rescue(strike: Strike) -> Begin:
     """When somebody next begins with that part of a rescue, at that instant."""
 
-    def deed(cluster: SimCluster, _: tuple[str, ...], given: Given) -> None:
+    def begin(cluster: SimCluster, _: tuple[str, ...], given: Given) -> None:
         runtime = SimRuntime(cluster.world, "rescue fault")
         listeners, function = cluster.store.ledger.listeners, FUNCTIONS[Moment(str(given["moment"]))]
         waiting = True
@@ -52,7 +52,7 @@ def _next_rescue(strike: Strike) -> Deed:
 
         listeners.append(told)
 
-    return deed
+    return begin
 
 
 def _is_begun(doc: object, function: str) -> bool:

@@ -2,66 +2,100 @@
 
 from __future__ import annotations
 
-from drivers.sim.machine import Machine
+from typing import TypeVar
+
+from ave.ha.timing import RENEW_SECONDS
+from drivers.sim.facts import Disturbed
+from drivers.sim.runtime import SimRuntime
 from drivers.sim.storage import Flaw
 from sim.cluster import SimCluster
-from sim.faults.fault import Deed, Fault, Given, each, each_volume
+from sim.faults.fault import Begin, Fault, Given, cluster_wide, lasting, volumes
 from sim.scenario.catalogue import FaultKind, Parameter
 
+V = TypeVar("V")
+RENEWED_SECONDS = RENEW_SECONDS + 1.0  # by then a hold is written anew, if the lease can be renewed
 _FACTOR = Parameter("factor", "ratio", 10.0, 1.0, 10_000.0, "times slower")
 
 
-def _slow_disk(machine: Machine, given: Given) -> None:
-    machine.disk_factor = float(given["factor"])
+def _factor(given: Given) -> float:
+    return float(given["factor"])
 
 
-def _slow(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    each(_slow_disk)(cluster, hosts, given)
-    cluster.store.slow.update(dict.fromkeys(hosts, float(given["factor"])))
+def _yes(given: Given) -> bool:
+    return True
 
 
-def _fast(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+def _set_slow(cluster: SimCluster, host: str, factor: float | None) -> None:
+    cluster.machines[host].disk_factor = factor or 1.0
+    _note(cluster.store.slow, host, factor)
+
+
+def _set_way(cluster: SimCluster, host: str, factor: float | None) -> None:
+    _note(cluster.storage.slow, host, factor)
+
+
+def _set_flaw(cluster: SimCluster, volume: str, flaw: Flaw | None) -> None:
+    _note(cluster.storage.flaws, volume, flaw)
+
+
+def _note(notes: dict[str, V], name: str, value: V | None) -> None:
+    if value is None:
+        notes.pop(name, None)
+    else:
+        notes[name] = value
+
+
+def _set_read_only(cluster: SimCluster, host: str, read_only: bool | None) -> None:
+    cluster.machines[host].read_only = bool(read_only)
+
+
+def _set_no_room(cluster: SimCluster, host: str, full: bool | None) -> None:
+    cluster.machines[host].full = bool(full)
+
+
+def _tear_hold(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
+    runtime = SimRuntime(cluster.world, f"torn hold of {','.join(hosts)}")
     for host in hosts:
-        cluster.machines[host].disk_factor = 1.0
-        cluster.store.slow.pop(host, None)
+        cluster.machines[host].tear_hold()
+
+    async def be_over() -> None:
+        await runtime.sleep(RENEWED_SECONDS)
+        cluster.witness(Disturbed("torn-hold", hosts, over=True))
+
+    runtime.spawn(be_over(), name="over")
 
 
-def _slow_way(machine: Machine, given: Given) -> None:
-    machine.storage.slow[machine.name] = float(given["factor"])
+def _hold_writes(cluster: SimCluster, host: str, held: bool | None) -> None:
+    initiator = cluster.machines[host].initiator
+    if held:
+        initiator.hold()
+    else:
+        initiator.release()
 
 
-def _flaw(flaw: Flaw) -> Deed:
-    return each_volume(lambda cluster, volume: cluster.storage.flaws.update({volume: flaw}))
+def _set_quorum(cluster: SimCluster, _: str, lost: bool | None) -> None:
+    if lost:
+        cluster.storage.lose_quorum()
+    else:
+        cluster.storage.regain_quorum()
 
 
-def _set_full(full: bool) -> Deed:
-    def deed(cluster: SimCluster, _: tuple[str, ...], given: Given) -> None:
-        cluster.storage.full = full
-
-    return deed
+def _set_full(cluster: SimCluster, _: str, full: bool | None) -> None:
+    cluster.storage.full = bool(full)
 
 
-def _fast_way(machine: Machine, given: Given) -> None:
-    machine.storage.slow.pop(machine.name, None)
-
-
-def _set_read_only(value: bool) -> Deed:
-    def deed(machine: Machine, given: Given) -> None:
-        machine.read_only = value
-
-    return each(deed)
-
-
-def _mend(cluster: SimCluster, volume: str) -> None:
-    cluster.storage.flaws.pop(volume, None)
+def _flawed(flaw: Flaw) -> Begin:
+    # What is never answered fails no more: of both flaws, silence is in force.
+    return lasting(
+        "flaw", lambda given: flaw, _set_flaw, of=volumes, worst=lambda flaws: max(flaws, key=list(Flaw).index)
+    )
 
 
 ROWS = (
     Fault(
         kind=FaultKind("slow-disk", "the host's disk is so many times slower", "host", (_FACTOR,), True),
         covers=("F21", "F34"),
-        begin=_slow,
-        end=_fast,
+        begin=lasting("disk", _factor, _set_slow),
     ),
     Fault(
         kind=FaultKind(
@@ -72,9 +106,31 @@ ROWS = (
             True,
         ),
         covers=("F28",),
-        begin=_set_read_only(True),
-        end=_set_read_only(False),
+        begin=lasting("file system", _yes, _set_read_only),
         harms=True,
+    ),
+    Fault(
+        kind=FaultKind(
+            "fs-full",
+            "the host's own file system is full: what runs there runs on, and nothing is done to its VMs that must be noted "
+            "there",
+            "host",
+            (),
+            True,
+        ),
+        covers=("F29",),
+        begin=lasting("room", _yes, _set_no_room),
+    ),
+    Fault(
+        kind=FaultKind(
+            "torn-hold",
+            "a bit flips in the host's note until when VMs may run: who starts there believes nothing, and pauses "
+            "them until the next renewal writes it anew",
+            "host",
+        ),
+        covers=("F60",),
+        harms=True,
+        begin=_tear_hold,
     ),
     Fault(
         kind=FaultKind(
@@ -85,8 +141,7 @@ ROWS = (
             True,
         ),
         covers=("F21",),
-        begin=each(_slow_way),
-        end=each(_fast_way),
+        begin=lasting("way", _factor, _set_way),
     ),
     Fault(
         kind=FaultKind(
@@ -97,15 +152,13 @@ ROWS = (
             True,
         ),
         covers=("F22",),
-        begin=_flaw(Flaw.ERROR),
-        end=each_volume(_mend),
+        begin=_flawed(Flaw.ERROR),
         harms=True,
     ),
     Fault(
         kind=FaultKind("volume-silent", "no write to the volumes of the VM is ever answered", "vm", (), True),
         covers=("F22",),
-        begin=_flaw(Flaw.SILENT),
-        end=each_volume(_mend),
+        begin=_flawed(Flaw.SILENT),
     ),
     Fault(
         kind=FaultKind(
@@ -116,8 +169,7 @@ ROWS = (
             True,
         ),
         covers=("F23",),
-        begin=each(lambda machine, given: machine.initiator.hold()),
-        end=each(lambda machine, given: machine.initiator.release()),
+        begin=lasting("writes", _yes, _hold_writes),
     ),
     Fault(
         kind=FaultKind(
@@ -138,8 +190,7 @@ ROWS = (
             True,
         ),
         covers=("F25",),
-        begin=lambda cluster, hosts, given: cluster.storage.lose_quorum(),
-        end=lambda cluster, hosts, given: cluster.storage.regain_quorum(),
+        begin=lasting("quorum", _yes, _set_quorum, of=cluster_wide),
         harms=True,
     ),
     Fault(
@@ -160,8 +211,7 @@ ROWS = (
             True,
         ),
         covers=("F27",),
-        begin=_set_full(True),
-        end=_set_full(False),
+        begin=lasting("full storage", _yes, _set_full, of=cluster_wide),
         harms=True,
     ),
 )

@@ -6,16 +6,16 @@ from functools import partial
 
 from drivers.sim.network import Cut
 from sim.cluster import SimCluster
-from sim.faults.fault import Fault, Given, Undo
+from sim.faults.fault import Fault, Given, Undo, cluster_wide, lasting
 from sim.scenario.catalogue import FaultKind, Parameter
 
 
-def _lose_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    cluster.store.lost_answers = float(given["share"])
+def _lose_answers(cluster: SimCluster, _: str, share: float | None) -> None:
+    cluster.store.lost_answers = share or 0.0
 
 
-def _find_answers(cluster: SimCluster, hosts: tuple[str, ...], given: Given) -> None:
-    cluster.store.lost_answers = 0.0
+def _seconds(given: Given) -> float:
+    return float(given["seconds"])
 
 
 def _isolated(cluster: SimCluster, cut: Cut) -> Undo:
@@ -47,8 +47,7 @@ ROWS = (
             True,
         ),
         covers=("F32",),
-        begin=_lose_answers,
-        end=_find_answers,
+        begin=lasting("answers", lambda given: float(given["share"]), _lose_answers, of=cluster_wide),
     ),
     Fault(
         kind=FaultKind(
@@ -84,8 +83,7 @@ ROWS = (
             True,
         ),
         covers=("F35",),
-        begin=lambda cluster, hosts, given: cluster.store.set_lag(float(given["seconds"])),
-        end=lambda cluster, hosts, given: cluster.store.set_lag(0.0),
+        begin=lasting("lag", _seconds, lambda cluster, _, late: cluster.store.set_lag(late or 0.0), of=cluster_wide),
     ),
     Fault(
         kind=FaultKind(
@@ -96,14 +94,19 @@ ROWS = (
             True,
         ),
         covers=("F34",),
-        begin=lambda cluster, hosts, given: cluster.store.set_delay(float(given["seconds"])),
-        end=lambda cluster, hosts, given: cluster.store.set_delay(0.0),
+        begin=lasting(
+            "delay", _seconds, lambda cluster, _, late: cluster.store.set_delay(late or 0.0), of=cluster_wide
+        ),
     ),
     Fault(
         kind=FaultKind("store-full", "the store's disk is full: it refuses writes, and can be read", "store", (), True),
         covers=("F34",),
-        begin=lambda cluster, hosts, given: cluster.store.set_full(True),
-        end=lambda cluster, hosts, given: cluster.store.set_full(False),
+        begin=lasting(
+            "full store",
+            lambda given: True,
+            lambda cluster, _, full: cluster.store.set_full(bool(full)),
+            of=cluster_wide,
+        ),
     ),
     Fault(
         kind=FaultKind(

@@ -24,6 +24,7 @@ class StaticStability:
         self.armed = 0
         self._stage = stage
         self._harmed: dict[str, float] = {}  # host, or "vm/" and a VM -> until when
+        self._under_way: dict[str, int] = {}  # the same -> harms that will have an end
         self._copies: dict[int, None] = {}  # incoming domains
         self._epochs: dict[int, int] = {}  # domain -> the VM's epoch in which it was started
         self._paused: dict[int, None] = {}
@@ -52,10 +53,10 @@ class StaticStability:
         self.look(fact)
 
     def disturbed(self, fact: Disturbed) -> None:
-        for host in fact.harms:
-            self._harm(host, for_ever=not fact.over)
-        for vm in fact.vms:
-            self._harm(f"vm/{vm}", for_ever=not fact.over)
+        for key in (*fact.harms, *(f"vm/{vm}" for vm in fact.vms)):
+            if fact.lasting:
+                self._under_way[key] = self._under_way.get(key, 0) + (-1 if fact.over else 1)
+            self._harm(key, for_ever=not fact.over)
         if not fact.harms and not fact.over:
             self.armed += any(machine.guests for machine in self._stage.machines.values())
         self.look(fact)
@@ -121,5 +122,6 @@ class StaticStability:
         return now - again < RENEW_SECONDS and now - since >= self._stage.timing.give_up - 2 * RENEW_SECONDS
 
     def _harm(self, key: str, *, for_ever: bool) -> None:
-        until = float("inf") if for_ever else self._stage.now() + AFTERMATH_SECONDS
-        self._harmed[key] = until
+        """The end of one harm is not the end of another."""
+        lasts = for_ever or self._under_way.get(key, 0) > 0
+        self._harmed[key] = math.inf if lasts else self._stage.now() + AFTERMATH_SECONDS

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.host import Host
-from ave.model.vm import VM, VMState
+from ave.model.vm import VM
 from ave.model.work import Work
 from ave.operations import OPERATIONS
 from drivers.sim.facts import Disturbed, Gone, Powered, Resumed, Revoked, Started
@@ -54,9 +54,9 @@ class FlappingHosts:
             self._back[id] = host.epoch, self._stage.now()
 
     def vm(self, change: tuple[str, VM | None]) -> None:
-        """Whoever stops a VM and starts it again asks for what comes of that."""
+        """Another VM may come to have its name."""
         id, vm = change
-        if vm is None or vm.state is VMState.STOPPED:
+        if vm is None:
             for key in [key for key in self._restarts if key[0] == id]:
                 del self._restarts[key]
 

@@ -95,7 +95,7 @@ class LockLife:
             worker = self._stage.worker(host) if self._stage.machines[host].works(NODE) else ""
             if not worker or worker != self._sweepers.get(host, ("", now))[0]:
                 self._sweepers[host] = worker, now
-        return min((since for worker, since in self._sweepers.values() if worker), default=now)
+        return min((since for _, since in self._sweepers.values()), default=now)
 
     def end(self, _: object) -> None:
         for job, locks in self._held.items():

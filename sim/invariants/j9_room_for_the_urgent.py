@@ -70,16 +70,12 @@ class RoomForTheUrgent:
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
             worker = self._stage.worker(host)
-            if lane != host and self._stage.storage.leader is None:
-                continue  # nobody has the role now
             if not worker or (operation != RESCUE and self._urgent.get(worker, 0) >= STOPS):
                 continue
             there = max(self._there.get(name, ("", now))[1] for name in (lane, host))
-            there = max(there, self._stage.calm.disturbed_at + SETTLE_SECONDS)  # it may be this host that was cut off
-            there = max(
-                there, self._apart.get(host, -SETTLE_SECONDS) + SETTLE_SECONDS
-            )  # as its lines may do by themselves
-            if self._stage.calm.lasted(max(ready, there)) > CLAIMED_SECONDS:
+            # It may be this host that was cut off, by what was done to the world or as its lines do by themselves.
+            settled = max(self._stage.calm.disturbed_at, self._apart.get(host, -SETTLE_SECONDS)) + SETTLE_SECONDS
+            if self._stage.calm.lasted(max(ready, there, settled)) > CLAIMED_SECONDS:
                 what = f"{id} is urgent and waits for {now - ready:.0f} s for {worker}, which executes"
                 raise Violation(self.id, f"{what} {self._busy.get(worker, 0)}", (id, id.partition("/")[0], host))
 
@@ -87,8 +83,10 @@ class RoomForTheUrgent:
         return self._stage.store.trip_seconds(host) <= TRIP_SECONDS and self._stage.machines[host].works(NODE)
 
     def _host(self, lane: str) -> str:
-        """Whose worker claims what is in that lane."""
-        return lane if lane in self._stage.machines else self._there.get(lane, ("", 0.0))[0]
+        """Whose worker claims what is in that lane; nobody's while nobody can have the role."""
+        if lane in self._stage.machines:
+            return lane
+        return self._there.get(lane, ("", 0.0))[0] if self._stage.storage.leader is not None else ""
 
     def _enter(self, id: str, work: Work) -> None:
         urgent = work.operation in URGENT

@@ -78,11 +78,11 @@ def _timeline(entries: list[dict[str, Any]], hosts: int, catalogue: Catalogue) -
     """In time order; those of one moment as the file has them."""
     kinds = {("fault", kind.name): kind.parameters for kind in catalogue.faults}
     kinds |= {("action", kind.name): kind.parameters for kind in catalogue.actions}
-    events = [_event(entry, kinds[entry["kind"], entry[entry["kind"]]], hosts) for entry in entries]
+    events = [event(entry, kinds[entry["kind"], entry[entry["kind"]]], hosts) for entry in entries]
     return sorted(events, key=lambda event: event.at)
 
 
-def _event(entry: dict[str, Any], parameters: tuple[Parameter, ...], hosts: int) -> Event:
+def event(entry: dict[str, Any], parameters: tuple[Parameter, ...], hosts: int) -> Event:
     target = entry.get("target")
     if target is not None:
         names = tuple(_host_or_vm(name, hosts) for name in target.get("names", ()))

@@ -268,10 +268,16 @@ def document(catalogue: Catalogue) -> Record:
     )
 
 
+_COMMON = Record({"at": Field(_lasting(0.0), required=True), "for": Field(SOME_TIME, to="lasts")})
+
+
+def faults_of(catalogue: Catalogue) -> OneOf:
+    return OneOf("fault", "fault", {kind.name: _happening(kind) for kind in catalogue.faults}, _COMMON)
+
+
 def _entry(catalogue: Catalogue) -> ByKey:
-    common = Record({"at": Field(_lasting(0.0), required=True), "for": Field(SOME_TIME, to="lasts")})
-    faults = OneOf("fault", "fault", {kind.name: _happening(kind) for kind in catalogue.faults}, common)
-    actions = OneOf("action", "action", {kind.name: _happening(kind) for kind in catalogue.actions}, common)
+    faults = faults_of(catalogue)
+    actions = OneOf("action", "action", {kind.name: _happening(kind) for kind in catalogue.actions}, _COMMON)
     return ByKey("kind", {"fault": faults, "action": actions})
 
 

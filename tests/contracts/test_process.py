@@ -390,6 +390,34 @@ def test_process_facts_are_those_the_host_was_powered_on_with(lab):
     assert told.boot == Home(lab.root, "a").boot() != Home(lab.root, "b").boot()
 
 
+def fill(home: Home, *names: str) -> None:
+    """What this process writes under these names goes to a device on which there is no room, as the kernel says."""
+    for name in names:
+        home.folder.joinpath(f".{name}.{os.getpid()}").symlink_to("/dev/full")
+
+
+def test_process_a_host_says_when_its_folder_is_full(lab):
+    home = Home(lab.root, "a")
+    machine = ProcessMachine(home, domains_of(lab.root, "a"), lab.runtime)
+    fill(home, "probe")
+    assert lab.run(machine.health(Health())) == Health(full=True)
+    home.folder.joinpath(f".probe.{os.getpid()}").unlink()
+    assert lab.run(machine.health(Health(full=True))) == Health()
+
+
+def test_process_a_hold_for_which_there_is_no_room_is_unavailable_and_what_was_told_before_holds(lab):
+    home = Home(lab.root, "a")
+    machine = ProcessMachine(home, domains_of(lab.root, "a"), lab.runtime)
+    machine.hold_until(1234.5, 3)
+    fill(home, "hold")
+    with pytest.raises(Unavailable, match=r"until when VMs may run cannot be noted in .*: No space left on device"):
+        machine.hold_until(1235.5, 3)
+    assert (machine.held_until(), machine.held_for()) == (1234.5, 3)
+    home.folder.joinpath(f".hold.{os.getpid()}").unlink()
+    machine.hold_until(1236.5, 3)
+    assert (machine.held_until(), machine.held_for()) == (1236.5, 3)
+
+
 def test_process_a_host_says_when_its_folder_takes_no_writes_and_which_networks_are_unplugged(lab, monkeypatch):
     home = Home(lab.root, "a")
     machine = ProcessMachine(home, domains_of(lab.root, "a"), lab.runtime)

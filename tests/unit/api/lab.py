@@ -35,7 +35,8 @@ class Lab:
         self.bugs: list[BaseException] = []
         gate = Tokens(store, self.view, loopback=loopback)
         host = Served("h1", self.desk, self.view, gate, Here(), "1")
-        transport = httpx2.ASGITransport(application(host, bug=self.bugs.append))
+        self.app = application(host, bug=self.bugs.append)
+        transport = httpx2.ASGITransport(self.app)
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://h1")
 
     async def put(self, *docs: Any) -> None:

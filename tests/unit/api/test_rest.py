@@ -15,7 +15,7 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Work, WorkState
 from ave.ports.store import Replace
-from drivers.rest.front import BODY_MOST
+from drivers.rest.body import BODY_MOST
 from tests.unit.api.lab import Lab, run
 
 NEW = {"vms": [{"id": "web-1", "vcpus": 1, "memory_mib": 512}]}

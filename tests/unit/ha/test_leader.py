@@ -10,7 +10,7 @@ from ave.model.host import HostState
 from ave.model.vm import VM, VMState
 from ave.scheduler.role import ROLES
 from drivers.sim.facts import Elected, Gone, Paused, Revoked, Started
-from sim.faults import begin, end
+from sim.faults import begin
 from tests.unit.hosts.lab import Lab
 
 SEED = PROFILES["seed"]
@@ -61,9 +61,9 @@ SECONDS = [1, 2, 4, 8, 15, 30, 58, 61, 75, 88, 89, 90, 91, 92, 95, 105, 120, 150
 def test_a_leader_that_stood_still_acts_on_nothing_old(seconds):
     """F38. All that it had counted until then is worth nothing when it goes on, whoever leads by then."""
     with Cloud() as cloud:
-        begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
+        wake = begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
         cloud.advance(float(seconds))
-        end(cloud, "host-stall", ("host-1",), {})
+        wake()
         cloud.settle(SEED.verdict + 60.0)
         assert {fact.host for fact in cloud.all_of(Revoked)} <= {"host-1"}
         assert not cloud.all_of(Revoked) or seconds >= SEED.verdict - 5.0
@@ -74,12 +74,12 @@ def test_a_leader_that_stood_still_acts_on_nothing_old(seconds):
 def test_a_leader_that_stood_still_while_another_host_was_silent_does_not_count_that_time(seconds):
     """F38, at its worst: what it had counted was nearly enough, and the host was well again long before it looks."""
     with Cloud() as cloud:
-        begin(cloud, "partition", ("host-5",), {}, lasting=True)
+        join = begin(cloud, "partition", ("host-5",), {}, lasting=True)
         cloud.advance(SEED.verdict - 10.0)
-        begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
-        end(cloud, "partition", ("host-5",), {})
+        wake = begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
+        join()
         cloud.advance(float(seconds))
-        end(cloud, "host-stall", ("host-1",), {})
+        wake()
         cloud.settle(SEED.verdict + 60.0)
         assert {fact.host for fact in cloud.all_of(Revoked)} <= {"host-1"}
         assert cloud.everything_runs()
@@ -91,9 +91,9 @@ def test_a_leader_that_stood_still_in_the_middle_of_a_rescue_finishes_nothing_th
     with Cloud() as cloud:
         cloud.machines["host-5"].power_off()
         cloud.until(lambda: cloud.host("host-5").state is HostState.FENCED)
-        begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
+        wake = begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
         cloud.advance(float(seconds))
-        end(cloud, "host-stall", ("host-1",), {})
+        wake()
         cloud.settle(SEED.verdict + 120.0)
         assert cloud.everything_runs()
         started = [fact.vm for fact in cloud.all_of(Started)]
@@ -106,10 +106,10 @@ def test_two_that_believe_to_lead_do_not_both_decide():
     with Cloud() as cloud:
         cloud.machines["host-5"].power_off()
         cloud.advance(SEED.verdict - 6.0)
-        begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
+        wake = begin(cloud, "host-stall", ("host-1",), {}, lasting=True)
         begin(cloud, "storage-failover", (), {}, lasting=False)
         cloud.until(lambda: cloud.holders() not in ([], ["host-1"]))
-        end(cloud, "host-stall", ("host-1",), {})
+        wake()
         cloud.settle(SEED.verdict + 60.0)
         assert len(cloud.all_of(Elected)) >= 1
         assert [fact.host for fact in cloud.all_of(Revoked)] == ["host-5"]

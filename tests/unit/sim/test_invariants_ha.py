@@ -23,7 +23,6 @@ from sim.invariants.h3_storm_brake import IN_ALL, PER_HOST, StormBrake
 from sim.invariants.h4_rejoins_empty import RejoinsEmpty
 from sim.invariants.h5_paused_no_longer import PausedNoLonger
 from sim.invariants.h6_never_given_up import UNTRIED_SECONDS, NeverGivenUp
-from sim.invariants.h7_flapping_hosts import HOUR_SECONDS, STEADY_SECONDS, FlappingHosts
 from sim.invariants.h8_recovers_its_pace import JOBS, WINDOW_SECONDS, RecoversItsPace
 from sim.invariants.p5_rescues_most import RescuesMost
 from sim.invariants.s4_fenced_first import FencedFirst
@@ -303,58 +302,6 @@ def test_a_wanted_vm_that_is_left_off_breaks_h6(history: History) -> None:
 def test_one_that_nobody_wants_or_can_have_may_wait(history: History, fields: dict[str, Any]) -> None:
     lost(history, **fields)
     history.wait(2 * UNTRIED_SECONDS)
-
-
-# H7
-
-
-def down_and_up(history: History, times: int, pause: float = 300.0) -> None:
-    for number in range(1, times + 1):
-        history.wait(pause)
-        history.saw(Powered("host-1", False))
-        start(history, "web", "host-1", number + 1)
-
-
-@of(FlappingHosts)
-def test_two_restarts_an_hour_are_well(history: History) -> None:
-    start(history, "web", "host-1", job="vm.start-1")
-    down_and_up(history, 2)
-    down_and_up(history, 1, HOUR_SECONDS + 60)
-    assert history.armed == 1
-
-
-@of(FlappingHosts)
-def test_a_third_restart_within_an_hour_breaks_h7(history: History) -> None:
-    start(history, "web", "host-1", job="vm.start-1")
-    with history.broken("web", "host-1"):
-        down_and_up(history, 3)
-
-
-@of(FlappingHosts)
-def test_a_host_that_stands_for_five_minutes_between_does_not_flap(history: History) -> None:
-    start(history, "web", "host-1", job="vm.start-1")
-    for epoch in (2, 3, 4):
-        history.put(host("host-1", epoch=epoch))
-        down_and_up(history, 1)
-    assert not history.armed
-
-
-@of(FlappingHosts)
-def test_one_that_stands_for_less_does(history: History) -> None:
-    start(history, "web", "host-1", job="vm.start-1")
-    for epoch in (2, 3):
-        history.put(host("host-1", epoch=epoch))
-        down_and_up(history, 1, STEADY_SECONDS - 5)
-    history.put(host("host-1", epoch=4))
-    with history.broken("web", "host-1"):
-        down_and_up(history, 1, STEADY_SECONDS - 5)
-
-
-@of(FlappingHosts)
-def test_restarts_of_a_process_on_a_host_that_stands_do_not_count(history: History) -> None:
-    for number in range(1, 6):
-        start(history, "web", "host-1", number)
-    assert not history.armed
 
 
 # H8

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from ave.jobs.worker import ALONE
 from ave.model.cluster import Lock
 from ave.model.volume import Volume
 from ave.ports.hypervisor import Stamp
@@ -91,81 +92,72 @@ def test_two_domains_started_by_one_job_break_j3(history: History) -> None:
         history.saw(Started("web", "host-2", 2, 1, 1024, True, "j"))
 
 
-# J5
+@of(EffectivelyOnce)
+def test_a_worker_may_note_that_it_begins_its_own_work_for_the_last_time(history: History) -> None:
+    history.put(task("j", "a", W.RUNNING, 7))
+    history.put(task("j", "a", W.RUNNING, ALONE))
+    history.put(task("j", "a", W.FAILED, ALONE))
 
 
-@of(LockLife)
-def test_locks_that_come_and_go_with_their_job_are_well(history: History) -> None:
-    history.put(job("j", W.READY))
-    history.put(job("j", W.WAITING, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a", job="j"), Lock(id="vm/b", job="j"))
-    history.wait(60)
-    history.put(job("j", W.DONE, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a"), Lock(id="vm/b"))
-    history.wait(60)
-    history.end()
-    assert history.armed == 1
-
-
-@of(LockLife)
-def test_a_lock_that_outlives_its_job_breaks_j5(history: History) -> None:
-    history.put(job("j", W.WAITING, tokens={"vm/a": 1}), Lock(id="vm/a", job="j"))
-    history.put(job("j", W.FAILED, tokens={"vm/a": 1}))
-    history.wait(4)
-    with history.broken("vm/a", "j"):
-        history.wait(3)
-
-
-@of(LockLife)
-def test_a_lock_that_is_marked_before_its_job_begins_breaks_j5(history: History) -> None:
-    history.put(job("j", W.RUNNING))
-    with history.broken("j", "vm/a"):
-        history.put(Lock(id="vm/a", job="j"))
-        history.wait(2)
-
-
-@of(LockLife)
-def test_a_job_that_lacks_one_of_its_locks_breaks_j5(history: History) -> None:
-    history.put(job("j", W.WAITING, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a", job="j"))
-    with history.broken("j", "vm/b"):
-        history.wait(2)
-
-
-@of(LockLife)
-def test_a_lock_of_nobody_breaks_j5(history: History) -> None:
-    history.put(Lock(id="vm/a", job="ghost"))
-    with history.broken("vm/a", "ghost"):
-        history.wait(10)
-
-
-@of(LockLife)
-def test_work_of_a_lost_worker_is_given_away_in_time(history: History) -> None:
-    history.put(task("j", "a", W.RUNNING, 1, "host-2"))
-    history.lose("host-2")
-    history.wait(44)
-    history.put(task("j", "a", W.READY, 1))
-    history.wait(100)
-    assert history.armed == 1
-
-
-@of(LockLife)
-def test_work_that_stays_with_a_lost_worker_breaks_j5(history: History) -> None:
-    history.put(task("j", "a", W.RUNNING, 1, "host-2"))
-    history.launch("host-2", start=2)  # the one who had it is gone
-    history.wait(44)
-    with history.broken("j/a", "j"):
-        history.wait(4)
-
-
-@of(LockLife)
-def test_what_befalls_the_store_stops_the_clock_of_j5(history: History) -> None:
-    history.put(task("j", "a", W.RUNNING, 1, "host-2"))
-    history.lose("host-2")
-    history.wait(40)
-    history.cluster.store.lost_answers = 0.1
-    history.wait(40)
-    history.cluster.store.lost_answers = 0.0
-    history.wait(50)
+@of(EffectivelyOnce)
+@pytest.mark.parametrize(("attempt", "host"), [(ALONE, "host-2"), (ALONE - 1, "host-1"), (ALONE + 1, "host-1")])
+def test_no_other_worker_or_attempt_is_so_noted(history: History, attempt: int, host: str) -> None:
+    history.put(task("j", "a", W.RUNNING, 7))
     with history.broken("j/a"):
-        history.wait(15)
+        history.put(task("j", "a", W.RUNNING, attempt, host))
+
+
+@of(EffectivelyOnce)
+@pytest.mark.parametrize("state", [W.DONE, W.FAILED, W.CANCELLED])
+def test_work_that_was_forgotten_may_come_again(history: History, state: W) -> None:
+    history.put(task("j", "a", state, 1))
+    history.drop(task("j", "a", state, 1))
+    history.put(task("j", "a", W.RUNNING, 1))
+    history.put(task("j", "a", state, 1))
+    with history.broken("j/a"):
+        history.put(task("j", "a", W.READY, 1))
+
+
+@of(EffectivelyOnce)
+def test_a_host_that_clears_itself_acts_for_no_job(history: History) -> None:
+    for attempt in (2, 1):
+        history.effect("vm/web", "", attempt=attempt)
+
+
+@of(EffectivelyOnce)
+def test_a_volume_that_was_deleted_knows_no_attempts(history: History) -> None:
+    history.effect("volume/disk", "j", attempt=2, what="create")
+    history.effect("volume/disk", "j", attempt=2, what="delete")
+    history.effect("volume/disk", "j", attempt=1, what="create")
+    history.effect("volume/disk", "j", attempt=2, what="create")
+    with history.broken("disk"):
+        history.effect("volume/disk", "j", attempt=1, what="create")
+
+
+@of(EffectivelyOnce)
+@pytest.mark.parametrize(("resource", "what"), [("volume/other", "delete"), ("volume/disk", "detach")])
+def test_one_that_was_not_still_does(history: History, resource: str, what: str) -> None:
+    history.effect("volume/disk", "j", attempt=2, what="create")
+    history.effect(resource, "j", attempt=2, what=what)
+    with history.broken("disk"):
+        history.effect("volume/disk", "j", attempt=1, what="create")
+
+
+@of(EffectivelyOnce)
+def test_an_earlier_attempt_may_not_delete_either(history: History) -> None:
+    history.effect("volume/disk", "j", attempt=2, what="create")
+    with history.broken("disk"):
+        history.effect("volume/disk", "j", attempt=1, what="delete")
+
+
+@of(EffectivelyOnce)
+def test_a_domain_that_no_job_started_is_no_jobs_matter(history: History) -> None:
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    history.saw(Started("web", "host-3", 4, 1, 1024, False))
+    history.saw(Started("web", "host-2", 2, 1, 1024, False, "j"))
+    history.saw(Gone("web", "host-1", 1))
+    with history.broken("web", "j"):
+        history.saw(Started("web", "host-1", 3, 1, 1024, False, "j"))
 
 
 # J6

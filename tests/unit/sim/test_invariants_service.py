@@ -9,11 +9,9 @@ import pytest
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Key, Lock
 from drivers.sim.facts import Thawed
-from drivers.sim.network import Plane
 from sim.answers import Answered
 from sim.invariants.j7_every_job_ends import STILL_SECONDS, EveryJobEnds
 from sim.invariants.j8_one_job_per_key import OneJobPerKey
-from sim.invariants.j9_room_for_the_urgent import RoomForTheUrgent
 from sim.invariants.j10_no_late_effect import NoLateEffect
 from sim.invariants.j11_every_cycle_once import PERIODS, EveryCycleOnce
 from tests.unit.sim.history import History, W, job, task
@@ -178,91 +176,6 @@ def test_a_key_that_changes_its_job_breaks_j8(history: History) -> None:
     history.put(Key(id="k", job="j"))
     with history.broken("j", "i"):
         history.put(Key(id="k", job="i"))
-
-
-# J9
-
-
-def busy(history: History, pieces: int, operation: str = "vm.create") -> None:
-    for number in range(pieces):
-        history.put(task("crowd", f"{operation}-{number}", W.RUNNING, 1, operation=operation))
-
-
-@of(RoomForTheUrgent)
-def test_urgent_work_that_is_claimed_at_once_is_well(history: History) -> None:
-    busy(history, 80)
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    history.wait(4)
-    history.put(task("stop", "a", W.RUNNING, 1, operation="vm.poweroff"))
-    history.wait(30)
-    assert history.armed == 1
-
-
-@of(RoomForTheUrgent)
-@pytest.mark.parametrize("operation", ["vm.poweroff", "vm.shutdown", "ha.rescue"])
-def test_urgent_work_that_waits_breaks_j9(history: History, operation: str) -> None:
-    busy(history, 100)
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation=operation))
-    with history.broken("stop/a", "host-1"):
-        history.wait(7)
-
-
-@of(RoomForTheUrgent)
-def test_stops_wait_for_stops_but_rescues_for_nobody(history: History) -> None:
-    busy(history, 80)
-    busy(history, 10, "vm.shutdown")
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    history.wait(60)
-    history.put(task("rescue", "a", W.READY, operation="ha.rescue"))
-    with history.broken("rescue/a"):
-        history.wait(7)
-
-
-@of(RoomForTheUrgent)
-def test_the_lane_of_a_host_that_is_away_promises_nothing(history: History) -> None:
-    history.wait(30)
-    history.lose("host-2")
-    history.put(task("stop", "a", W.READY, host="host-2", operation="vm.poweroff"))
-    history.wait(60)
-
-
-@of(RoomForTheUrgent)
-def test_a_worker_that_hangs_is_promised_time_from_when_it_moves(history: History) -> None:
-    history.wait(30)
-    history.cluster.machines["host-2"].stall_process("node")
-    history.put(task("stop", "a", W.READY, host="host-2", operation="vm.poweroff"))
-    history.wait(60)
-    history.cluster.machines["host-2"].unstall_process("node")
-    history.put(task("stop", "b", W.READY, host="host-2", operation="vm.poweroff"))
-    with history.broken("stop", "host-2"):
-        history.wait(30)
-
-
-@of(RoomForTheUrgent)
-def test_a_host_whose_line_to_the_store_comes_and_goes_is_promised_time(history: History) -> None:
-    """Nothing is said when it goes: it is looked at. Once it stays, the work must begin."""
-    cluster = history.cluster
-    away = next(host for host in cluster.machines if cluster.store.reign is None or host != cluster.store.reign.host)
-    history.put(task("stop", "a", W.READY, host=away, operation="vm.poweroff"))
-    for _ in range(6):
-        cluster.network.cut((away,), (Plane.MANAGEMENT,))
-        history.wait(10)
-        cluster.network.heal((away,), (Plane.MANAGEMENT,))
-        history.wait(10)
-    with history.broken("stop/a", away):
-        history.wait(25)
-
-
-@of(RoomForTheUrgent)
-def test_more_than_a_hundred_at_once_break_j9(history: History) -> None:
-    busy(history, 100)
-    history.put(task("crowd", "vm.create-0", W.DONE, 1))
-    history.put(task("other", "a", W.RUNNING, 1))
-    with history.broken("other/b"):
-        history.put(task("other", "b", W.RUNNING, 1))
 
 
 # J10

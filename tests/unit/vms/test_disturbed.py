@@ -101,10 +101,10 @@ def host_of(cloud: Cloud) -> str:
 def _fault(name: str, seconds: float = 0.0, *, everywhere: bool = False, **given: Any) -> Disturbance:
     def strike(cloud: Cloud, host: str, job: str) -> None:
         hosts = tuple(cloud.machines) if everywhere else (host,)
-        faults.begin(cloud, name, hosts, given, lasting=seconds > 0.0)
+        end = faults.begin(cloud, name, hosts, given, lasting=seconds > 0.0)
         if seconds:
             cloud.advance(seconds)
-            faults.end(cloud, name, hosts, given)
+            end()
 
     return strike
 

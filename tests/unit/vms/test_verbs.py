@@ -25,9 +25,9 @@ def edit(cloud: Cloud, vm: str = "web-1", **wish: Any) -> Work:
 
 
 def fault(cloud: Cloud, name: str, host: str, seconds: float, **given: Any) -> None:
-    faults.begin(cloud, name, (host,), given, lasting=True)
+    end = faults.begin(cloud, name, (host,), given, lasting=True)
     cloud.advance(seconds)
-    faults.end(cloud, name, (host,), given)
+    end()
 
 
 # Restart and reset
@@ -150,10 +150,10 @@ def test_a_vm_that_is_suspended_while_its_host_has_no_lease_is_not_resumed_with_
     with Cloud() as cloud:
         host = cloud.vm("web-1").host
         others = [vm for vm in cloud.on(host) if vm != "web-1"]
-        faults.begin(cloud, "storage-loss", (host,), {}, lasting=True)
+        end = faults.begin(cloud, "storage-loss", (host,), {}, lasting=True)
         cloud.until(lambda: cloud.on(host) == [])
         assert cloud.do("vm.suspend", WEB).state is WorkState.DONE
-        faults.end(cloud, "storage-loss", (host,), {})
+        end()
         cloud.settle(60.0)
         assert cloud.on(host) == others
         cloud.sound()
@@ -164,11 +164,11 @@ def test_a_vm_that_is_resumed_while_its_host_has_no_lease_goes_on_when_it_is_bac
         cloud.do("vm.suspend", WEB)
         host = cloud.vm("web-1").host
         before = cloud.on(host)
-        faults.begin(cloud, "storage-loss", (host,), {}, lasting=True)
+        end = faults.begin(cloud, "storage-loss", (host,), {}, lasting=True)
         cloud.until(lambda: cloud.on(host) == [])
         assert cloud.do("vm.resume", WEB).state is WorkState.DONE
         assert cloud.on(host) == []
-        faults.end(cloud, "storage-loss", (host,), {})
+        end()
         cloud.settle(60.0)
         assert cloud.on(host) == sorted([*before, "web-1"])
         cloud.sound()
@@ -447,11 +447,11 @@ def test_a_vm_whose_volumes_cannot_be_made_leaves_nothing():
 def test_a_vm_that_no_storage_takes_is_undone_when_the_storage_is_back():
     with Cloud() as cloud:
         cut = tuple(cloud.machines)
-        faults.begin(cloud, "storage-loss", cut, {}, lasting=True)
+        end = faults.begin(cloud, "storage-loss", cut, {}, lasting=True)
         job = cloud.submit("vm.create", CreateVMs(vms=(NewVM(id="new", vcpus=1, memory_mib=512),), start=False))
         cloud.advance(600.0)
         assert cloud.work(job).state is WorkState.WAITING  # it is being undone, patiently
-        faults.end(cloud, "storage-loss", cut, {})
+        end()
         done = cloud.finish(job)
         assert done.state is WorkState.FAILED
         assert "new" not in cloud.all_ids()
@@ -461,10 +461,10 @@ def test_a_delete_outlasts_a_storage_that_is_away_for_ten_minutes():
     with Cloud() as cloud:
         cloud.do("vm.poweroff", WEB)
         cut = tuple(cloud.machines)
-        faults.begin(cloud, "storage-loss", cut, {}, lasting=True)
+        end = faults.begin(cloud, "storage-loss", cut, {}, lasting=True)
         job = cloud.submit("vm.delete", WEB)
         cloud.advance(600.0)
-        faults.end(cloud, "storage-loss", cut, {})
+        end()
         assert cloud.finish(job).state is WorkState.DONE
         assert "web-1" not in cloud.all_ids()
         assert "web-1-disk-1" not in cloud.storage.volumes

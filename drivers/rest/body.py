@@ -1,0 +1,52 @@
+"""Bodies: what a client sent becomes plain data, and an answer bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ave.api.problems import Invalid
+
+BODY_MOST = 8 << 20
+_encode = msgspec.json.Encoder().encode
+
+
+class Said(Exception):
+    """An answer that HTTP itself asks for."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, code, detail)
+        self.status, self.code, self.detail, self.headers = status, code, detail, headers
+
+
+async def read(request: Request) -> Any:
+    """None: there is none. Raises Said, Invalid."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_MOST:
+            raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB")
+        parts.append(part)
+    text = b"".join(parts)
+    if not text:
+        return None
+    if kind != "application/json":
+        raise Said(415, "not-json", "send application/json")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the body is no JSON: {error}") from None
+
+
+def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(value), status, headers, media_type="application/json")
+
+
+def problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(value), status, headers, media_type="application/problem+json")
