@@ -82,7 +82,7 @@ def visit(where: Where, deed: Deed) -> int:
 async def _opened(where: Where, deed: Deed) -> int:
     from ave.ports.together import Ports
     from drivers.asyncio_runtime import AsyncioRuntime
-    from drivers.production import open_store
+    from drivers.stores import open_store
 
     runtime = AsyncioRuntime("ave")
     store = await open_store(known_store(where), runtime)

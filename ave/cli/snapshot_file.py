@@ -67,7 +67,7 @@ def live(url: str, config: Path | None) -> Snapshot:
 
     from ave.cli.cluster import Where, known_store
     from drivers.asyncio_runtime import AsyncioRuntime
-    from drivers.production import open_store
+    from drivers.stores import open_store
 
     found = known_store(Where(config, url))
 

@@ -16,7 +16,7 @@ from ave.model.work import ENDED, Work
 from ave.ports.together import Ports
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import StoreConfig
-from drivers.production import open_store
+from drivers.stores import open_store
 from tests.real.cluster import RealCluster
 
 BOOT_SECONDS = 120.0  # of an emulated machine, when this one is busy
