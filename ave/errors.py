@@ -13,6 +13,10 @@ class Refused(AveError):
     """The caller must change the request: it names the thing, the reason and, if there is one, the next step."""
 
 
+class KeyReused(Refused):
+    """The idempotency key stands for another request."""
+
+
 class NoFit(AveError):
     """Nobody can help now: no host fits. Carries, per filter, how many hosts it turned away."""
 

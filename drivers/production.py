@@ -99,11 +99,11 @@ async def guard(config: Config) -> None:
     await until_told(runtime, run_guard(runtime, machine), "guard")
 
 
-async def initialise(config: Config, name: str) -> str:
+async def initialise(config: Config, name: str, *, again: bool) -> str:
     """The token of a first administrator. Refused if the cluster has users, Unavailable if its store does not answer."""
     runtime = AsyncioRuntime(f"{config.node.host}/init")
     store = await open_store(config.store, runtime)
     try:
-        return (await first_token(store, runtime, name)).token
+        return (await first_token(store, runtime, name, again=again)).token
     finally:
         await store.close()

@@ -110,7 +110,7 @@ class Member:
         """In a process group of its own."""
         nothing = subprocess.DEVNULL
         return subprocess.Popen(
-            argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, preexec_fn=_die_with_parent
+            argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, preexec_fn=die_with_parent
         )
 
     @property
@@ -307,6 +307,6 @@ def _free_port() -> int:
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

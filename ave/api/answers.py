@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ave.api.admission import require_allowed, require_seen, seen
-from ave.api.audit import Auditor, entry
+from ave.api.audit import Auditor, Commit, entry
 from ave.api.nouns import NOUNS, Noun
 from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
 from ave.api.problems import Denied, Invalid, NotFound, Taken
@@ -31,7 +31,7 @@ from ave.api.questions import (
     ShowJob,
 )
 from ave.api.selection import select
-from ave.api.shown import Job, is_job, job
+from ave.api.shown import Explained, Job, is_job, job
 from ave.api.view import View
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
@@ -43,11 +43,11 @@ from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
 from ave.operations import NewVM, Nothing
 from ave.placement.explain import explain
-from ave.placement.explanation import Explanation
 from ave.placement.place import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.snapshot import Snapshot
-from ave.ports.store import Above, Write
+from ave.placement.told import sentence
+from ave.ports.store import Above
 from ave.ports.together import Ports
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ async def _work(floor: Floor, caller: Caller, id: str) -> Work:
     return work
 
 
-async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explanation:
+async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explained:
     floor.view.require_fed()
     if bool(asked.id) == (asked.new is not None):
         raise Invalid("which VM? its id, or what a new one would be, one of them")
@@ -159,7 +159,8 @@ async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explanatio
         require_seen(caller, NOUNS["vm"], asked.id, docs("vm").get(asked.id))
         vm = docs("vm")[asked.id]
     purpose = asked.purpose or _USUAL.get(vm.state, Purpose.START)
-    return explain(cluster.view(), vm, purpose, plugged=floor.plugged)
+    explanation = explain(cluster.view(), vm, purpose, plugged=floor.plugged)
+    return Explained(**msgspec.structs.asdict(explanation), says=sentence(explanation))
 
 
 def _might_be(new: NewVM) -> VM:
@@ -175,15 +176,16 @@ def _might_be(new: NewVM) -> VM:
 
 
 async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
-    store = floor.ports.store
-    made = await _changed(floor, caller, "user.create", asked.id, lambda also: create_user(store, asked, *also))
+    if not floor.view.docs("user") and not await floor.ports.store.find(User, limit=1):
+        raise Taken("nobody could make a token for the first user, or be let in again: ave init, on a host, makes it")
+    made = await _changed(floor, caller, "user.create", asked.id, lambda commit: create_user(commit, asked))
     await floor.view.until("user", made.id, made.version)
     return made
 
 
 async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
-    async def act(also: list[Write]) -> User:
-        return await edit_user(floor.ports.store, await _fresh(floor, "user", asked.id), asked, *also)
+    async def act(commit: Commit) -> User:
+        return await edit_user(commit, await _fresh(floor, "user", asked.id), asked)
 
     now = await _changed(floor, caller, "user.edit", asked.id, act)
     await floor.view.until("user", now.id, now.version)
@@ -191,43 +193,37 @@ async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
 
 
 async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
-    async def act(also: list[Write]) -> User:
-        return await delete_user(floor.ports.store, await _fresh(floor, "user", asked.id), *also)
+    async def act(commit: Commit) -> User:
+        return await delete_user(commit, floor.ports.store, await _fresh(floor, "user", asked.id))
 
     return await _changed(floor, caller, "user.delete", asked.id, act)
 
 
 async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
-    ports = floor.ports
-
-    async def act(also: list[Write]) -> MadeToken:
-        return await create_token(ports.store, ports.runtime, asked, *also)
+    async def act(commit: Commit) -> MadeToken:
+        return await create_token(commit, floor.ports.runtime, asked)
 
     return await _changed(floor, caller, "token.create", asked.user, act)
 
 
 async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
-    async def act(also: list[Write]) -> Token:
-        return await delete_token(floor.ports.store, await _fresh(floor, "token", asked.id), *also)
+    async def act(commit: Commit) -> Token:
+        return await delete_token(commit, await _fresh(floor, "token", asked.id))
 
     return await _changed(floor, caller, "token.delete", asked.id, act)
 
 
 async def _changed(
-    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[list[Write]], Awaitable[T]]
+    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[Commit], Awaitable[T]]
 ) -> T:
     """With its audit record, or with that of its refusal."""
     noun = operation.partition(".")[0]
     said = entry(floor.ports.host, caller, operation, [f"{noun}/{thing[:256]}"])
-
-    async def whole(also: list[Write]) -> tuple[T, bool]:
-        return await act(also), True
-
     try:
         _require_administrator(caller)
-        return await floor.auditor.with_record(said, whole)
+        return await act(floor.auditor.commit_of(said))
     except (Denied, Refused) as refusal:
-        await floor.auditor.refused(caller, said, str(refusal))
+        await floor.auditor.refused(said, str(refusal))
         raise
 
 
@@ -240,7 +236,7 @@ async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
     for chain in await floor.ports.store.find(Chain):
         where = {"host": chain.id, "number": Above(chain.number - asked.limit)}
         found += await floor.ports.store.find(Record, where, ("number",))
-    found.sort(key=lambda record: (-record.at, record.id))
+    found.sort(key=lambda record: (-record.at, -record.number))
     return AuditPage(items=tuple(found[: asked.limit]))
 
 

@@ -27,7 +27,6 @@ from ave.model.audit import Record
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import OPERATIONS, Operation
 from ave.placement.place import NONE, Plugged
-from ave.ports.store import Write
 from ave.ports.together import Ports
 from ave.verbs import VERBS
 
@@ -78,7 +77,7 @@ class Desk:
         try:
             await self._require_allowed(caller, operation, request, manner)
         except (Denied, NotFound) as refusal:
-            await self._floor.auditor.refused(caller, self._entry(caller, operation, request, manner), str(refusal))
+            await self._floor.auditor.refused(self._entry(caller, operation, request, manner), str(refusal))
             raise
         if manner.dry_run:
             value = await preview(self._floor, operation, request)
@@ -112,24 +111,19 @@ class Desk:
         ports = floor.ports
         key = f"{caller.user}/{manner.key}" if manner.key else ""
         mine = job_id(operation.name, ports.runtime.random)
-
-        async def act(record: list[Write]) -> tuple[str, bool]:
-            given = await submit(
-                ports,
-                floor.crew,
-                operation.name,
-                request,
-                on_conflict=manner.on_conflict,
-                id=mine,
-                key=key,
-                user=caller.user,
-                tenant=caller.tenant,
-                beside=record,
-            )
-            return given, given == mine  # another one: the key stands for that
-
         said = msgspec.structs.replace(self._entry(caller, operation, request, manner), job=mine)
-        id = await floor.auditor.with_record(said, act)
+        id = await submit(
+            ports,
+            floor.crew,
+            operation.name,
+            request,
+            on_conflict=manner.on_conflict,
+            id=mine,
+            key=key,
+            user=caller.user,
+            tenant=caller.tenant,
+            commit=floor.auditor.commit_of(said),
+        )
         await floor.view.until("work", id, 0)
         if manner.wait:
             await floor.ended(id, manner.wait)

@@ -1,4 +1,7 @@
-"""Users and tokens: who is let in, and with what. Each change is one commit, and is there when it is answered."""
+"""Users and tokens: who is let in, and with what. Each change is one commit, and is there when it is answered.
+
+``commit`` is the store's, or one that also writes the audit record.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import re
 import msgspec
 from msgspec import UNSET
 
+from ave.api.audit import Commit
 from ave.api.problems import FieldError, Invalid, Taken
 from ave.api.questions import EditUser, MadeToken, NewToken, NewUser
 from ave.errors import Refused
 from ave.model.access import EVERYTHING, Grant, Role, Token, User
-from ave.ports.store import Check, Conflict, Delete, Insert, Replace, Store, Write
+from ave.ports.store import Check, Conflict, Delete, Insert, Replace, Store
 from ave.runtime import Runtime
 
 DAY_SECONDS = 86_400.0
@@ -39,48 +43,42 @@ def split(token: str) -> tuple[str, str] | None:
     return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == PREFIX and len(token) < 200 else None
 
 
-async def create_user(store: Store, asked: NewUser, *also: Write) -> User:
+async def create_user(commit: Commit, asked: NewUser) -> User:
     _require_name("id", asked.id)
     _require_name("tenant", asked.tenant)
     _require_grants(asked.grants)
     user = User(id=asked.id, tenant=asked.tenant, grants=asked.grants)
     try:
-        made, *_ = await store.commit(Insert(user), *also)
-    except Conflict as conflict:
-        if conflict.kind != "user":
-            raise
+        (made,) = await commit(Insert(user))
+    except Conflict:
         raise Taken(f"there already is a user {asked.id}") from None
     return made  # type: ignore[no-any-return]
 
 
-async def edit_user(store: Store, known: User, asked: EditUser, *also: Write) -> User:
+async def edit_user(commit: Commit, known: User, asked: EditUser) -> User:
     fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
     if asked.tenant is not UNSET:
         _require_name("tenant", asked.tenant)
     if asked.grants is not UNSET:
         _require_grants(asked.grants)
     try:
-        now, *_ = await store.commit(Replace(msgspec.structs.replace(known, **fields)), *also)
-    except Conflict as conflict:
-        if conflict.kind != "user":
-            raise
+        (now,) = await commit(Replace(msgspec.structs.replace(known, **fields)))
+    except Conflict:
         raise Taken(f"user {known.id} was changed just now: read it again") from None
     return now  # type: ignore[no-any-return]
 
 
-async def delete_user(store: Store, known: User, *also: Write) -> User:
+async def delete_user(commit: Commit, store: Store, known: User) -> User:
     """Its tokens go in the same commit, so that none of them outlives it."""
     tokens = [token for token in await store.find(Token) if token.user == known.id]
     try:
-        await store.commit(Delete(known), *[Delete(token) for token in tokens], *also)
-    except Conflict as conflict:
-        if conflict.kind not in ("user", "token"):
-            raise
+        await commit(Delete(known), *[Delete(token) for token in tokens])
+    except Conflict:
         raise Taken(f"user {known.id} was changed just now: try again") from None
     return known
 
 
-async def create_token(store: Store, runtime: Runtime, asked: NewToken, *also: Write) -> MadeToken:
+async def create_token(commit: Commit, runtime: Runtime, asked: NewToken) -> MadeToken:
     if not 0 <= asked.days <= DAYS_MOST:
         raise Invalid(f"days: from 0, which is for ever, to {DAYS_MOST:g}")
     if len(asked.phrase) > PHRASE_MOST or not asked.phrase.isprintable():
@@ -89,30 +87,32 @@ async def create_token(store: Store, runtime: Runtime, asked: NewToken, *also: W
     stamp = {"made": 0.0, **({"expires": asked.days * DAY_SECONDS} if asked.days else {})}
     token = Token(id=id, user=asked.user, digest=digest(secret), phrase=asked.phrase)
     try:
-        _, made, *_ = await store.commit(Check(User, asked.user, {}), Insert(token, stamp), *also)
-    except Conflict as conflict:
-        if conflict.kind != "user":
-            raise
+        _, made = await commit(Check(User, asked.user, {}), Insert(token, stamp))
+    except Conflict:
         raise Refused(f"there is no user {asked.user[:256]}") from None
     return MadeToken(id=id, user=asked.user, token=written(id, secret), expires=made.expires)
 
 
-async def delete_token(store: Store, known: Token, *also: Write) -> Token:
+async def delete_token(commit: Commit, known: Token) -> Token:
     try:
-        await store.commit(Delete(known), *also)
-    except Conflict as conflict:
-        if conflict.kind != "token":
-            raise
+        await commit(Delete(known))
+    except Conflict:
         raise Taken(f"token {known.id} was taken back just now") from None
     return known
 
 
-async def first_token(store: Store, runtime: Runtime, name: str) -> MadeToken:
-    """For a cluster that has no user yet: an administrator and his token. Refused once there is one."""
-    if await store.find(User, limit=1):
-        raise Refused("this cluster has users already: ask one of its administrators for a token")
-    await create_user(store, NewUser(id=name, grants=(Grant(Role.ADMIN),)))
-    return await create_token(store, runtime, NewToken(user=name, phrase="the first one, made by ave init"))
+async def first_token(store: Store, runtime: Runtime, name: str, *, again: bool = False) -> MadeToken:
+    """For a cluster that has no user yet: an administrator and his token. Refused once there is one, but ``again``: then it is
+    for whoever has lost his, and can write to the store."""
+    known = await store.get(User, name)
+    if not again and await store.find(User, limit=1):
+        raise Refused("this cluster has users already: ask one of its administrators for a token, or say --again")
+    administers = known is not None and Grant(Role.ADMIN) in known.grants and not known.disabled
+    if known is None:
+        await create_user(store.commit, NewUser(id=name, grants=(Grant(Role.ADMIN),)))
+    elif not administers:
+        raise Refused(f"{name} is a user already, and no administrator: name another one")
+    return await create_token(store.commit, runtime, NewToken(user=name, phrase="made by ave init"))
 
 
 def _require_name(field: str, name: str) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ave.errors import AveError, NoFit, Refused, Stale, Unavailable, UnknownOutcome
-from ave.jobs.submit import KeyReused
+from ave.errors import AveError, KeyReused, NoFit, Refused, Stale, Unavailable, UnknownOutcome
 
 RETRY_SECONDS = 2
 

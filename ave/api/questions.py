@@ -9,11 +9,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS, Noun
-from ave.api.shown import Job
+from ave.api.shown import Explained, Job
 from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
 from ave.model.audit import Record
 from ave.operations import NewVM, Nothing
-from ave.placement.explanation import Explanation
 from ave.placement.purpose import Purpose
 
 T = TypeVar("T")
@@ -135,7 +134,7 @@ QUESTIONS: Mapping[str, Question] = {
         Question(
             "vm.explain-placement",
             ExplainVM,
-            Explanation,
+            Explained,
             "say where a VM would go now, and why nowhere else",
             of_none=True,
         ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ave.model.work import ENDED, GROUP, LEAD, Plan, Result, Work, WorkState
+from ave.placement.explanation import Explanation
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     finished: float
     tasks: tuple[Task, ...] = ()
+
+
+class Explained(Explanation, frozen=True, kw_only=True):
+    """Where a VM would go, and why; with the answer in a sentence."""
+
+    says: str
 
 
 def is_job(work: Work) -> bool:

@@ -25,8 +25,11 @@ def placement(
     purpose: Purpose | None = None,
     all: Annotated[bool, Parameter(name="--all", negative="")] = False,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
+    context: str = "",
 ) -> int:
     """Why this host, and why none of the others? Exit 0 it has a host, 1 it fits nowhere, 2 bad input.
+
+    A live cluster is asked, unless it is one on paper or a recorded run.
 
     Parameters
     ----------
@@ -39,15 +42,21 @@ def placement(
     at
         With --run: the last decision up to so many seconds, instead of the last of all.
     purpose
-        With --snapshot: start, live or rescue, instead of what its state suggests.
+        Not with --run: start, live or rescue, instead of what its state suggests.
     all
         Show every host.
     output
         What to print.
+    context
+        Which live cluster, instead of AVE_CONTEXT or the current one: ave context ls.
     """
     try:
-        if (snapshot is None) == (run is None):
-            raise Refused("which cluster? --snapshot FILE or --run RUN_DIR, one of them")
+        if snapshot is None and run is None:
+            if at is not None:
+                raise Refused("--at is for --run: a cluster that lives has no other moment")
+            return _live(context, vm, purpose, all, output)
+        if snapshot is not None and run is not None:
+            raise Refused("which cluster? --snapshot FILE or --run RUN_DIR, not both")
         if run is not None:
             if purpose is not None:
                 raise Refused("--purpose is for --snapshot: a run has recorded what was asked")
@@ -75,6 +84,21 @@ def placement(
             console().print(note, markup=False, style="dim")
         show(explained, every_host=all)
     return 0 if explained.choice else 1
+
+
+def _live(context: str, id: str, purpose: Purpose | None, every_host: bool, output: str) -> int:
+    from ave.api.nouns import NOUNS
+    from ave.cli.remote.failures import Exit
+    from ave.cli.remote.output import Look
+    from ave.cli.remote.parameters import Where, conversation, ending
+    from ave.cli.remote.reading import explain
+
+    def work() -> Exit:
+        body = {} if purpose is None else {"purpose": purpose.value}
+        with conversation(Where(context)) as client:
+            return explain(client, NOUNS["vm"], id, body, Look(output), every_host=every_host)
+
+    return ending(work)
 
 
 def _on_paper(file: Path, id: str, purpose: Purpose | None) -> Explanation:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ave.cli.screen import complain
 
 
-def init(*, config: Path | None = None, user: str = "admin", store: str = "") -> int:
+def init(*, config: Path | None = None, user: str = "admin", store: str = "", again: bool = False) -> int:
     """Make the first administrator of a cluster and print his token once. Exit 0 done, 1 failed, 2 there are users already.
 
     Whoever can write to the store may do this: run it on a host, as the user who runs the node.
@@ -23,13 +23,15 @@ def init(*, config: Path | None = None, user: str = "admin", store: str = "") ->
         The administrator's name.
     store
         sqlite:FILE, or mongodb://…, instead of [store] url.
+    again
+        Though there are users already: another token for an administrator who has lost his, or another administrator.
     """
     from ave.errors import AveError
     from drivers.config import load
     from drivers.production import initialise
 
     try:
-        token = asyncio.run(initialise(load(config, os.environ, {"store.url": store}), user))
+        token = asyncio.run(initialise(load(config, os.environ, {"store.url": store}), user, again=again))
     except AveError as problem:
         return complain(problem)
     print(token)

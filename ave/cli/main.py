@@ -1,18 +1,24 @@
 """The command line: its commands, and what its exit codes mean.
 
-0 done · 1 failed · 2 bad usage or bad input · 3 there is no such thing · 6 the store cannot be reached · 7 it takes longer than
-one waits · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+0 done · 1 failed · 2 bad usage or bad input · 98 an invariant was violated · 99 a threshold was missed · 130 interrupted.
+Of a cluster: 3 not found · 4 not in this state, or changed meanwhile · 5 denied · 6 unreachable · 7 too late (docs/cli.md).
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import cache
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from ave import __version__
 
-app = App(name="ave", version=f"ave {__version__}", help="A control plane for KVM virtual machines, and its simulator.")
+app = App(
+    name="ave",
+    version=f"ave {__version__}",
+    help="A control plane for KVM virtual machines, and its simulator. `ave --context NAME …` says which cluster.",
+)
 sim = App(name="sim", help="Replay scenarios with the real control plane on a simulated cluster.")
 app.command(sim)
 sim.command("ave.cli.sim:run", name="run", help="Play a scenario and judge it.")
@@ -45,75 +51,47 @@ config.command(
 )
 app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
 app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+app.command("ave.cli.remote.more:api", name="api", help="Make one call of the API.")
+app.command("ave.cli.remote.more:wait", name="wait", help="Wait until things of a cluster are as is said.")
+context = App(name="context", help="Which clusters there are, and which one is asked.")
+app.command(context)
+context.command("ave.cli.remote.more:context_ls", name="ls", help="List the clusters that have a name here.")
+context.command("ave.cli.remote.more:context_use", name="use", help="Make a cluster the current one.")
+context.command("ave.cli.remote.more:context_add", name="add", help="Give a cluster a name.")
+context.command("ave.cli.remote.more:context_rm", name="rm", help="Forget a cluster's name.")
+app.command("ave.cli.remote.completing:completion", name="completion", help="Print the completion script of a shell.")
 
-for noun, what, verbs in (
-    (
-        "vm",
-        "Make VMs and look after them.",
-        {
-            "ave.cli.vm:create": "Create VMs, and start them.",
-            "ave.cli.objects:ls_vms": "List VMs.",
-            "ave.cli.objects:show_vm": "Show one VM and its story.",
-            "ave.cli.vm:start": "Start stopped VMs.",
-            "ave.cli.vm:stop": "Shut VMs down, or force them off.",
-            "ave.cli.vm:restart": "Shut VMs down and start them again.",
-            "ave.cli.vm:suspend": "Let VMs stand still.",
-            "ave.cli.vm:resume": "Let suspended VMs go on.",
-            "ave.cli.vm:migrate": "Move VMs to another host, live.",
-            "ave.cli.vm:delete": "Delete VMs and their disks.",
-        },
-    ),
-    (
-        "host",
-        "Look after hosts.",
-        {
-            "ave.cli.objects:ls_hosts": "List hosts.",
-            "ave.cli.objects:show_host": "Show one host and its story.",
-            "ave.cli.host:drain": "Move all VMs away from a host.",
-            "ave.cli.host:undrain": "Let a host take VMs again.",
-        },
-    ),
-    (
-        "volume",
-        "Make volumes and look after them.",
-        {
-            "ave.cli.volume:create": "Make volumes.",
-            "ave.cli.objects:ls_volumes": "List volumes.",
-            "ave.cli.volume:grow": "Make a volume larger.",
-            "ave.cli.volume:delete": "Delete volumes.",
-        },
-    ),
-    (
-        "network",
-        "Declare networks of VMs.",
-        {
-            "ave.cli.volume:create_network": "Declare networks.",
-            "ave.cli.objects:ls_networks": "List networks.",
-            "ave.cli.volume:delete_network": "Delete networks.",
-        },
-    ),
-    (
-        "job",
-        "Look at what the cluster is at.",
-        {
-            "ave.cli.job:ls": "List Jobs.",
-            "ave.cli.job:show_job": "Show one Job and its story.",
-            "ave.cli.job:wait": "Wait until a Job has ended.",
-            "ave.cli.job:cancel": "Withdraw a Job.",
-        },
-    ),
-    ("alarm", "What somebody must look at.", {"ave.cli.objects:ls_alarms": "List alarms."}),
-):
-    group = App(name=noun, help=what)
-    app.command(group)
-    for place, does in verbs.items():
-        group.command(place, name=place.partition(":")[2].partition("_")[0], help=does)
+
+@cache
+def with_nouns() -> App:
+    """With a group for each noun of the catalogue. Not always: to load the catalogue takes longer than to say the version."""
+    from ave.api.nouns import NOUNS
+    from ave.cli.remote.names import NOUN_ALIASES, VIRSH
+
+    of_cluster = Group("A cluster", sort_key=1)
+    for noun in NOUNS.values():
+        for name in (noun.name, *NOUN_ALIASES.get(noun.name, ())):
+            plural = noun.plural.replace("vms", "VMs")
+            help = "What holds for the whole cluster." if noun.only else f"Ask for {plural}, and change them."
+            path = f"ave.cli.remote.commands:{name}"
+            app.command(path, name=name, help=help, group=of_cluster, show=name == noun.name)
+    for word, operation in VIRSH.items():
+        app.command(
+            f"ave.cli.remote.commands:{word}", name=word, help=f"As virsh has it: {operation}.", group=of_cluster
+        )
+    return app
 
 
 def main() -> None:
     """The entry point of the installed ``ave``."""
+    words = sys.argv[1:]
+    if words[:1] == ["--context"] and len(words) > 1:
+        os.environ["AVE_CONTEXT"] = words[1]
+        words = words[2:]
+    if words != ["--version"] and not (words and words[0] in app and not words[0].startswith("-")):
+        with_nouns()
     try:
-        result = app(exit_on_error=False, print_error=True, result_action="return_value")
+        result = app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         sys.exit(2)
     except BrokenPipeError:

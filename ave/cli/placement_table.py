@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
@@ -12,19 +12,19 @@ from rich.table import Table
 
 from ave.cli.listing import console, new_table
 from ave.placement.account import memory
-from ave.placement.batch import Batch
-from ave.placement.explain import TURNED_AWAY
-from ave.placement.explanation import Explanation, HostRecord
-from ave.placement.told import sentence, told
+from ave.placement.explanation import TURNED_AWAY, Explanation, HostRecord
+
+if TYPE_CHECKING:
+    from ave.placement.batch import Batch  # what decides takes half a second to load, and most of this only shows
 
 BEST = 5  # hosts that fit
 MOST = 20  # VMs of a batch
 
 
-def show(explained: Explanation, *, every_host: bool, on: Console | None = None) -> None:
-    """The answer in a sentence, then the hosts."""
+def show(explained: Explanation, *, every_host: bool, says: str = "", on: Console | None = None) -> None:
+    """The answer in a sentence (``says``, if a host has already put it into words), then the hosts."""
     out = on or console()
-    out.print(sentence(explained), markup=False)
+    out.print(says or _sentence(explained), markup=False)
     if not explained.hosts:
         return
     fitting = [each for each in explained.hosts if each.outcome != TURNED_AWAY]
@@ -75,6 +75,8 @@ def _hosts(records: Sequence[HostRecord]) -> Table:
 
 def show_batch(batch: Batch, *, every_vm: bool) -> None:
     """Where each goes, in the order of decision, and the answer for all of them."""
+    from ave.placement.told import told
+
     out = console()
     table = new_table("VM", "HOST", "SCORE", "COULD TAKE IT")
     table.columns[2].justify = table.columns[3].justify = "right"
@@ -93,4 +95,10 @@ def show_batch(batch: Batch, *, every_vm: bool) -> None:
 
 def plain(explained: Explanation) -> dict[str, Any]:
     """All of it, and the sentence: for JSON."""
-    return {"says": sentence(explained), **msgspec.to_builtins(explained)}
+    return {"says": _sentence(explained), **msgspec.to_builtins(explained)}
+
+
+def _sentence(explained: Explanation) -> str:
+    from ave.placement.told import sentence
+
+    return sentence(explained)

@@ -64,12 +64,16 @@ def text(snapshot: Snapshot) -> str:
 def live(url: str, config: Path | None) -> Snapshot:
     """The cluster as its store has it now. Refused if there is none, Unavailable if it does not answer."""
     import asyncio
+    import os
 
-    from ave.cli.cluster import Where, known_store
     from drivers.asyncio_runtime import AsyncioRuntime
+    from drivers.config import load_store
     from drivers.stores import open_store
+    from drivers.urls import SQLITE
 
-    found = known_store(Where(config, url))
+    found = load_store(config, os.environ, url)
+    if found.url.startswith(SQLITE) and not Path(found.url.removeprefix(SQLITE)).is_file():
+        raise Refused(f"there is no store {found.url}")
 
     async def read() -> Snapshot:
         store = await open_store(found, AsyncioRuntime("snapshot"))

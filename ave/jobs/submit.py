@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from ave.errors import Refused, Unavailable, UnknownOutcome
+from ave.errors import KeyReused, Refused, Unavailable, UnknownOutcome
 from ave.jobs import queue
 from ave.jobs.crew import Crew
 from ave.jobs.folding import SUBMITTED
@@ -21,11 +21,6 @@ from ave.ports.together import Ports
 from ave.runtime import Random
 
 TRIES = 20
-_OURS = ("work", "queue")
-
-
-class KeyReused(Refused):
-    """The idempotency key stands for another request."""
 
 
 def job_id(operation: str, random: Random) -> str:
@@ -46,14 +41,14 @@ async def submit(
     key: str = "",
     user: str = "",
     tenant: str = DEFAULT_TENANT,
-    beside: Sequence[Write] = (),
+    commit: Callable[..., Awaitable[list[Any]]] | None = None,
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
 
     Refused for an unknown operation; Unavailable when nothing was submitted; UnknownOutcome when that cannot be told. Who
     asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one. So does who asks again with the
-    same idempotency ``key`` while it is remembered; with another request it is refused. ``beside`` is committed with the
-    Job; a condition of it that does not hold raises Conflict.
+    same idempotency ``key`` while it is remembered; with another request it is refused. ``commit`` is asked
+    in place of the store's, to add something of its own.
     """
     if operation not in OPERATIONS:
         raise Refused(f"unknown operation {operation}: known are {', '.join(OPERATIONS)}")
@@ -76,15 +71,13 @@ async def submit(
     for _ in range(TRIES):
         try:
             entry = await queue.enter(ports.store, job, stamp) if flag else [Insert(job, stamp)]
-            await ports.store.commit(*remember, *beside, *entry)
+            await (commit or ports.store.commit)(*remember, *entry)
             return id
         except Conflict as conflict:
             if conflict.kind == "key":
                 return _same(conflict.found, key, same)
             if conflict.id == id:
                 return id  # an earlier try of ours got through
-            if conflict.kind not in _OURS:
-                raise
             pause = 0.05 * (0.5 + ports.runtime.random.random())
             await ports.runtime.sleep(pause)  # others are at the same Job Queue
         except UnknownOutcome as unknown:

@@ -14,7 +14,15 @@ import numpy as np
 from ave.errors import NoFit, Refused
 from ave.placement.account import names, predicate
 from ave.placement.batch import Batch, Terms, Witness, place_batch
-from ave.placement.explanation import Choice, Explanation, Fate, HostRecord, Penalty, Score, Verdict
+from ave.placement.explanation import (
+    Choice,
+    Explanation,
+    Fate,
+    HostRecord,
+    Penalty,
+    Score,
+    Verdict,
+)
 from ave.placement.place import NONE, Plugged, decide
 from ave.placement.preferences import PREFERENCES, narrowing
 from ave.placement.purpose import Purpose
@@ -28,9 +36,6 @@ if TYPE_CHECKING:
     from ave.model.vm import VM
     from ave.placement.view import View
 
-CHOSEN: Final = "chosen"
-PASSED_OVER: Final = "passed over"
-TURNED_AWAY: Final = "turned away"
 SCORE: Final = "score"
 TIE: Final = "tie"
 

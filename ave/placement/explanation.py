@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from ave.placement.purpose import Purpose
+
+CHOSEN: Final = "chosen"
+PASSED_OVER: Final = "passed over"
+TURNED_AWAY: Final = "turned away"
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):  # there is one for each VM of a batch

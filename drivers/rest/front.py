@@ -112,7 +112,8 @@ class Front:
         return int(revision) if epoch == self._host.epoch and revision.isdecimal() and len(revision) < 19 else 0
 
     def _answer(self, request: Request, answer: Answer, fields: str) -> Response:
-        headers = {"X-Ave-Revision": f"{self._host.epoch}:{answer.revision}"}
+        view = self._host.view
+        headers = {"X-Ave-Revision": f"{self._host.epoch}:{answer.revision}", "X-Ave-Time": f"{view.now():.3f}"}
         value, status = answer.value, 200
         if isinstance(value, Page):
             items = [_only(plain(answer.noun, doc), fields) for doc in value.items]

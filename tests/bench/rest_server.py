@@ -101,8 +101,8 @@ async def main(what: str, folder: Path) -> None:
     async with await SqliteStore.open(folder / "store", KINDS, schema=SCHEMA) as store:
         desk, view = open_desk(Ports("h1", runtime, store, None, None, None))  # type: ignore[arg-type]
         await store.commit(*map(Insert, vms()))
-        await create_user(store, NewUser(id="bench", grants=(Grant(Role.ADMIN),)))
-        token = (await create_token(store, runtime, NewToken(user="bench"))).token
+        await create_user(store.commit, NewUser(id="bench", grants=(Grant(Role.ADMIN),)))
+        token = (await create_token(store.commit, runtime, NewToken(user="bench"))).token
         kept = runtime.spawn(view.run(), name="view")
         await view.reach(0)
         host = Served("h1", desk, view, Tokens(store, view, loopback=True), Here(), "1")

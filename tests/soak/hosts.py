@@ -38,7 +38,7 @@ START_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -69,7 +69,7 @@ class Hosts:
         with self.log(name).open("ab") as log:
             self._said[name] = log.tell()
             self._nodes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent
+                command, stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent
             )
 
     def kill(self, name: str) -> None:

@@ -47,8 +47,8 @@ class Lab:
 
     async def token(self, user: str, *grants: Grant, tenant: str = "default") -> dict[str, str]:
         """The header of a new user."""
-        await create_user(self.store, NewUser(id=user, tenant=tenant, grants=grants))
-        made = await create_token(self.store, self.runtime, NewToken(user=user))
+        await create_user(self.store.commit, NewUser(id=user, tenant=tenant, grants=grants))
+        made = await create_token(self.store.commit, self.runtime, NewToken(user=user))
         return {"Authorization": f"Bearer {made.token}"}
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from ave.api.people import first_token
 from ave.api.questions import NewUser
 from ave.api.routes import catalogue, routes
+from ave.errors import Refused
 from ave.model.access import ROLES, Grant, Permission, Role
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -165,6 +167,24 @@ def test_a_cluster_without_users_is_open_to_this_machine_alone(tmp_path: Path) -
         run(folder, test, loopback=loopback)
 
 
+def test_nobody_is_locked_out_by_the_first_user_and_who_lost_his_token_gets_another(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        assert (await lab.ask("POST", "/v1/users", {"id": "eve", "grants": [{"role": "viewer"}]})).status_code == 409
+        assert (await lab.ask("GET", "/v1/vms")).status_code == 200
+        first = await first_token(lab.store, lab.runtime, "admin")
+        with pytest.raises(Refused, match="has users already"):
+            await first_token(lab.store, lab.runtime, "admin")
+        again = await first_token(lab.store, lab.runtime, "admin", again=True)
+        for made in (first, again):
+            answer = await lab.ask("GET", "/v1/users", Authorization=f"Bearer {made.token}")
+            assert [user["id"] for user in answer.json()["items"]] == ["admin"]
+        await lab.token("eve", Grant(Role.VIEWER))
+        with pytest.raises(Refused, match="no administrator"):
+            await first_token(lab.store, lab.runtime, "eve", again=True)
+
+    run(tmp_path, test)
+
+
 def test_a_token_ends_with_its_user_with_its_time_and_when_it_is_taken_back(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         admin = await lab.token("admin", Grant(Role.ADMIN))
@@ -212,9 +232,10 @@ def test_secrets_are_told_once_and_kept_nowhere(tmp_path: Path) -> None:
 )
 def test_a_user_that_cannot_be_is_refused(user: dict[str, str], tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
-        answer = await lab.ask("POST", "/v1/users", user)
+        admin = await lab.token("admin", Grant(Role.ADMIN))
+        answer = await lab.ask("POST", "/v1/users", user, **admin)
         assert answer.status_code == 400, answer.text
-        bad = await lab.ask("POST", "/v1/users", {"id": "ok", "grants": [{"role": "viewer", "path": "acme"}]})
+        bad = await lab.ask("POST", "/v1/users", {"id": "ok", "grants": [{"role": "viewer", "path": "acme"}]}, **admin)
         assert bad.status_code == 400
 
     run(tmp_path, test)

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from ave.api.audit import entry
-from ave.errors import Unavailable
 from ave.model.access import ROOT, Grant, Role
 from ave.model.audit import Chain, Outcome, Record, broken
+from ave.model.vm import VM
 from ave.model.work import Work
-from ave.ports.store import Conflict, Delete, Insert, Replace, Write
+from ave.ports.store import Conflict, Delete, Insert, Replace
 from tests.unit.api.lab import Lab, run
 
 NEW = {"vms": [{"id": "web-1", "vcpus": 1, "memory_mib": 512}]}
@@ -85,13 +85,8 @@ def test_a_host_goes_on_with_the_chain_that_it_finds(tmp_path: Path) -> None:
         second = Lab(
             lab.store, lab.runtime, loopback=True
         )  # the same host, started anew, while the old one still serves
-
-        async def nothing(writes: list[Write]) -> tuple[None, bool]:
-            await lab.store.commit(*writes)
-            return None, True
-
         for floor in (second.desk._floor, lab.desk._floor, second.desk._floor):
-            await floor.auditor.with_record(entry("h1", ROOT, "vm.start", ["vm/web-1"]), nothing)
+            await floor.auditor.commit_of(entry("h1", ROOT, "vm.start", ["vm/web-1"]))()
         await second.client.aclose()
         assert [record.number for record in await records(lab)] == [1, 2, 3, 4]
         assert await fault(lab) == ""
@@ -99,22 +94,39 @@ def test_a_host_goes_on_with_the_chain_that_it_finds(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_a_change_that_fails_leaves_no_record_and_no_gap(tmp_path: Path) -> None:
+def test_of_those_that_are_written_together_one_that_cannot_be_is_left_out(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
-        await lab.ask("POST", "/v1/vms", NEW)
+        there = VM(id="there", vcpus=1, memory_mib=512)
+        await lab.put(there)
+        auditor = lab.desk._floor.auditor
 
-        async def fails(writes: list[Write]) -> tuple[None, bool]:
-            raise Unavailable("the store is away")
+        async def insert(name: str) -> str:
+            try:
+                (made,) = await auditor.commit_of(entry("h1", ROOT, "vm.create", [f"vm/{name}"]))(
+                    Insert(VM(id=name, vcpus=1, memory_mib=512))
+                )
+            except Conflict as conflict:
+                return f"conflict {conflict.id}"
+            return str(made.id)
 
-        async def conflicts(writes: list[Write]) -> tuple[None, bool]:
-            raise Conflict("vm", "web-1", None)
+        names = ["a", "there", "b", "same", "same"]
+        assert await asyncio.gather(*map(insert, names)) == ["a", "conflict there", "b", "same", "conflict same"]
+        assert [record.things for record in await records(lab)] == [("vm/a",), ("vm/b",), ("vm/same",)]
+        assert await fault(lab) == ""
 
-        said = entry("h1", ROOT, "vm.start", ["vm/web-1"])
-        for act, error in ((fails, Unavailable), (conflicts, Conflict)):
-            with pytest.raises(error):
-                await lab.desk._floor.auditor.with_record(said, act)
-        await lab.ask("POST", "/v1/vms", {"vms": [{"id": "b", "vcpus": 1, "memory_mib": 512}]})
-        assert [record.number for record in await records(lab)] == [1, 2]
+    run(tmp_path, test)
+
+
+def test_who_goes_away_takes_nobody_along(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        auditor = lab.desk._floor.auditor
+        said = entry("h1", ROOT, "vm.start", ["vm/a"])
+        gone = asyncio.ensure_future(auditor.commit_of(said)())
+        others = [asyncio.ensure_future(auditor.commit_of(said)()) for _ in range(3)]
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait_for(asyncio.gather(*others), 10)
+        assert [record.number for record in await records(lab)] == [1, 2, 3, 4]
         assert await fault(lab) == ""
 
     run(tmp_path, test)

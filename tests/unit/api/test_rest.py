@@ -37,6 +37,25 @@ def test_a_request_becomes_a_job_that_can_be_found_at_once(tmp_path: Path) -> No
     run(tmp_path, test)
 
 
+def test_an_answer_says_what_time_it_is_by_the_store(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        before = await lab.store.now()
+        told = float((await lab.ask("GET", "/v1/vms")).headers["X-Ave-Time"])
+        assert before - 1.0 <= told <= await lab.store.now() + 1.0
+
+    run(tmp_path, test)
+
+
+def test_an_explanation_has_its_sentence(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        await lab.put(vm())
+        told = (await lab.ask("POST", "/v1/vms/web-1:explain-placement")).json()
+        assert told["choice"]["host"] == "h1"
+        assert told["says"].startswith("web-1 (1 vCPU, 1.0 GiB) goes to h1")
+
+    run(tmp_path, test)
+
+
 def test_the_same_key_is_the_same_job_and_another_request_under_it_is_refused(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         key = {"Idempotency-Key": "k1"}

@@ -187,7 +187,8 @@ def test_an_empty_cluster_is_refused_when_something_is_to_be_placed(ave, cluster
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("explain placement v", "which cluster? --snapshot FILE or --run RUN_DIR"),
+        ("explain placement v --snapshot a --run b", "which cluster? --snapshot FILE or --run RUN_DIR"),
+        ("explain placement v --at 1", "--at is for --run"),
         (f"explain placement v --snapshot {EXAMPLE}", "there is no VM v in the snapshot"),
         (f"explain placement db-1 --snapshot {EXAMPLE} --at 3", "--at is for --run"),
         ("explain placement v --run docs", "docs has no recording"),

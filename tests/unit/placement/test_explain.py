@@ -13,8 +13,8 @@ from ave.model.group import Rule
 from ave.model.host import HostState
 from ave.model.vm import VMState
 from ave.placement.batch import place_batch
-from ave.placement.explain import CHOSEN, TURNED_AWAY, explain, explain_batch
-from ave.placement.explanation import Change, Explanation
+from ave.placement.explain import explain, explain_batch
+from ave.placement.explanation import CHOSEN, TURNED_AWAY, Change, Explanation
 from ave.placement.filters import Filter
 from ave.placement.place import Plugged, place
 from ave.placement.purpose import Purpose

@@ -1,0 +1,1 @@
+"""``ave <noun> <verb>``: a client of the API, derived from the catalogue."""
