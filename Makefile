@@ -6,7 +6,7 @@ UV := uv==0.13.8
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-real test-real-faults soak explore budget mutants check format bench lock clean
+.PHONY: help setup demo test test-real test-real-faults both-worlds soak explore budget mutants check format bench bench-real lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -30,6 +30,11 @@ test-real-faults: .venv/ready  ## real faults on that cluster while its guests w
 	@$(RUN)/python -m tests.real.install
 	@$(MAKE) --no-print-directory --silent .venv/real
 	@$(RUN)/python -m tests.real.faults --page docs/real-faults.md $(ARGS)
+
+both-worlds: .venv/ready  ## scenario files on that cluster and in the simulator, compared: docs/both-worlds.md; a quarter of an hour
+	@$(RUN)/python -m tests.real.install
+	@$(MAKE) --no-print-directory --silent .venv/real
+	@$(RUN)/ave real compare scenarios/both/*.yaml --page docs/both-worlds.md $(ARGS)
 
 soak: .venv/ready  ## the long ones: crash points, killed workers, failing stores; under 30 min
 	@$(RUN)/python -m pytest -n 2 $(ARGS) tests/soak
@@ -55,6 +60,11 @@ format: .venv/ready  ## let ruff mend what it can
 
 bench: .venv/ready  ## measure the runtime, the stores, the Job Center and placement
 	@$(RUN)/python -m tests.bench
+
+bench-real: .venv/ready  ## what AVE adds to libvirt alone, and how long a fence takes, on the bed of make test-real
+	@$(RUN)/python -m tests.real.install
+	@$(MAKE) --no-print-directory --silent .venv/real
+	@$(RUN)/python -m tests.real.bench $(ARGS)
 
 lock: $(RUN)/uv  ## pin the dependencies again; make lock ARGS=--upgrade moves them
 	$(call compile,dev.lock,--extra dev)

@@ -116,7 +116,9 @@ class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     listen: str  # address and port on the storage network: what hosts ask is answered here
     pool: str  # a folder on a file system with reflink
     state: str  # where is kept what must never be forgotten: who owns which volume
+    backend: Literal["tgt", "lio"] = "tgt"  # what serves the volumes: tgtd, or the kernel
     tgtd: str = "/run/tgtd/socket.0"  # its control socket
+    portal: str = ""  # of lio: address and port on the storage network; tgtd is started with its own
     secret_file: str  # shared with every host
 
 

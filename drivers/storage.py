@@ -10,6 +10,7 @@ from ave.errors import Refused, Unavailable
 from drivers import disk
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import BoxConfig
+from drivers.iscsi.backend import Backend
 from drivers.iscsi.box import Box
 from drivers.iscsi.pool import Pool
 from drivers.iscsi.secret import make_secret
@@ -24,8 +25,20 @@ async def run(config: BoxConfig) -> None:
     address, port = endpoint(config.listen)
     with _held(config) as (pool, state, secret):
         runtime = AsyncioRuntime("storage")
-        service = Service(Box(pool, state, Tgt(Path(config.tgtd)), secret), state, secret, runtime)
+        service = Service(Box(pool, state, _backend(config), secret), state, secret, runtime)
         await until_told(runtime, _serve(service, config, address, port, pool, runtime), "storage box")
+
+
+def _backend(config: BoxConfig) -> Backend:
+    if config.backend == "tgt":
+        return Tgt(Path(config.tgtd))
+    if not config.portal:
+        raise Refused("storage.portal: with backend = 'lio' it must say where targets listen, 10.78.0.20:3260 say")
+    try:
+        from drivers.iscsi.lio import Lio
+    except ImportError as missing:
+        raise Refused(f"storage.backend is lio, and {missing.name} is not there: pip install ave[lio]") from None
+    return Lio(config.portal)
 
 
 async def _serve(

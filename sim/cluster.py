@@ -31,6 +31,7 @@ from drivers.sim.guest import Instances
 from drivers.sim.hypervisor import SimHypervisor
 from drivers.sim.machine import Machine
 from drivers.sim.network import Network
+from drivers.sim.physics import HARDWARE
 from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage
 from drivers.sim.store import ReplicaSet, SimStore
@@ -59,7 +60,8 @@ class SimCluster:
         ]
         masters = [*preferred, *(shape.name for shape in shapes if shape.master and shape.name not in preferred)]
         self.network = Network(names)
-        self.storage = Storage(self.world, self.network, masters, self.witness, preferred, lazy=lazy)
+        hardware = HARDWARE[topology.hardware]
+        self.storage = Storage(self.world, self.network, masters, self.witness, preferred, lazy=lazy, hardware=hardware)
         self.store = ReplicaSet(self.world, self.network, masters, KINDS, preferred)
         instances = Instances()
         #: What each host runs; one who adds to it does so before they are powered on.
@@ -68,7 +70,7 @@ class SimCluster:
         for shape in shapes:
             facts = _facts(shape, topology)
             self.machines[shape.name] = Machine(
-                self.world, self.network, self.storage, self.witness, instances, facts, self.processes
+                self.world, self.network, self.storage, self.witness, instances, facts, self.processes, hardware
             )
 
     def __enter__(self) -> SimCluster:

@@ -7,10 +7,11 @@ from itertools import groupby
 from typing import Any
 
 from ave.errors import NoFit, Refused
-from ave.ha.timing import PROFILES, Timing
+from ave.ha.timing import Timing
 from ave.operations import CreateVMs, NameVMs, NewVM
 from drivers.sim.runtime import Crash, SimRuntime
 from sim import faults
+from sim.actions import ACTIONS, listed
 from sim.answers import Asking
 from sim.chance import exponential, lognormal
 from sim.cluster import SimCluster
@@ -18,11 +19,12 @@ from sim.expect import Met, Observer
 from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
+from sim.profiles import PROFILES
 from sim.recording import Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload
-from sim.user import ACTIONS, User, listed
+from sim.user import User
 from sim.violation import Violation
 
 SLICE_SECONDS = 10.0  # between two looks at the outside: progress, samples, Ctrl-C

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ave.ha.timing import PROFILES
+from sim.actions import ACTIONS
 from sim.faults import FAULTS
 from sim.invariants import TABLE
 from sim.metrics import METRICS
+from sim.profiles import PROFILES
 from sim.scenario.catalogue import Catalogue
-from sim.user import ACTIONS
 
 CAPACITY_METRICS = {
     "capacity.placed": "count",

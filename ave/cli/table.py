@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +49,21 @@ def show(outcome: Outcome) -> None:
         for event in outcome.violation.slice:
             console.print(f"  {event.at:12.3f}  {event.text}", soft_wrap=True, markup=False)
     console.print(f"[bold {style}]{verdict(outcome)}[/bold {style}]", soft_wrap=True)
+
+
+def show_played(played: Any) -> None:
+    """What a scenario did on the test bed."""
+    from sim.worlds.chronicle import histories
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    for what, moments in sorted(histories(played.moments).items()):
+        steps = " → ".join(f"{moment.state} [dim]{moment.at:.1f} s[/dim]" for moment in moments)
+        console.print(f"[bold]{what}[/bold]  {steps}", soft_wrap=True)
+    for met in played.expected:
+        mark = "[green]✓[/green]" if met.passed else "[red]✕[/red]"
+        console.print(f"{mark} {met.what}   [dim]{met.found}[/dim]", soft_wrap=True)
+    style, word = ("green", "PASSED") if played.passed else ("red", "FAILED: something expected was missed")
+    console.print(f"[bold {style}]{word}[/bold {style}]")
 
 
 def show_series(series: Series) -> None:

@@ -54,6 +54,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     memory_mib: int = 0
     silent: float = 0.0  # seconds since its guest was last heard of; 0 for one that never says anything
+    cpus: tuple[int, ...] = ()  # of this host, that it has for itself
 
 
 class End(StrEnum):
@@ -67,6 +68,36 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     vm: str
     epoch: int
     end: End
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a domain has used since its process began, and 0 of what nobody counts there."""
+
+    vm: str
+    epoch: int
+    cpu_seconds: float = 0.0
+    memory_mib: int = 0  # of its host's memory, now
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a domain is seen and typed at, on its host and by whoever may open these files there; "": nowhere."""
+
+    screen: str = ""  # a socket that speaks RFB, which is VNC's
+    serial: str = ""  # a terminal
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a memory that is being copied to another host."""
+
+    seconds: float  # since it began
+    sent_mib: float
+    left_mib: float  # grows when the guest writes faster than it is sent
 
 
 class Hypervisor(Protocol):
@@ -86,10 +117,25 @@ class Hypervisor(Protocol):
         ``unlike`` as soon as it is not these any more, within seconds. Not those whose guest never says anything."""
         ...
 
+    async def usage(self) -> tuple[Usage, ...]:
+        """Of every domain here that has a process, by VM."""
+        ...
+
+    async def console(self, vm: str) -> Console:
+        """Refused if it has no process here."""
+        ...
+
+    async def ask(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        """What the agent in its guest answers, in QEMU's words (guest-ping, guest-info, …); nothing of either is logged.
+        Refused if it has no process here, or if the agent refuses; Unavailable if it has no agent, or none that answers in
+        time: then it may have heard."""
+        ...
+
     async def start(self, vm: VM, stamp: Stamp) -> None:
         """Running when it returns; one that runs already with this epoch is left alone. Nothing begins to run after the
         moment until which the guard was told to hold this host, nor for another epoch of the host than it holds it for:
-        Unavailable."""
+        Unavailable. So is one that is pinned, unless it gets as many CPUs of this host for itself as it has vCPUs; which, the
+        host chooses. Where a copy of it arrives, it gets them if there are enough."""
         ...
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
@@ -123,10 +169,19 @@ class Hypervisor(Protocol):
         gain is not attached to this host under that epoch."""
         ...
 
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        """Let its guest see that this disk has grown to so much; one that sees as much already is left alone. Refused if there
+        is no domain of the stamp's epoch, or if that has no such disk; Unavailable while it moves."""
+        ...
+
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         """Copy its memory to the target host, for the epoch of that host which ``vm`` names; when it returns both copies are
         paused, the target's is current and of the stamp's next epoch, and the one here cannot be resumed. An error leaves the
         VM as it was on this host."""
+        ...
+
+    async def progress(self, vm: str) -> Progress | None:
+        """None when its memory is not being copied from here."""
         ...
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:

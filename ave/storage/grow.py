@@ -1,4 +1,8 @@
-"""Grow volumes, attached or not. The storage never shrinks one, so growing twice is growing once."""
+"""Grow volumes, attached or not. The storage never shrinks one, so growing twice is growing once.
+
+Whether the guest of a VM that runs sees it is a step of its own, on that VM's host. It takes no right: whatever else is done
+with the VM meanwhile goes on, and a guest that is started later sees how large its disk is.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import msgspec
 
 from ave.errors import Refused
 from ave.jobs.verb import Found, Split, TaskKind, Verb, each
+from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
-from ave.model.work import Result, Step, Work
+from ave.model.work import Fact, Result, Step, Work
 from ave.operations import GrowVolumes
+from ave.ports.hypervisor import Stamp
 from ave.ports.store import Replace
 from ave.ports.together import Ports
 from ave.storage.steps import locked, read, require_size, stamp
@@ -26,8 +32,10 @@ def split(request: GrowVolumes, found: Found) -> Split:
         if refusal := _refusal(name, volume, size_gib):
             results[name] = Result(False, refusal)
         else:
-            arguments = {"size_gib": size_gib}
-            steps[f"grow/{name}"] = Step(function="volume.grow", resource=name, arguments=arguments)
+            grow, arguments = f"grow/{name}", {"size_gib": size_gib}
+            steps[grow] = Step(function="volume.grow", resource=name, arguments=arguments)
+            if volume is not None and volume.vm:
+                steps[f"show/{name}"] = Step(function="volume.show", resource=name, fact=name, needs=(grow,))
     return Split(steps=steps, results=results)
 
 
@@ -41,8 +49,9 @@ def _refusal(name: str, volume: Volume | None, size_gib: int) -> str:
     return ""
 
 
-async def grow(ports: Ports, task: Work) -> None:
-    """The LUN first: what the document promises is there. Its VM may be deleted, and it with the VM, at any moment."""
+async def grow(ports: Ports, task: Work) -> dict[str, Fact]:
+    """The LUN first: what the document promises is there. Its VM may be deleted, and it with the VM, at any moment. Answers
+    where its VM runs."""
     size_gib = int(task.arguments["size_gib"])
     volume = await read(ports, task)
     if volume.state is not VolumeState.READY:
@@ -50,11 +59,40 @@ async def grow(ports: Ports, task: Work) -> None:
     if volume.size_gib < size_gib:
         await ports.block.grow(volume.id, size_gib, stamp(task))
         await ports.store.commit(Replace(msgspec.structs.replace(volume, size_gib=size_gib)), locked(task))
+    vm = await _runs_with(ports, volume)
+    return {volume.id: Fact(host=vm.host if vm else ports.host)}
+
+
+async def show(ports: Ports, task: Work) -> dict[str, Fact]:
+    """The volume is as large as its document says; its guest sees that now, or whoever asked is told why not."""
+    volume = await read(ports, task)
+    vm = await _runs_with(ports, volume)
+    if vm is None:
+        return {}
+    why = f"it moved to {vm.host} meanwhile"
+    if vm.host == ports.host:
+        try:
+            await ports.hypervisor.resize(vm.id, volume.id, volume.size_gib, Stamp(epoch=vm.epoch))
+            return {}
+        except Refused as refusal:
+            why = str(refusal)
+    note = f"{vm.id} may not see yet that volume {volume.id} has {volume.size_gib} GiB ({why}): restart it if so"
+    return {volume.id: Fact(note=note)}
+
+
+async def _runs_with(ports: Ports, volume: Volume) -> VM | None:
+    """The VM that has a domain with this disk."""
+    vm = await ports.store.get(VM, volume.vm) if volume.vm else None
+    has = vm is not None and vm.state in (VMState.RUNNING, VMState.SUSPENDED) and volume.id in vm.volumes
+    return vm if has else None
 
 
 GROW = Verb(
     operation="volume.grow",
     resources=lambda request: each(Volume, request.sizes_gib),
     split=split,
-    tasks={"volume.grow": TaskKind(function=grow, seconds=120.0)},
+    tasks={
+        "volume.grow": TaskKind(function=grow, seconds=120.0),
+        "volume.show": TaskKind(function=show, seconds=60.0),
+    },
 )

@@ -5,15 +5,20 @@ An agent is expected to answer from the moment at which it was first seen connec
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 
 import libvirt
 import libvirt_qemu
 
-from drivers.libvirt import xml
+from ave.errors import Refused, Unavailable
+from drivers.libvirt import counters, xml
 from drivers.libvirt.domains import Domains, Here
+from drivers.libvirt.link import is_alive
 
 PING = '{"execute":"guest-ping"}'
+ANSWER_SECONDS = 10.0  # for whatever it is asked
 PING_SECONDS = 2  # for an agent to answer: a guest that is only slow says something by and by
 
 
@@ -43,6 +48,20 @@ class Agents:
         """Seconds since it was last heard, as far as it was asked; 0 for one that never says anything."""
         when = self._heard.get((vm, epoch))
         return 0.0 if when is None else time.monotonic() - when
+
+    def asked(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        """Its answer. Neither that nor the question is in any error: passwords may be among them."""
+        here = counters.present(self._domains, vm)
+        if here.standing or not self.is_connected(here):
+            raise Unavailable(f"the agent of {vm} is not connected, or its guest stands still")
+        words = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
+        try:
+            answer = libvirt_qemu.qemuAgentCommand(here.domain, words, int(ANSWER_SECONDS), 0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and is_alive(self._domains.link.connection()):
+                raise Refused(f"the agent of {vm} refuses {command}") from None
+            raise Unavailable(f"the agent of {vm} does not answer {command}") from None
+        return json.loads(answer)["return"]
 
     def is_connected(self, here: Here) -> bool:
         root = self._domains.xml_of(here, 0)

@@ -18,7 +18,8 @@ import msgspec
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
-from drivers.libvirt import processes, xml
+from drivers import pinning
+from drivers.libvirt import pins, processes, xml
 from drivers.libvirt.faults import is_gone
 from drivers.libvirt.host import HostFiles
 from drivers.libvirt.link import Link
@@ -91,7 +92,13 @@ class Domains:
     def list(self) -> tuple[Domain, ...]:
         """Unavailable if any could be missed: an empty answer says that nothing is here."""
         return tuple(
-            Domain(vm=here.vm, state=here.state, epoch=here.epoch, memory_mib=here.record.vm.memory_mib)
+            Domain(
+                vm=here.vm,
+                state=here.state,
+                epoch=here.epoch,
+                memory_mib=here.record.vm.memory_mib,
+                cpus=here.record.cpus,
+            )
             for here in self.known()
             if here.is_here
         )
@@ -250,6 +257,8 @@ class Domains:
             with self.link.doing(f"start {here.vm}"):
                 here.domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         here = self.write(msgspec.structs.replace(here, active=True, standing=True), boot=here.boot)
+        here = pins.reserved(self, here)
+        pinning.require(here.record.vm, self.name, here.record.cpus)
         self.require_lease(here.vm)  # it may have ended meanwhile
         if not self.let_run(here):
             self.require_lease(here.vm)
@@ -271,8 +280,21 @@ class Domains:
                 try:
                     end()
                 except libvirt.libvirtError as error:
+                    if error.get_error_code() == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+                        raise self._not_let_go(here) from error
                     if not is_gone(error):
                         raise
+
+    def _not_let_go(self, here: Here) -> Unavailable:
+        """libvirt has waited for half a minute for its own lock. A libvirtd that came while the one before was starting a
+        domain (9.0 is one) takes that start for one under way, for as long as the file is there that says so."""
+        name = here.domain.name()
+        if (process := self.process(name)) is not None:
+            life.end(process)
+        return Unavailable(
+            f"{here.vm}: libvirtd on {self.name} does not let go of it. If it says so again: on {self.name}, stop libvirtd, "
+            f"remove /run/libvirt/qemu/{name}.xml, and start libvirtd; VMs run on meanwhile"
+        )
 
     def let_run(self, here: Here) -> bool:
         """Its right is beyond doubt: does it run now? If the lease is over it is left paused, and a copy incoming.
@@ -283,17 +305,26 @@ class Domains:
         here = self.write(here, phase=BEFORE_IT_RUNS[here.phase][on], boot=here.boot)
         if not on:
             return False
+        here = pins.pinned(self, here)
         process = self.process(here.domain.name())
         with self.link.doing(f"resume {here.vm}"):
             if process is not None:
                 life.send(process, signal.SIGCONT)
-            if here.domain.state()[0] not in RUNNING:
-                here.domain.resume()
+            self._resume(here)
             if not self._is_held(here.record.vm):  # who let it run fell asleep in between
                 here.domain.suspend()
                 return False
         self.write(here, phase=Phase.SETTLED, target="")
         return True
+
+    def _resume(self, here: Here) -> None:
+        """Also of one that is said to run: a libvirtd that has just begun knows better only when it has asked QEMU, and until
+        then whoever wants something done waits."""
+        try:
+            here.domain.resume()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID or here.domain.state()[0] not in RUNNING:
+                raise
 
     def stand(self, here: Here) -> None:
         """It stands still when this returns."""

@@ -49,6 +49,7 @@ class HostFiles:
         self.host = settings.facts.host
         self.state, self.run = settings.state, settings.run / "ave"
         self.pids = settings.run / "libvirt" / "qemu"
+        self.exclusive_cpus = settings.facts.exclusive_cpus
         self.signs = Signs(self.run, self.boot)
 
     def make(self) -> None:

@@ -10,19 +10,18 @@ from functools import partial
 from typing import TypeVar
 
 import libvirt
-import msgspec
 
 from ave.errors import AveError, Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from ave.ports.hypervisor import DomainState, Stamp
 from ave.runtime import Runtime
-from drivers.libvirt import migration, plug, xml
-from drivers.libvirt.agents import Agents
+from drivers.libvirt import migration, pins, plug, xml
 from drivers.libvirt.disks import Disks, Lun
 from drivers.libvirt.domains import Domains, Here
-from drivers.libvirt.host import HostFiles, Settings
-from drivers.libvirt.lanes import Lane, Lanes, unheard
+from drivers.libvirt.host import Settings
+from drivers.libvirt.lanes import Lane, unheard
 from drivers.libvirt.link import Link, session
+from drivers.libvirt.looks import ACT_SECONDS, LOOK_SECONDS, Looks
 from drivers.libvirt.probe import kind_of
 from drivers.libvirt.record import Record, name_of
 from drivers.phases import Phase
@@ -30,32 +29,24 @@ from drivers.process import life
 
 T = TypeVar("T")
 
-LOOK_SECONDS, PAUSE_SECONDS, ACT_SECONDS = 10.0, 3.0, 30.0
-START_SECONDS, PLUG_SECONDS, FINISH_SECONDS = 60.0, 60.0, 30.0
+PAUSE_SECONDS, START_SECONDS, PLUG_SECONDS, FINISH_SECONDS = 3.0, 60.0, 60.0, 30.0
+DESTROY_SECONDS = 40.0  # libvirt waits for 30 s for a domain's lock
 BACK_SECONDS = 300.0  # for a memory to be brought back
 LOOK_AGAIN_SECONDS = 0.1  # at a guest that shuts down
 PRESS_AGAIN_SECONDS = 3.0  # the power button: a guest that was still booting did not see it
-LISTEN_SECONDS = 5.0  # from one question to all agents to the next
-HEAR_SECONDS = 5.0  # from one look for what has ended to the next, should no event say so
 WELCOME_SECONDS = 2.0  # from one look for copies that may run to the next
 
 
-class LibvirtHypervisor:
+class LibvirtHypervisor(Looks):
     def __init__(self, settings: Settings, disks: Disks, runtime: Runtime) -> None:
-        self._settings, self._disks, self._runtime = settings, disks, runtime
-        self._name = settings.facts.host
-        self._lanes = Lanes(self._name)
-        self.files = HostFiles(settings)
-        self.here = Domains(Link(settings.reach.uri, self._name), self.files)
+        super().__init__(settings, runtime)
+        self._disks = disks
         self._peers: dict[str, Domains] = {}
-        self.agents = Agents(self.here)
         self._unheard = migration.Unheard()
         self._pauses: dict[
             str, list[asyncio.Future[None]]
         ] = {}  # that libvirt has not answered: QEMU waits for a disk, say
-        self._known: tuple[Ended, ...] = ()  # ends that were heard of
-        self._hearing: set[Callable[[], None]] = set()
-        self._changed, self._closing = threading.Event(), threading.Event()
+        self._closing = threading.Event()
         self._welcoming = threading.Thread(target=self._welcome_for_ever, name=f"{self._name}/welcome", daemon=True)
         self._welcoming.start()
 
@@ -66,56 +57,6 @@ class LibvirtHypervisor:
         self._welcoming.join()
         for domains in (self.here, *self._peers.values()):
             domains.link.close()
-
-    async def size(self) -> tuple[int, int]:
-        """CPUs and MiB of memory of this host."""
-
-        def ask() -> tuple[int, int]:
-            with self.here.link.doing("what it is made of", mutates=False) as connection:
-                _model, memory_mib, cpus, *_ = connection.getInfo()
-                return cpus, memory_mib
-
-        return await self._lanes.look("what it is made of", ask, LOOK_SECONDS)
-
-    # Looking
-
-    async def list(self) -> tuple[Domain, ...]:
-        found = await self._lanes.look("list domains", self.here.list, LOOK_SECONDS)
-        return tuple(msgspec.structs.replace(one, silent=self.agents.silence(one.vm, one.epoch)) for one in found)
-
-    async def ended(self) -> tuple[Ended, ...]:
-        return await self._lanes.look("look for ends", self.here.ended, LOOK_SECONDS)
-
-    async def hear(self) -> None:
-        loop, told = asyncio.get_running_loop(), asyncio.Event()
-
-        def tell() -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(told.set)
-
-        self._hearing.add(tell)
-        try:
-            while True:
-                told.clear()
-                try:
-                    known, self._known = self._known, await self.ended()
-                    if any(one not in known for one in self._known):
-                        return
-                except Unavailable:
-                    pass  # the next look
-                with suppress(TimeoutError):
-                    async with self._runtime.timeout(HEAR_SECONDS):
-                        await told.wait()
-        finally:
-            self._hearing.discard(tell)
-
-    async def silent(self, seconds: float, unlike: Mapping[str, int] | None = None) -> dict[str, int]:
-        while True:
-            await self._lanes.look("ask the guests", self.agents.ask, ACT_SECONDS)
-            silent = self.agents.silent(seconds)
-            if silent != unlike:
-                return silent
-            await self._runtime.sleep(LISTEN_SECONDS)
 
     # Power
 
@@ -153,7 +94,8 @@ class LibvirtHypervisor:
             self.here.require_held(vm)
             self.here.remove(here)
             record = Record(vm=vm, epoch=stamp.epoch, phase=Phase.SETTLED, rights=self.files.rights(vm.id, "start"))
-            text = xml.domain(record, luns, self._settings.bridges, kind_of(self._settings, self.here.link))
+            kind, cpus = kind_of(self._settings, self.here.link), pins.shared(self.here)
+            text = xml.domain(record, luns, self._settings.bridges, kind, cpus)
             here = self.here.define(xml.meant(record, luns, self._settings.bridges), text)
             try:
                 self.here.begin(here)
@@ -210,7 +152,7 @@ class LibvirtHypervisor:
 
         what = f"destroy {vm}"
         await self._act(what, partial(migration.cancel, self.here, vm, stamp, "destroy"), ACT_SECONDS)
-        await self._act(what, destroy, ACT_SECONDS)
+        await self._act(what, destroy, DESTROY_SECONDS)
 
     # Pausing
 
@@ -277,6 +219,14 @@ class LibvirtHypervisor:
                 plug.plug(self.here, here, vm, luns, self._settings.bridges)
 
         await self._act(f"plug {vm.id}", change, PLUG_SECONDS)
+
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        def resize() -> None:
+            plug.require_settled(self.here.look(vm))  # who copies it holds its lock, for minutes
+            with self.here.locked(vm):
+                plug.resize(self.here, self.here.accepted(vm, stamp, "resize"), volume, size_gib)
+
+        await self._act(f"resize disk {volume} of {vm}", resize, ACT_SECONDS)
 
     # Migration
 
@@ -379,9 +329,3 @@ class LibvirtHypervisor:
 
     async def _act(self, what: str, function: Callable[[], T], seconds: float, lane: Lane = Lane.ACT) -> T:
         return await self._lanes.act(what, function, seconds, lane)
-
-    def _tell(self) -> None:
-        """In the events' thread."""
-        self._changed.set()
-        for tell in tuple(self._hearing):
-            tell()

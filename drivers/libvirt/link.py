@@ -18,11 +18,10 @@ import libvirt
 
 from ave.errors import Unavailable
 from drivers.libvirt.faults import mapped
+from drivers.libvirt.opening import Opening
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3  # after so many times of silence every call that waits is given up
-OPEN_SECONDS = (
-    5.0  # for somebody else who is opening one: they open one by one, so that a libvirtd that hangs holds one thread
-)
+OPEN_SECONDS = 5.0  # to open one, and for somebody else who does: they open one by one
 IDLE_MAX = 4  # connections that wait for work
 
 _begun = threading.Lock()
@@ -126,14 +125,15 @@ class Link:
 
     def _open(self) -> libvirt.virConnect:
         run_events()
+        where = f"libvirt on {self.host} ({self.uri})"
         if not self._opening.acquire(timeout=OPEN_SECONDS):
-            raise Unavailable(f"libvirt on {self.host} has not answered for {OPEN_SECONDS:g} s")
+            raise Unavailable(f"{where} has not answered for {OPEN_SECONDS:g} s")
         try:
-            connection = libvirt.open(self.uri)
-        except libvirt.libvirtError as error:
-            raise Unavailable(f"libvirt on {self.host} ({self.uri}): {error.get_error_message()}") from error
-        finally:
-            self._opening.release()
+            connection = Opening(self.uri, self._opening.release).wait(OPEN_SECONDS)
+        except TimeoutError:
+            raise Unavailable(f"{where} has not answered for {OPEN_SECONDS:g} s") from None
+        except (libvirt.libvirtError, OSError) as error:  # a name that is not known is the latter
+            raise Unavailable(f"{where}: {error}") from error
         with suppress(libvirt.libvirtError):  # the driver of tests has none: it cannot be silent either
             connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
         return connection

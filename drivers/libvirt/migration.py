@@ -49,6 +49,7 @@ FLAGS = (
     | libvirt.VIR_MIGRATE_AUTO_CONVERGE
     | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
 )
+COMING = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
 ARRIVE_SECONDS = 5.0  # for the target's node to see that its copy may run
 CANCEL_SECONDS = 20.0  # for a migration that was cancelled to be over
 GIVE_UP_SECONDS = 90.0  # without a word from the target's libvirt
@@ -67,10 +68,8 @@ def migrate(source: Domains, target: Domains, wanted: VM, copy: Copy, stamp: Sta
     vm = wanted.id
     here = _leave(source, target, vm, stamp)
     rights = accepting(here.record.rights, _next(stamp)) if stamp.job else here.record.rights
-    there = msgspec.structs.replace(here.record.vm, host_epoch=wanted.host_epoch)
-    incoming = msgspec.structs.replace(
-        here.record, vm=there, epoch=stamp.epoch + 1, phase=Phase.INCOMING, boot="", target="", rights=rights
-    )
+    there = msgspec.structs.replace(here.record.vm, host_epoch=wanted.host_epoch, unpinned=False)
+    incoming = Record(vm=there, epoch=stamp.epoch + 1, phase=Phase.INCOMING, rights=rights)
     try:
         _send(source, here, incoming, copy)
     except (Refused, Unavailable):
@@ -191,13 +190,19 @@ def abort(source: Domains, target: Domains, vm: str, stamp: Stamp, back: Copy, u
         here = source.accept(vm, stamp, "abort migration", here)
     if here is not None and here.is_away:
         _bring_back(source, target, here, stamp, back, unheard)
-    elif here is not None and source.job_of(here) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN:
+    elif here is not None and _may_be_coming_back(here) and source.job_of(here) == COMING:
         raise Unavailable(f"{vm} is on its way back to {source.name}")
     elif target.name != source.name:
         _remove_copy(target, vm, stamp, here)
     here = source.look(vm)
     if here is not None and here.active and here.phase is Phase.LEAVING:
         source.let_run(here)
+
+
+def _may_be_coming_back(here: Here) -> bool:
+    """Of others libvirt is not asked: it does not answer while a pause of theirs waits for a disk, and whoever waits holds
+    the lock without which they cannot go on."""
+    return here.phase not in (Phase.SETTLED, Phase.SUSPENDED)
 
 
 def _bring_back(source: Domains, target: Domains, here: Here, stamp: Stamp, back: Copy, unheard: Unheard) -> None:

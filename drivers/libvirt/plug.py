@@ -12,15 +12,18 @@ from collections.abc import Callable, Mapping
 
 import libvirt
 
-from ave.errors import Unavailable
+from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from drivers.libvirt import xml
+from drivers.libvirt import leftovers, xml
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.domains import Domains, Here
+from drivers.phases import Phase
 
 TRAY_SHUT = re.compile("Tray of .* is not open")  # a guest that boots has shut it, between libvirt's two steps
 TRAY_TRIES = 5
 LOOK_AGAIN_SECONDS = 0.3
+LEFTOVERS_MAX = 8  # of one device that was half plugged in
+GIB = 2**30
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
@@ -79,10 +82,36 @@ def _require_gone(domains: Domains, here: Here, serials: Mapping[str, object], n
 
 
 def _change(domains: Domains, here: Here, how: Callable[[str, int], object], device: ET.Element) -> None:
-    with domains.link.doing(f"plug {here.vm}"):
-        try:
-            how(ET.tostring(device, encoding="unicode"), BOTH)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING:
+    text = ET.tostring(device, encoding="unicode")
+    for tries_left in reversed(range(LEFTOVERS_MAX)):
+        with domains.link.doing(f"plug {here.vm}"):
+            try:
+                how(text, BOTH)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_DEVICE_MISSING:
+                    return  # gone from the one, not yet from the other: see what is left
+                if tries_left and leftovers.taken_out(here.domain, error.get_error_message() or ""):
+                    continue
                 raise
-            # gone from the one, not yet from the other: see what is left
+            return
+
+
+def require_settled(here: Here | None) -> None:
+    if here is not None and here.is_here and here.phase not in (Phase.SETTLED, Phase.SUSPENDED):
+        raise Unavailable(f"{here.vm} is on its way: its disks are resized when it has arrived")
+
+
+def resize(domains: Domains, here: Here, volume: str, size_gib: int) -> None:
+    """QEMU looks at the LUN anew when it is told a size, and tells the guest. Never to less than it shows already."""
+    number = xml.serial(volume)
+    dev = next((xml.dev_of(e) for e in _disks(domains, here) if e.findtext("serial", "") == number), None)
+    if dev is None or volume not in here.record.vm.volumes:
+        raise Refused(f"{here.vm} has no disk {volume}")
+    require_settled(here)
+    with domains.link.doing(f"resize disk {volume} of {here.vm}"):
+        if here.domain.blockInfo(dev)[0] < size_gib * GIB:
+            here.domain.blockResize(dev, size_gib * GIB, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
+def _disks(domains: Domains, here: Here) -> list[ET.Element]:
+    return domains.xml_of(here, 0).findall("devices/disk[@device='disk']")

@@ -35,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     boot: str = ""  # of the host, in which it ran; "" until it has begun to
     rights: Rights = ()
     target: str = ""  # where its memory goes, or went, when it is leaving
+    cpus: tuple[int, ...] = ()  # of the host, that it has for itself
 
 
 def uuid_of(vm: str) -> str:

@@ -57,8 +57,11 @@ class Meant(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None
 
 
-def domain(record: Record, luns: Mapping[str, Lun], bridges: Mapping[str, str], kind: Kind) -> str:
-    """The XML of this VM. Refused if one of its networks is not on this host."""
+def domain(
+    record: Record, luns: Mapping[str, Lun], bridges: Mapping[str, str], kind: Kind, cpus: tuple[int, ...] = ()
+) -> str:
+    """The XML of this VM, whose process is born on these CPUs, if any are named. Refused if one of its networks is not on
+    this host."""
     vm = record.vm
     root = ET.Element("domain", type=kind)
     _text(root, "name", name_of(vm.id))
@@ -67,6 +70,8 @@ def domain(record: Record, luns: Mapping[str, Lun], bridges: Mapping[str, str], 
     for name in ("memory", "currentMemory"):
         _text(root, name, str(vm.memory_mib), unit="MiB")
     _text(root, "vcpu", str(vm.vcpus), placement="static")
+    if cpus:
+        ET.SubElement(ET.SubElement(root, "cputune"), "emulatorpin", cpuset=",".join(map(str, cpus)))
     if kind == "test":
         _text(ET.SubElement(root, "os"), "type", "hvm")
     else:
@@ -195,6 +200,8 @@ def readdress(root: ET.Element, record: Record, luns: Mapping[str, Lun]) -> None
     for old in metadata.findall(TAG):
         metadata.remove(old)
     metadata.append(element_of(record))
+    if (pins := root.find("cputune")) is not None:
+        root.remove(pins)  # it is pinned where it runs
     volumes = {serial(volume): volume for volume in record.vm.volumes}
     for element in root.iterfind("devices/disk"):
         volume = record.vm.cdrom if element.get("device") == "cdrom" else volumes[element.findtext("serial", "")]

@@ -9,17 +9,17 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 import msgspec
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp
-from drivers import disk
+from ave.ports.hypervisor import Domain, DomainState, End, Ended, Stamp, Usage
+from drivers import disk, pinning
 from drivers.phases import BEFORE_IT_RUNS, STATES, Phase
-from drivers.process import birth, guest, life
+from drivers.process import birth, guest, life, used
 from drivers.process.home import Home
 from drivers.process.life import Life
 from drivers.rights import Rights, accepting, outdating
@@ -36,6 +36,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     life: Life
     phase: Phase
     stamp: Stamp  # by which it was started
+    cpus: tuple[int, ...] = ()  # of its host, that it has for itself: counted, and its process is not bound to them
 
 
 class Here(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,10 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> DomainState:
         return STATES[self.phase][self.standing]
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        return self.record.cpus if self.record else ()
 
 
 class Volumes(Protocol):
@@ -72,7 +77,20 @@ class Domains:
     def list(self) -> tuple[Domain, ...]:
         """Unavailable if any could be missed: an empty answer says that nothing is here."""
         seen = [here for vm in self._recorded() if (here := self.look(vm))]
-        return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib) for h in seen)
+        return tuple(Domain(vm=h.vm, state=h.state, epoch=h.epoch, memory_mib=h.memory_mib, cpus=h.cpus) for h in seen)
+
+    def usage(self) -> tuple[Usage, ...]:
+        """As the kernel counts for its process; nothing goes over a network."""
+        found = []
+        for vm in self._recorded():
+            if (here := self.look(vm)) and (usage := used.usage(vm, here.epoch, here.life)):
+                found.append(usage)
+        return tuple(found)
+
+    def present(self, vm: str) -> Here:
+        if (here := self.look(vm)) is None:
+            raise Refused(f"{vm} has no domain on {self.name}")
+        return here
 
     def ended(self) -> tuple[Ended, ...]:
         """Those whose record is there and whose process is not: whoever ends one removes both."""
@@ -193,13 +211,32 @@ class Domains:
 
     def add(self, vm: VM, stamp: Stamp, phase: Phase) -> Record:
         """A new domain of the stamp's epoch: it runs, or is a copy that stands still, or there is none."""
+        with self.home.pins() if vm.pinned else nullcontext():
+            return self._add(vm, stamp, phase, self._cpus_for(vm, phase))
+
+    def _cpus_for(self, vm: VM, phase: Phase) -> tuple[int, ...]:
+        """For itself alone: who arrives is pinned again, if that is possible."""
+        arrives = phase is Phase.INCOMING
+        many = pinning.wanted(msgspec.structs.replace(vm, unpinned=False) if arrives else vm)
+        if not many:
+            return ()
+        facts = self.home.facts()
+        exclusive, _ = pinning.divided(range(facts.cpus), facts.exclusive_cpus)
+        found = pinning.chosen(many, exclusive, {cpu for one in self.list() for cpu in one.cpus})
+        if not arrives:
+            pinning.require(vm, self.name, found)
+        return found
+
+    def _add(self, vm: VM, stamp: Stamp, phase: Phase, cpus: tuple[int, ...]) -> Record:
         instance = self._instances()
         self._set_devices(vm)
         disk.remove(self.home.shut_down(vm.id))
         arguments = (vm.id, disk.file_name(self.name), stamp.epoch, instance, vm.memory_mib, self.home.devices(vm.id))
         how = vm.labels.get(GUEST_LABEL, "")
         with birth.born([str(self.home.folder), *map(str, arguments), how]) as newborn:
-            record = Record(vm=vm, epoch=stamp.epoch, instance=instance, life=newborn.life, phase=phase, stamp=stamp)
+            record = Record(
+                vm=vm, epoch=stamp.epoch, instance=instance, life=newborn.life, phase=phase, stamp=stamp, cpus=cpus
+            )
             self.write(record)
             try:
                 newborn.say(guest.HOLD if phase is Phase.INCOMING else guest.GO)

@@ -113,6 +113,12 @@ class Home:
         with vm_locked(self.folder / "locks", vm, self.host):
             yield
 
+    @contextmanager
+    def pins(self) -> Iterator[None]:
+        """Of whoever chooses CPUs for one VM alone."""
+        with disk.locked(self.folder / "pins", f"the exclusive CPUs of {self.host}"):
+            yield
+
     def make(self) -> None:
         for name in FOLDERS:
             os.makedirs(self.folder / name, exist_ok=True)

@@ -10,7 +10,7 @@ import msgspec
 
 from ave.errors import Refused, Unavailable, UnknownOutcome
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from ave.ports.hypervisor import Console, Domain, DomainState, Ended, Progress, Stamp, Usage
 from ave.runtime import Runtime
 from drivers import disk
 from drivers.phases import Phase
@@ -60,6 +60,21 @@ class ProcessHypervisor:
                 return silent
             await self._runtime.sleep(LISTEN_SECONDS)
 
+    async def usage(self) -> tuple[Usage, ...]:
+        try:
+            return await self._aside("look at the usage of", "domains", self._here.usage)
+        except UnknownOutcome as lost:
+            raise Unavailable(*lost.args) from lost
+
+    async def console(self, vm: str) -> Console:
+        """A guest that is a process has none."""
+        await self._aside("look for the console of", vm, lambda: self._here.present(vm))
+        return Console()
+
+    async def ask(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        await self._aside("look for the agent of", vm, lambda: self._here.present(vm))
+        raise Unavailable(f"{vm} is a process: there is no agent in it")
+
     async def start(self, vm: VM, stamp: Stamp) -> None:
         await self._aside("start", vm.id, lambda: self._start(vm, stamp))
 
@@ -88,6 +103,13 @@ class ProcessHypervisor:
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
         await self._aside("plug", vm.id, lambda: self._plug(vm, stamp))
+
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await self._aside("resize", vm, lambda: self._resize(vm, volume, stamp))
+
+    async def progress(self, vm: str) -> Progress | None:
+        """It has no memory to be copied."""
+        return None
 
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
         await self._aside("migrate", vm.id, lambda: migration.migrate(self._here, self._peer(target), vm, stamp))
@@ -166,3 +188,12 @@ class ProcessHypervisor:
             gained = [volume for volume in vm.media if volume not in record.vm.media]
             self._here.require_owner(vm.id, gained, stamp.epoch)
             self._here.plug(vm, record)
+
+    def _resize(self, vm: str, volume: str, stamp: Stamp) -> None:
+        """It sees how large a volume is whenever it looks."""
+        with self._here.locked(vm):
+            record = self._here.accepted(vm, stamp, "resize")
+            if volume not in record.vm.volumes:
+                raise Refused(f"{vm} has no disk {volume}")
+            if record.phase is Phase.LEAVING:
+                raise Unavailable(f"{vm} is on its way: its disks are resized when it has arrived")

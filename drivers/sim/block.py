@@ -33,7 +33,7 @@ class SimBlock:
         return self._storage.targets_max
 
     async def create(self, volume: str, size_gib: int, stamp: Stamp, slot: Slot | None = None) -> None:
-        await self._io(physics.VOLUME_CREATE_SECONDS)
+        await self._io(self._storage.hardware.volume_create)
         known = self._storage.volumes.get(volume)
         if slot is not None and (other := self._storage.served_at(slot)) not in (None, volume):
             raise Unavailable(f"volume {volume} is not made: LUN {slot.lun} of target {slot.target} is still {other}")
@@ -48,7 +48,7 @@ class SimBlock:
         await self._done()
 
     async def grow(self, volume: str, size_gib: int, stamp: Stamp) -> None:
-        await self._io(physics.VOLUME_GROW_SECONDS)
+        await self._io(self._storage.hardware.volume_grow)
         known = self._known(volume)
         if size_gib < known.size_gib:
             raise Refused(f"volume {volume} has {known.size_gib} GiB and cannot shrink to {size_gib}")
@@ -57,7 +57,7 @@ class SimBlock:
         await self._done()
 
     async def delete(self, volume: str, stamp: Stamp) -> None:
-        await self._io(physics.VOLUME_DELETE_SECONDS)
+        await self._io(self._storage.hardware.volume_delete)
         known = self._storage.volumes.get(volume)
         if known is not None:
             if known.owner:
@@ -68,7 +68,7 @@ class SimBlock:
         await self._done()
 
     async def attach(self, volume: str, owner: str, stamp: Stamp) -> None:
-        await self._io(physics.ATTACH_SECONDS)
+        await self._io(self._storage.hardware.attach)
         known = self._known(volume)
         if stamp.epoch < known.epoch or (stamp.epoch == known.epoch and known.owner not in ("", owner)):
             raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
@@ -81,7 +81,7 @@ class SimBlock:
 
     async def admit(self, volume: str, host: str, stamp: Stamp) -> None:
         """Whoever owns it or not, the simulated storage is open to all: only writes are checked."""
-        await self._io(physics.ATTACH_SECONDS)
+        await self._io(self._storage.hardware.attach)
         known = self._known(volume)
         if not known.owner or stamp.epoch != known.epoch:
             raise Refused(f"volume {volume} belongs to {known.owner or 'nobody'} at epoch {known.epoch}")
@@ -91,7 +91,7 @@ class SimBlock:
         await self._done()
 
     async def detach(self, volume: str, stamp: Stamp) -> None:
-        await self._io(physics.ATTACH_SECONDS)
+        await self._io(self._storage.hardware.attach)
         known = self._storage.volumes.get(volume)
         if known is None or stamp.epoch < known.epoch or known.attached_for_another(stamp):
             return  # gone, or another owner has it: nothing of ours is attached

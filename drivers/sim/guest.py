@@ -12,6 +12,8 @@ class Guest:
     """One domain: a QEMU process with its memory."""
 
     __slots__ = (
+        "copying",
+        "cpus",
         "epoch",
         "exclusive_cpus",
         "host_epoch",
@@ -21,7 +23,10 @@ class Guest:
         "memory_mib",
         "migrating",
         "networks",
+        "ran",
         "records",
+        "since",
+        "sizes",
         "state",
         "vcpus",
         "vm",
@@ -36,7 +41,11 @@ class Guest:
         self.migrating = False  # its memory is complete on another host: whether it may run is decided there
         pinned = vm.pinned and (state is DomainState.INCOMING or not vm.unpinned)
         self.exclusive_cpus = vm.vcpus if pinned else 0  # who arrives is pinned again
+        self.cpus: tuple[int, ...] = ()  # of its host, those that it really has for itself
         self.vcpus = vm.vcpus
+        self.sizes: dict[str, int] = {}  # volume -> GiB that its guest sees
+        self.copying: tuple[float, float, float] | None = None  # (since when, until when, MiB in all): its memory
+        self.ran, self.since = 0.0, 0.0  # seconds of its host's clock: up to when it stood last, and since when it runs
         self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
         self.plug(vm)
 

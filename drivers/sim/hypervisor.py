@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
-from ave.ports.hypervisor import Domain, DomainState, Ended, Stamp
+from ave.ports.hypervisor import Console, Domain, DomainState, Ended, Progress, Stamp, Usage
+from drivers import pinning
 from drivers.rights import accepting, outdating
 from drivers.sim import physics
 from drivers.sim.facts import Effect
@@ -16,10 +17,13 @@ from drivers.sim.machine import Machine, Phase
 from drivers.sim.network import Plane
 from drivers.sim.runtime import SimRuntime
 
+ANSWERS: Mapping[str, object] = {"guest-ping": {}}  # of every guest's agent
+
 
 class SimHypervisor:
     def __init__(self, machine: Machine, runtime: SimRuntime, machines: Mapping[str, Machine]) -> None:
         self._machine, self._runtime, self._machines = machine, runtime, machines
+        self._hardware = machine.hardware
         self._random = runtime.world.random_for(f"{runtime.name}/hypervisor").random
         self._heard = runtime.signal()
         self._hushed = runtime.signal()
@@ -38,6 +42,7 @@ class SimHypervisor:
                 epoch=g.epoch,
                 memory_mib=g.memory_mib,
                 silent=now - g.hung_at if g.hung_at is not None else 0.0,
+                cpus=g.cpus,
             )
             for g in self._machine.guests.values()
         )
@@ -72,8 +77,36 @@ class SimHypervisor:
             async with self._runtime.timeout(seconds):
                 await self._hushed.wait()
 
+    async def usage(self) -> tuple[Usage, ...]:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        if not self._machine.listable:
+            raise Unavailable(f"the hypervisor of {self._machine.name} does not say what runs there")
+        now = self._machine.clock.now()
+        found = sorted(self._machine.guests.values(), key=lambda guest: guest.vm)
+        return tuple(
+            Usage(
+                vm=g.vm, epoch=g.epoch, cpu_seconds=_ran(g, now) * g.vcpus * physics.GUEST_CPU, memory_mib=g.memory_mib
+            )
+            for g in found
+        )
+
+    async def console(self, vm: str) -> Console:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        guest = self._present(vm)
+        return Console(screen=f"/run/{self._machine.name}/{guest.instance}/screen")
+
+    async def ask(self, vm: str, command: str, arguments: Mapping[str, object]) -> object:
+        guest = self._present(vm)
+        if guest.state is not DomainState.RUNNING or guest.hung_at is not None or vm in self._machine.mute:
+            await self._runtime.sleep(physics.QMP_SECONDS)
+            raise Unavailable(f"the agent of {vm} does not answer")
+        await self._runtime.sleep(physics.AGENT_SECONDS)
+        if command not in ANSWERS:
+            raise Refused(f"the agent of {vm}: the command {command} has not been found")
+        return ANSWERS[command]
+
     async def start(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         known = self._machine.guests.get(vm.id)
         if known is None:
             self._require_held(vm)
@@ -84,8 +117,9 @@ class SimHypervisor:
             raise Refused(f"{vm.id} already has a {known.state} domain of epoch {known.epoch} on {self._machine.name}")
         self._require_owner(vm.id, vm.media, stamp.epoch)
         self._require_writable(self._machine)
+        pinning.require(vm, self._machine.name, self._machine.free_cpus(pinning.wanted(vm)))
         self._machine.add(vm, stamp.epoch, incoming=False, job=stamp.job)
-        await self._runtime.sleep(self._between(physics.BOOT_SECONDS))
+        await self._runtime.sleep(self._between(self._hardware.boot))
 
     async def shutdown(self, vm: str, stamp: Stamp, seconds: float) -> None:
         await self._runtime.sleep(physics.DISK_SECONDS)
@@ -94,14 +128,14 @@ class SimHypervisor:
         guest = self._machine.guests.get(vm)
         if guest is None:
             return
-        needed = self._between(physics.SHUTDOWN_SECONDS) if guest.hung_at is None else float("inf")
+        needed = self._between(self._hardware.shutdown) if guest.hung_at is None else float("inf")
         await self._runtime.sleep(min(needed, seconds))
         if needed > seconds or guest.state is not DomainState.RUNNING:
             raise Refused(f"{vm} did not shut down within {seconds:g} s; force it off with poweroff")
         self._machine.remove(guest)
 
     async def destroy(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DESTROY_SECONDS)
+        await self._runtime.sleep(self._hardware.destroy)
         await self._dies(vm)
         self._accept(self._machine, vm, stamp, "destroy")
         self._machine.ended.pop(vm, None)
@@ -109,13 +143,13 @@ class SimHypervisor:
             self._machine.remove(guest)
 
     async def pause(self, vm: str) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         if guest := self._machine.guests.get(vm):
             self._machine.pause(guest)
 
     async def suspend(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._hardware.pause)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "suspend")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -124,7 +158,7 @@ class SimHypervisor:
         self._machine.suspend(guest)
 
     async def resume(self, vm: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.RESUME_SECONDS)
+        await self._runtime.sleep(self._hardware.resume)
         await self._answers(vm)
         self._accept(self._machine, vm, stamp, "resume")
         guest = self._of_epoch(vm, stamp.epoch)
@@ -135,15 +169,26 @@ class SimHypervisor:
         self._machine.resume(guest, stamp.epoch)
 
     async def plug(self, vm: VM, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         self._accept(self._machine, vm.id, stamp, "plug")
         guest = self._of_epoch(vm.id, stamp.epoch)
         self._require_owner(vm.id, [name for name in vm.media if name not in guest.media], stamp.epoch)
         self._machine.plug(guest, vm)
 
+    async def resize(self, vm: str, volume: str, size_gib: int, stamp: Stamp) -> None:
+        await self._runtime.sleep(physics.RESIZE_SECONDS)
+        await self._answers(vm)
+        self._accept(self._machine, vm, stamp, "resize")
+        guest = self._of_epoch(vm, stamp.epoch)
+        if volume not in guest.volumes:
+            raise Refused(f"{vm} has no disk {volume}")
+        if guest.copying is not None or guest.migrating:
+            raise Unavailable(f"{vm} is on its way: its disks are resized when it has arrived")
+        guest.sizes[volume] = max(guest.sizes.get(volume, 0), size_gib)
+
     async def migrate(self, vm: VM, target: str, stamp: Stamp) -> None:
-        await self._runtime.sleep(physics.DEFINE_SECONDS)
+        await self._runtime.sleep(self._hardware.define)
         await self._answers(vm.id)
         source, machine = self._here(vm.id), self._peer(target)
         self._accept(self._machine, vm.id, stamp, "migrate")
@@ -152,7 +197,7 @@ class SimHypervisor:
         self._require_writable(machine)
         copy = machine.add(vm, stamp.epoch + 1, incoming=True, job=stamp.job)
         copy.records = source.records  # its memory: no write is under way when it is handed over
-        self._machine.migrations += 1
+        self._machine.sending.append(self._runtime)
         try:
             await self._copy(source, target)
             copy.hung_at = None if source.hung_at is None else machine.clock.now()  # it is no better there
@@ -163,7 +208,19 @@ class SimHypervisor:
                 self._machine.resume(source, source.epoch)
             raise
         finally:
-            self._machine.migrations -= 1
+            source.copying = None
+            if self._runtime in self._machine.sending:  # else its host lost power meanwhile
+                self._machine.sending.remove(self._runtime)
+
+    async def progress(self, vm: str) -> Progress | None:
+        await self._runtime.sleep(physics.DISK_SECONDS)
+        guest = self._machine.guests.get(vm)
+        if guest is None or guest.copying is None:
+            return None
+        began, ends, mib = guest.copying
+        seconds = self._machine.clock.now() - began
+        sent = mib * min(1.0, seconds / (ends - began))
+        return Progress(seconds=seconds, sent_mib=sent, left_mib=mib - sent)
 
     async def finish_migration(self, vm: str, target: str, stamp: Stamp) -> None:
         self._reach(Phase.FINISH, target)
@@ -192,7 +249,7 @@ class SimHypervisor:
     async def _copy(self, source: Guest, target: str) -> None:
         """Pre-copy rounds until what is left fits the downtime, then pause the source and send the rest."""
         machine = self._machine
-        line = machine.network.mib_per_second(machine.name, target, physics.MIGRATION_MIB_PER_SECOND)
+        line = machine.network.mib_per_second(machine.name, target, self._hardware.migration_mib_per_second)
         bandwidth = line / machine.migrations
         dirty = physics.DIRTY_MIB_PER_SECOND * machine.dirty_factor * (0.5 + self._random())
         left, seconds = float(source.memory_mib), 0.0
@@ -202,8 +259,10 @@ class SimHypervisor:
             if left / bandwidth <= physics.DOWNTIME_SECONDS:
                 break
         else:
+            self._copies(source, physics.CONVERGENCE_SECONDS, bandwidth)
             await self._runtime.sleep(min(seconds, physics.CONVERGENCE_SECONDS))
             raise Unavailable(f"migration of {source.vm} does not converge: it dirties memory faster than it is sent")
+        self._copies(source, seconds, bandwidth)
         self._reach(Phase.BEGIN, target)
         await self._runtime.sleep(min(seconds, physics.MIGRATION_SECONDS) / 2)
         self._reach(Phase.COPY, target)
@@ -221,6 +280,10 @@ class SimHypervisor:
             raise Unavailable(f"migration of {source.vm}: the storage has not said that what it wrote has arrived")
         if not self._reaches(target):
             raise Unavailable(f"{target} was lost during the switch-over of {source.vm}")
+
+    def _copies(self, source: Guest, seconds: float, bandwidth: float) -> None:
+        now = self._machine.clock.now()
+        source.copying = now, now + seconds, seconds * bandwidth
 
     def _reach(self, phase: Phase, target: str) -> None:
         if self._machine.at_phase is not None:
@@ -264,6 +327,12 @@ class SimHypervisor:
             raise Refused(f"{vm} has no domain of epoch {epoch} on {self._machine.name}")
         return guest
 
+    def _present(self, vm: str) -> Guest:
+        guest = self._machine.guests.get(vm)
+        if guest is None:
+            raise Refused(f"{vm} has no domain on {self._machine.name}")
+        return guest
+
     def _here(self, vm: str) -> Guest:
         guest = self._machine.guests.get(vm)
         if guest is None or guest.state is not DomainState.RUNNING:
@@ -298,3 +367,8 @@ class SimHypervisor:
     def _between(self, bounds: tuple[float, float]) -> float:
         low, high = bounds
         return low + (high - low) * self._random()
+
+
+def _ran(guest: Guest, now: float) -> float:
+    """Seconds for which its vCPUs have run."""
+    return guest.ran + (now - guest.since if guest.state is DomainState.RUNNING else 0.0)

@@ -11,12 +11,13 @@ import msgspec
 from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState, End, Ended
 from ave.ports.machine import Facts, Health
+from drivers import pinning
 from drivers.rights import Rights
-from drivers.sim import physics
 from drivers.sim.facts import Gone, Paused, Powered, Resumed, Started, Thawed, Witness
 from drivers.sim.guest import Guest, Instances
 from drivers.sim.initiator import Initiator
 from drivers.sim.network import Network
+from drivers.sim.physics import SERVERS, Hardware
 from drivers.sim.runtime import HostClock, SimRuntime, World
 from drivers.sim.storage import Storage
 
@@ -42,7 +43,9 @@ class Machine:
         instances: Instances,
         facts: Facts,
         processes: dict[str, Callable[[Machine, SimRuntime], None]],
+        hardware: Hardware = SERVERS,
     ) -> None:
+        self.hardware = hardware
         self.world, self.network, self.storage = world, network, storage
         self.witness, self.instances = witness, instances
         self.name = facts.host
@@ -66,7 +69,7 @@ class Machine:
         self.hush_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it of a silent guest
         self.lifeless_since: float | None = None  # on its clock: since when its node shows no sign of life
         self.life_hearers: dict[str, Callable[[], None]] = {}  # process -> what tells it that it shows none
-        self.migrations = 0
+        self.sending: list[SimRuntime] = []  # whose migrations share the line: one entry for each
         self.powered = False
         self.running: dict[str, SimRuntime] = {}
         self._processes = processes
@@ -111,14 +114,14 @@ class Machine:
         self._stalled.clear()
         self.lifeless_since = None
         self.initiator.lose_power()
-        self.migrations = 0
+        self.sending.clear()
         for guest in list(self.guests.values()):
             self.remove(guest)
         self.network.set_power(self.name, on=False)
 
     def restart(self, seconds: float, *, boots: bool = True) -> None:
         """Power on again after this long, plus the time a machine takes to boot, unless that is in it, or it loses power."""
-        low, high = physics.MACHINE_BOOT_SECONDS if boots else (0.0, 0.0)
+        low, high = self.hardware.machine_boot if boots else (0.0, 0.0)
         losses = self._losses
         wait = SimRuntime(self.world, f"{self.name}/power-{self._boots}")
 
@@ -134,13 +137,18 @@ class Machine:
         self._stalled.pop(process, None)
         self._revive(process)
         self.running.pop(process).kill()
-        low, high = physics.PROCESS_RESTART_SECONDS
+        low, high = self.hardware.process_restart
 
         async def supervise() -> None:
             await self._physical.sleep(low + (high - low) * self._physical.random.random())
             self._launch(process)
 
         self._physical.spawn(supervise(), name=f"restart {process}")
+
+    @property
+    def migrations(self) -> int:
+        """How many are sent from here. Those of a process that was killed are not: it cannot even say that they ended."""
+        return sum(not runtime.dead for runtime in self.sending)
 
     def stall(self) -> None:
         """The whole host stands still: its guests too, and whatever others would ask of it."""
@@ -228,17 +236,30 @@ class Machine:
     def add(self, vm: VM, epoch: int, *, incoming: bool, job: str = "") -> Guest:
         state = DomainState.INCOMING if incoming else DomainState.RUNNING
         self.ended.pop(vm.id, None)
-        guest = self.guests[vm.id] = Guest(vm, self.instances.take(), epoch, state)
+        guest = Guest(vm, self.instances.take(), epoch, state)
+        guest.cpus = self.free_cpus(guest.exclusive_cpus)
+        guest.since = self.clock.now()
+        self.guests[vm.id] = guest
         self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
         return guest
 
+    def free_cpus(self, many: int) -> tuple[int, ...]:
+        """So many for a VM alone; none if there are not enough."""
+        if not many:
+            return ()
+        exclusive, _ = pinning.divided(range(self.facts.cpus), self.facts.exclusive_cpus)
+        return pinning.chosen(many, exclusive, {cpu for guest in self.guests.values() for cpu in guest.cpus})
+
     def plug(self, guest: Guest, vm: VM) -> None:
         """Its devices are those of the VM; on a volume that is new to it, it looks up where its records end."""
         guest.plug(vm)
+        seen, guest.sizes = guest.sizes, {}
         for name in guest.volumes:
-            if name not in guest.records and (volume := self.storage.volumes.get(name)) is not None:
-                guest.records[name] = volume.records.last(vm.id)
+            if (volume := self.storage.volumes.get(name)) is not None:
+                guest.sizes[name] = seen.get(name, volume.size_gib)
+                if name not in guest.records:
+                    guest.records[name] = volume.records.last(vm.id)
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
@@ -319,6 +340,7 @@ class Machine:
     def pause(self, guest: Guest) -> None:
         if guest.state is DomainState.RUNNING and self.guests.get(guest.vm) is guest:
             guest.state = DomainState.PAUSED
+            guest.ran += self.clock.now() - guest.since
             self._hush(guest)
             self.witness(Paused(guest.vm, self.name, guest.instance))
 
@@ -338,5 +360,6 @@ class Machine:
         guest.epoch = epoch
         if guest.state is not DomainState.RUNNING:
             guest.state = DomainState.RUNNING
+            guest.since = self.clock.now()
             self._hush(guest)
             self.witness(Resumed(guest.vm, self.name, guest.instance, epoch))

@@ -4,6 +4,8 @@
 hardware's or protocol's own figure; "guess" is a round figure that nothing yet depends on and that measurements will replace.
 """
 
+import msgspec
+
 # Network and store
 HOP_SECONDS = 0.0002  # one way, mean, within a rack: spec, 10 GbE with two switches
 RETRANSMIT_SECONDS = 0.2  # a lost packet is sent again after so long, then twice as long: TCP_RTO_MIN of Linux
@@ -34,6 +36,9 @@ DISK_SECONDS = 0.0005  # local SSD, one synchronous write: spec
 # Virtual machines
 DEFINE_SECONDS = 0.05  # bed: libvirt define and start until the process exists 40-80 ms
 BOOT_SECONDS = (0.6, 1.2)  # until QEMU runs its vCPUs, under KVM: spec, q35 with OVMF
+GUEST_CPU = 0.1  # of each of its vCPUs, what a guest uses: guess
+AGENT_SECONDS = 0.002  # until its agent has answered: bed, 1-3 ms
+RESIZE_SECONDS = 0.01  # bed: block_resize, 5-15 ms
 PAUSE_SECONDS = 0.017  # bed: QMP stop
 RESUME_SECONDS = 0.017  # bed
 DESTROY_SECONDS = 0.1  # bed: SIGKILL until reaped, 60-150 ms
@@ -47,3 +52,34 @@ MIGRATION_SECONDS = 3 * 3600.0  # then a copy that is not complete is given up: 
 QMP_SECONDS = 10.0  # how long a QEMU is waited for that answers nobody: our setting
 MACHINE_BOOT_SECONDS = (40.0, 90.0)  # firmware and system of a server: guess
 PROCESS_RESTART_SECONDS = (1.0, 3.0)  # systemd, RestartSec=1
+
+
+class Hardware(msgspec.Struct, frozen=True):
+    """How long things take on the hosts of a cluster: seconds, or the least and the most of them. All else is as above."""
+
+    define: float = DEFINE_SECONDS
+    boot: tuple[float, float] = BOOT_SECONDS
+    pause: float = PAUSE_SECONDS
+    resume: float = RESUME_SECONDS
+    destroy: float = DESTROY_SECONDS
+    shutdown: tuple[float, float] = SHUTDOWN_SECONDS
+    migration_mib_per_second: float = MIGRATION_MIB_PER_SECOND
+    machine_boot: tuple[float, float] = MACHINE_BOOT_SECONDS
+    process_restart: tuple[float, float] = PROCESS_RESTART_SECONDS
+    volume_create: float = VOLUME_CREATE_SECONDS
+    volume_delete: float = VOLUME_DELETE_SECONDS
+    volume_grow: float = VOLUME_GROW_SECONDS
+    attach: float = ATTACH_SECONDS
+
+
+SERVERS = Hardware()
+# The bed of docs/real-bed.md: three hosts in one machine, guests under emulation. docs/both-worlds.md has what was measured.
+BED = Hardware(
+    boot=(0.2, 0.6),  # libvirt and QEMU, until its vCPUs run
+    destroy=0.25,
+    shutdown=(0.3, 1.0),  # a guest of busybox
+    migration_mib_per_second=200.0,  # a target's QEMU that begins, and pages that are mostly empty
+    machine_boot=(5.5, 6.5),  # namespaces, libvirtd, the supervisor and two Pythons
+    process_restart=(2.0, 3.0),  # the bed's supervisor waits for 1 s, and a Python begins
+)
+HARDWARE = {"servers": SERVERS, "bed": BED}

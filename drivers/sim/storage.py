@@ -13,6 +13,7 @@ from drivers.sim import physics
 from drivers.sim.facts import Acknowledged, Deposed, Elected, Refusing, Witness, Wrote
 from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
+from drivers.sim.physics import SERVERS, Hardware
 from drivers.sim.records import Records
 from drivers.sim.runtime import SimRuntime, World
 
@@ -117,7 +118,9 @@ class Storage:
         preferred: Sequence[str] = (),
         *,
         lazy: bool = True,
+        hardware: Hardware = SERVERS,
     ) -> None:
+        self.hardware = hardware
         self.lazy = lazy  # may renewals be counted that nothing keeps from succeeding?
         self.members = tuple(members)
         self.preferred = tuple(preferred)  # members that lead rather than others

@@ -49,7 +49,7 @@ class SimMachine:
             await (runtime.sleep(seconds) if lull is None else lull.lapse(left))
 
     async def freeze(self) -> int:
-        await self._runtime.sleep(physics.PAUSE_SECONDS)
+        await self._runtime.sleep(self._machine.hardware.pause)
         running = [g for g in self._machine.guests.values() if g.state is DomainState.RUNNING]
         for guest in running:
             self._machine.pause(guest)

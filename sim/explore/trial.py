@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from sim.actions import ACTIONS
 from sim.explore.calamity import Row
 from sim.explore.draw import Wish, draw
 from sim.explore.phases import Coverage
@@ -16,7 +17,6 @@ from sim.outcome import Outcome
 from sim.scenario.load import loads
 from sim.story import Story
 from sim.tables import CATALOGUE
-from sim.user import ACTIONS
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,7 +134,8 @@ class RescuedInTime:
         """By all that it takes to start a VM there. While there is no primary, that is nobody's fault."""
         stage, name = self._stage, machine.name
         served = stage.store.serves(name) or stage.store.reign is None
-        return machine.powered and stage.storage.reached_by(name) and served
+        whole = not (machine.read_only or machine.full)  # else it says so, and gets no VM
+        return machine.powered and whole and stage.storage.reached_by(name) and served
 
     def _alike(self) -> bool:
         """Does memory alone tell hosts apart?"""

@@ -63,6 +63,7 @@ class Topology(msgspec.Struct, frozen=True):
     networks: tuple[str, ...]
     primary: str = ""
     witness: bool = False
+    hardware: str = "servers"  # whose times things take: a row of drivers/sim/physics.py
 
     @property
     def size(self) -> int:

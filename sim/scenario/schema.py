@@ -11,6 +11,7 @@ from ave.model.group import Rule
 from ave.model.host import HostState
 from ave.placement.filters import ANY_MODEL, FILTERS
 from ave.placement.place import TARGET
+from drivers.sim.physics import HARDWARE
 from sim.scenario.catalogue import ActionKind, Catalogue, FaultKind, Parameter
 from sim.scenario.rules import (
     Aimed,
@@ -111,6 +112,7 @@ TOPOLOGY = Record(
         "zones": Field(Counts(NAME, HOSTS), default={}),
         "primary": Field(NAME),
         "witness": Field(Flag(), default=False),
+        "hardware": Field(Word("hardware", tuple(HARDWARE)), default="servers"),
         "networks": Field(Many(NAME, least=1), default=["vm-net"]),
         **_OF_A_HOST,
     }

@@ -29,11 +29,12 @@ from drivers.sim.runtime import SimRuntime, World
 from drivers.sim.storage import Storage, Write
 
 WAIT_SECONDS = 20.0
+EXCLUSIVE_CPUS = 4  # of each host
 MEMBERS = ("a", "b", "c")  # of the storage's meta service; "a" leads it
 HOSTS = (*MEMBERS, "d")
 
 
-def facts(host: str) -> Facts:
+def facts(host: str, exclusive_cpus: int = EXCLUSIVE_CPUS) -> Facts:
     return Facts(
         host=host,
         boot="",
@@ -45,6 +46,7 @@ def facts(host: str) -> Facts:
         master=host in MEMBERS,
         cpu_model="any",
         networks=(),
+        exclusive_cpus=exclusive_cpus,
     )
 
 
@@ -80,8 +82,25 @@ class SimLab:
         call = getattr(self._ports[host][port], verb)(*given, **named)
         return self.finish(self.world, self.runtimes[host].spawn(call, name=verb))
 
+    def dedicate(self) -> int:
+        """CPUs of each host to pinned VMs; how many."""
+        return EXCLUSIVE_CPUS
+
+    def idle(self, seconds: float) -> None:
+        async def idle() -> None:
+            await self.runtimes["a"].sleep(seconds)
+
+        self.finish(self.world, self.runtimes["a"].spawn(idle(), name="idle"))
+
+    def grow(self, volume: str, size_gib: int) -> None:
+        self.storage.volumes[volume].size_gib = size_gib
+
+    def seen_gib(self, host: str, vm: str, volume: str) -> int:
+        """As its guest sees it."""
+        return self.machines[host].guests[vm].sizes[volume]
+
     def place(self, volume: str, owner: str, epoch: int) -> None:
-        self.storage.place(volume, 20, owner, epoch)
+        self.storage.place(volume, 1, owner, epoch)
 
     def write(self, volume: str, host: str, epoch: int) -> bool:
         before = len(self.facts)
@@ -145,11 +164,23 @@ class ProcessLab:
     def run(self, call: Any, limit: float = 30.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))
 
+    def dedicate(self) -> int:
+        return EXCLUSIVE_CPUS
+
+    def idle(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def grow(self, volume: str, size_gib: int) -> None:
+        Volumes(self.root).grow(volume, size_gib, Stamp(epoch=LATER))
+
+    def seen_gib(self, host: str, vm: str, volume: str) -> int:
+        return Volumes(self.root)._known(volume).size_gib
+
     def place(self, volume: str, owner: str, epoch: int) -> None:
         volumes, stamp = Volumes(self.root), Stamp(epoch=epoch)
         volumes.detach(volume, Stamp(epoch=LATER))
         volumes.delete(volume, stamp)
-        volumes.create(volume, 20, stamp)
+        volumes.create(volume, 1, stamp)
         volumes.attach(volume, owner or "nobody", stamp)
         if not owner:
             volumes.detach(volume, stamp)

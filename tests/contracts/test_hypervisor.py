@@ -260,6 +260,146 @@ def test_what_was_held_back_runs_when_the_lease_is_there_again(lab, do, domains,
     assert list(domains().values()).count(RUNNING) == 1
 
 
+# What is used, seen and said
+
+
+def test_every_process_is_counted_and_none_that_is_gone(lab, do, up):
+    lab.idle(0.3)
+    (first,) = do("a", "usage")
+    assert (first.vm, first.epoch) == ("vm", 1)
+    assert first.memory_mib > 0
+    lab.idle(1.0)
+    (second,) = do("a", "usage")
+    assert second.cpu_seconds + second.writes > first.cpu_seconds + first.writes > 0.0
+    do("a", "pause", "vm")
+    assert len(do("a", "usage")) == 1, "it still has its memory"
+    do("a", "destroy", "vm", stamp())
+    assert do("a", "usage") == ()
+
+
+def test_no_two_vms_have_one_console_and_who_is_not_here_has_none(do, up):
+    do("a", "start", pinned("other", unpinned=True), stamp())
+    found = [do("a", "console", name) for name in ("vm", "other")]
+    for places in zip(*((one.screen, one.serial) for one in found), strict=True):
+        assert places[0] != places[1] or places[0] == ""
+    do("a", "destroy", "other", stamp())
+    for verb, given in (("console", ("other",)), ("ask", ("other", "guest-ping", {}))):
+        with pytest.raises(Refused, match=r"other has no (process|domain) on a"):
+            do("a", verb, *given)
+
+
+def test_the_agent_of_a_guest_that_stands_still_is_not_there(do, up):
+    do("a", "pause", "vm")
+    with pytest.raises(Unavailable, match="agent"):
+        do("a", "ask", "vm", "guest-ping", {})
+
+
+# Disks that grow
+
+
+def test_a_guest_sees_that_its_disk_has_grown_once_it_is_told_and_is_told_again(lab, do, domains, up):
+    lab.grow("disk", 2)
+    for _ in range(2):
+        do("a", "resize", "vm", "disk", 2, own(1))
+        assert lab.seen_gib("a", "vm", "disk") == 2
+    do("a", "resize", "vm", "disk", 1, own(1))
+    assert lab.seen_gib("a", "vm", "disk") == 2, "to less than it is nobody makes it"
+    assert domains() == {("a", 1): RUNNING}
+
+
+def test_a_disk_that_it_has_not_and_a_domain_of_another_epoch_are_not_resized(lab, do, up):
+    with pytest.raises(Refused, match="vm has no disk other"):
+        do("a", "resize", "vm", "other", 2, own(1))
+    for epoch in (0, 2):
+        with pytest.raises(Refused):
+            do("a", "resize", "vm", "disk", 2, own(epoch))
+    do("a", "migrate", up, "b", stamp())
+    with pytest.raises(Unavailable, match="vm is on its way"):
+        do("a", "resize", "vm", "disk", 2, own(1))
+
+
+def test_what_arrives_sees_how_large_its_disk_is_by_then(lab, do, up):
+    lab.grow("disk", 2)
+    do("a", "migrate", up, "b", stamp())
+    do("a", "finish_migration", "vm", "b", stamp(2))
+    assert lab.seen_gib("b", "vm", "disk") == 2
+
+
+def test_nothing_is_on_its_way_when_nothing_is_copied(do, up):
+    assert do("a", "progress", "vm") is None
+    assert do("a", "progress", "nobody") is None
+    do("a", "migrate", up, "b", stamp())
+    for host in ("a", "b"):
+        assert do(host, "progress", "vm") is None
+
+
+# CPUs for a VM alone
+
+
+def pinned(name, **changes):
+    return VM(id=name, vcpus=1, memory_mib=64, pinned=True, **changes)
+
+
+def cpus_of(do, host):
+    return {domain.vm: domain.cpus for domain in do(host, "list") if domain.cpus}
+
+
+@pytest.fixture
+def exclusive(lab):
+    """How many CPUs of each host are for pinned VMs."""
+    return lab.dedicate()
+
+
+def test_pinned_vms_have_cpus_that_no_other_has_and_one_that_gets_none_does_not_start(do, exclusive):
+    names = [f"pinned-{number}" for number in range(exclusive)]
+    for name in names:
+        do("a", "start", pinned(name), stamp())
+    had = cpus_of(do, "a")
+    assert sorted(had) == names
+    assert len({cpu for (cpu,) in had.values()}) == exclusive
+    with pytest.raises(Unavailable, match="one-more wants 1 CPUs of a for itself"):
+        do("a", "start", pinned("one-more"), stamp())
+    assert cpus_of(do, "a") == had
+    assert do("a", "ended") == ()
+    do("a", "destroy", names[0], stamp())
+    do("a", "start", pinned("one-more"), stamp())
+    assert cpus_of(do, "a")["one-more"] == had[names[0]]
+
+
+def test_who_is_not_pinned_or_was_rescued_without_has_no_cpu_for_itself(do, up, exclusive):
+    do("a", "start", pinned("rescued", unpinned=True), stamp())
+    assert cpus_of(do, "a") == {}
+
+
+def test_a_vm_keeps_its_cpus_while_it_stands_still(do, exclusive):
+    do("a", "start", pinned("vm"), stamp())
+    had = cpus_of(do, "a")
+    do("a", "pause", "vm")
+    assert cpus_of(do, "a") == had
+    do("a", "resume", "vm", own(1))
+    assert cpus_of(do, "a") == had
+
+
+@pytest.mark.parametrize("unpinned", [False, True])
+def test_who_moves_has_cpus_of_the_other_host(do, exclusive, unpinned):
+    vm = pinned("vm", unpinned=unpinned)
+    do("a", "start", vm, stamp())
+    do("a", "migrate", vm, "b", stamp())
+    do("a", "finish_migration", "vm", "b", stamp(2))
+    assert cpus_of(do, "a") == {}
+    assert [*cpus_of(do, "b")] == ["vm"]
+
+
+def test_who_does_not_move_after_all_has_the_cpus_that_it_had(do, exclusive):
+    vm = pinned("vm")
+    do("a", "start", vm, stamp())
+    had = cpus_of(do, "a")
+    do("a", "migrate", vm, "b", stamp())
+    do("a", "abort_migration", "vm", "b", stamp())
+    assert cpus_of(do, "a") == had
+    assert cpus_of(do, "b") == {}
+
+
 # Devices
 
 

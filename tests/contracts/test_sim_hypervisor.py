@@ -228,6 +228,18 @@ def test_a_failed_migration_leaves_a_vm_that_was_paused_meanwhile_paused(lab, do
     assert lab.domains()["a", 1] is PAUSED
 
 
+def test_a_migration_whose_node_was_killed_takes_nothing_of_the_line_from_the_next_one(lab, do, begin, up):
+    begin("a", "migrate", up, "b", stamp())
+    lab.advance(10.0)
+    lab.runtimes["a"].kill()
+    lab.runtimes["a"] = SimRuntime(lab.world, "a")
+    lab.hypervisors["a"] = SimHypervisor(lab.machines["a"], lab.runtimes["a"], lab.machines)
+    do("a", "abort_migration", "vm", "b", stamp())
+    before = lab.world.now
+    do("a", "migrate", up, "b", stamp())
+    assert lab.world.now - before < COPY_SECONDS
+
+
 def test_the_copy_of_a_source_that_lost_power_stays_behind_and_does_not_run(lab, begin, up):
     begin("a", "migrate", up, "b", stamp())
     lab.advance(10.0)

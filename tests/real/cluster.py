@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+import msgspec
+
+from drivers.config import MachineConfig
 from tests.real.bed import Bed, Host
 from tests.real.bed.network import VM_BRIDGE
 
@@ -29,6 +34,14 @@ class Times(NamedTuple):
 GIVE_UP, VERDICT = TIMES = Times(20.0, 40.0)
 
 
+class Told(NamedTuple):
+    """What its configuration tells a host of the bed of itself."""
+
+    name: str
+    machine: MachineConfig = MachineConfig(cpus=2, memory_mib=4096, reserve_mib=512, networks=(NETWORK,))
+    master: bool = True
+
+
 UNITS = Path(__file__).parents[2] / "packaging/systemd"
 
 
@@ -40,17 +53,26 @@ def confined(what: str) -> list[str]:
 
 
 class RealCluster:
-    """Close it, or use it as a context manager. ``store`` is a URL; without it, one file that all hosts share."""
+    """Close it, or use it as a context manager. ``told``: by host of the bed; whoever gives it starts the hosts as well.
+    ``store`` is a URL; without it, one file that all hosts share."""
 
-    def __init__(self, bed: Bed, folder: Path, times: Times = TIMES, store: str = "") -> None:
+    def __init__(
+        self,
+        bed: Bed,
+        folder: Path,
+        times: Times = TIMES,
+        told: Mapping[str, Told] | None = None,
+        store: str = "",
+    ) -> None:
         self.bed, self.folder, self.times = bed, folder, times
+        self.told = told or {host.name: Told(host.name) for host in bed.hosts}
         self.store = store or f"sqlite:{folder}/store"
         self._secret = folder / "storage.secret"
         self._nodes: dict[tuple[str, str], subprocess.Popen[Any]] = {}  # by host and what it is
         self._box: subprocess.Popen[Any] | None = None
         self.start_box()
         self._wait(lambda: "storage box starts" in self.log("storage").read_text(), "the storage box")
-        for host in bed.hosts:
+        for host in bed.hosts if told is None else ():
             self.start(host)
 
     def __enter__(self) -> RealCluster:
@@ -81,6 +103,15 @@ class RealCluster:
         with self.log("storage").open("ab") as log:
             argv = [sys.executable, "-m", "ave.cli.main", "storage", "--config", str(config)]
             self._box = self.bed.storage.run(argv, stdout=log, stderr=log)
+
+    @property
+    def box(self) -> str:
+        """Where hosts ask the storage box."""
+        return f"{self.bed.storage.address}:{BOX_PORT}"
+
+    @property
+    def secret(self) -> Path:
+        return self._secret
 
     @property
     def box_pid(self) -> int:
@@ -114,22 +145,24 @@ class RealCluster:
         return int(children[0]) if children else 0
 
     def _config(self, host: Host) -> str:
+        told = self.told[host.name]
+        bridges = ", ".join(f'{network} = "{VM_BRIDGE}"' for network in told.machine.networks)
         peers = "".join(
-            f'[libvirt.peers.{other.name}]\nuri = "{other.libvirt_uri}"\nmigration = "tcp://{other.address}"\n'
+            f'[libvirt.peers.{self.told[other.name].name}]\nuri = "{other.libvirt_uri}"\nmigration = "tcp://{other.address}"\n'
             for other in self.bed.hosts
         )
         return (
-            f'[node]\nhost = "{host.name}"\n'
+            f'[node]\nhost = "{told.name}"\nmaster = {str(told.master).lower()}\n'
             f"[ha]\ngive_up = {self.times.give_up}\nverdict = {self.times.verdict}\n"
             f'[store]\nurl = "{self.store}"\n'
             '[hypervisor]\ndriver = "libvirt"\n'
-            f'[machine]\ncpus = 2\nmemory_mib = 4096\nreserve_mib = 512\nnetworks = ["{NETWORK}"]\n'
+            f"[machine]\n{_lines(told.machine)}"
             "[storage]\n"
             f'box = "{self.bed.storage.address}:{BOX_PORT}"\n'
             f'portal = "{self.bed.storage.portal}"\n'
             f'secret_file = "{self._secret}"\n'
             f'[libvirt]\nuri = "qemu:///system"\nkind = "qemu"\nstate = "{self.folder}/{host.name}"\n'
-            f'bridges = {{{NETWORK} = "{VM_BRIDGE}"}}\n'
+            f"bridges = {{{bridges}}}\n"
             f"{peers}"
         )
 
@@ -145,3 +178,7 @@ class RealCluster:
         while not done():
             assert monotonic() < deadline, f"{what} is not there after {UP_SECONDS:g} s: {self.said()}"
             sleep(0.1)
+
+
+def _lines(machine: MachineConfig) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in msgspec.to_builtins(machine).items())

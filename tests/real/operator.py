@@ -29,6 +29,10 @@ class Operator:
         self._crew = Crew(self._ports)
         self._cluster = cluster
 
+    @property
+    def store(self) -> Any:
+        return self._ports.store
+
     async def submit(self, operation: str, request: Any) -> str:
         """The Job's id."""
         id = job_id(operation, self._ports.runtime.random)

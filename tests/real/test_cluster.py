@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ave.model.vm import VMState
+from ave.model.vm import VM, VMState
 from ave.model.work import WorkState
-from ave.operations import CreateVMs, MigrateVMs, NameVMs, NewVM
+from ave.operations import CreateVMs, GrowVolumes, MigrateVMs, NameVMs, NewVM
+from drivers.libvirt.record import uuid_of
 from tests.real.bed import Bed
 from tests.real.cluster import NETWORK, VERDICT, RealCluster
+from tests.real.guests import libvirt_of
 from tests.real.operator import BOOT_SECONDS, operator_of
 from tests.real.replica_set import replica_set_on
 
@@ -41,6 +43,12 @@ def test_vms_are_made_move_and_survive_the_loss_of_their_host(
     record_property("note", f"a VM of a host that lost its power runs elsewhere after {seconds:.0f} s")
 
 
+def _seen(bed: Bed, vm: VM) -> int:
+    """Bytes of the VM's first disk, as its QEMU shows it to the guest."""
+    with libvirt_of(next(host for host in bed.hosts if host.name == vm.host)) as connection:
+        return int(connection.lookupByUUIDString(uuid_of(vm.id)).blockInfo("sda")[0])
+
+
 async def _story(bed: Bed, cluster: RealCluster) -> float:
     """Answers how long the rescue took."""
     async with operator_of(cluster) as operator:
@@ -53,6 +61,12 @@ async def _story(bed: Bed, cluster: RealCluster) -> float:
         assert sum(len(host.pids("qemu-system-x86_64")) for host in bed.hosts) == len(VMS)
 
         before = await operator.vm("web-1")
+        grown = await operator.ask("volume.grow", GrowVolumes(sizes_gib={"web-1-disk-1": 2}))
+        assert (grown.state, grown.results["web-1-disk-1"].why) == (WorkState.DONE, ""), (
+            f"{grown.results} {cluster.said()}"
+        )
+        assert _seen(bed, before) == 2 * 2**30, "its guest sees it at once"
+
         moved = await operator.ask("vm.migrate", MigrateVMs(vms=("web-1",)))
         assert moved.state is WorkState.DONE, f"{moved.results} {cluster.said()}"
         after = await operator.vm("web-1")

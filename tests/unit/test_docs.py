@@ -12,6 +12,7 @@ import pytest
 
 from ave.cli.main import app
 from docs.draw_states import COMMAND, FILE, draw
+from sim.actions import ACTIONS
 from sim.faults import FAULTS
 from sim.invariants import TABLE
 from sim.scenario import rules
@@ -19,7 +20,6 @@ from sim.scenario.catalogue import Parameter
 from sim.scenario.load import load, loads
 from sim.scenario.schema import document
 from sim.tables import CATALOGUE
-from sim.user import ACTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = {

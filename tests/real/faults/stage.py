@@ -18,7 +18,6 @@ from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import CreateVMs, NewVM, StartVMs
 from drivers.iscsi.pool import Pool
-from drivers.libvirt.record import name_of
 from tests.real.bed import Bed, Host, registry
 from tests.real.bed.guest_image import guest_image
 from tests.real.cluster import NETWORK, RealCluster, Times
@@ -28,13 +27,13 @@ from tests.real.faults.refusals import Refusals
 from tests.real.faults.supervisor import Supervisor
 from tests.real.faults.words import KEPT, Ear, Life, Word
 from tests.real.operator import Operator, operator_of
+from tests.real.qemus import qemu
 from tests.real.replica_set import ReplicaSet, replica_set_on
 
 TIMES = Times(give_up=16.0, verdict=34.0)
 VMS = {"web-1": 1, "web-2": 2, "web-3": 3}
 WHOLE_SECONDS = 240.0
 WRITES = 5  # of every guest, until it counts as well
-QEMU = "qemu-system-x86_64"
 LOOK_SECONDS = 0.1
 
 
@@ -78,12 +77,7 @@ class Stage:
 
     def qemu(self, host: Host, vm: str) -> int:
         """Its process there; 0 if it has none."""
-        wanted = f"guest={name_of(vm)},".encode()
-        for pid in host.pids(QEMU):
-            with suppress(OSError):
-                if any(word.startswith(wanted) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")):
-                    return pid
-        return 0
+        return qemu(host, vm)
 
     def qemus(self, vm: str) -> list[str]:
         return [host.name for host in self.bed.hosts if self.qemu(host, vm)]
@@ -217,7 +211,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         names = next(record.names for record in registry.records() if record.root == str(bed.root))
         ear, refusals = Ear(names), Refusals(names)
         try:
-            with replica_set_on(bed) as replicas, RealCluster(bed, folder, TIMES, replicas.uri) as cluster:
+            with replica_set_on(bed) as replicas, RealCluster(bed, folder, TIMES, store=replicas.uri) as cluster:
                 supervisor = Supervisor(cluster, replicas)
                 try:
                     async with operator_of(cluster) as operator:

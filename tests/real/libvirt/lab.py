@@ -13,16 +13,19 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from ave.errors import Refused, Unavailable
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.disk import file_name
 from drivers.iscsi import names
-from drivers.libvirt import secrets
+from drivers.iscsi.backend import Export
+from drivers.iscsi.tgt import Tgt
+from drivers.libvirt import secrets, xml
 from drivers.libvirt.agents import Agents
 from drivers.libvirt.disks import Lun
 from drivers.libvirt.host import Reach, Settings
@@ -126,6 +129,12 @@ class Storage:
         for number in self._targets.pop(volume, {}).values():
             self._tgtadm("target", "delete", "--force", "--tid", str(number))
 
+    def grow(self, volume: str, size_gib: int) -> None:
+        os.truncate(self._file(volume), size_gib * 2**30)
+        tgt, path = Tgt(Path(f"{self._socket}.0")), str(self._file(volume))
+        for target in self._targets.get(volume, {}):
+            tgt.reopen(Export(target=target, user="", initiator="", path=path, size=size_gib * 2**30, serial=volume))
+
     def clear(self) -> None:
         for volume in list(self._owners):
             self.place(volume, "", 0, b"")
@@ -165,6 +174,7 @@ class Box:
     def __init__(self, net: Net, folder: Path, host: str) -> None:
         self.folder, self.host = folder, host
         self._net = net
+        self.exclusive_cpus = 0
         self._first: subprocess.Popen[bytes] | None = None  # of its processes: holds its namespaces
         self.libvirtd: subprocess.Popen[bytes] | None = None
         shutil.copytree("/etc/libvirt", folder / "etc", symlinks=True)
@@ -176,7 +186,7 @@ class Box:
     def settings(self, **changes: Any) -> Settings:
         reach = reaches(self.folder.parent)
         return Settings(
-            facts=facts(self.host),
+            facts=facts(self.host, self.exclusive_cpus),
             reach=reach(self.host),
             peers=reach,
             bridges=BRIDGES,
@@ -281,16 +291,23 @@ class LibvirtLab:
             self.storage = Storage(self.net, root / "storage")
             self.boxes = {host: Box(self.net, root / host, host) for host in HOSTS}
             self.runner = asyncio.Runner()
-            self.drivers = self.runner.run(self._drivers())
+            self.runtime = self.runner.run(self._runtime_here())
+            self.drivers = self.runner.run(self._drivers(HOSTS))
         except BaseException:
             self.net.close()
             raise
         self._started = 0
 
-    async def _drivers(self) -> dict[str, LibvirtHypervisor]:
-        runtime = AsyncioRuntime("lab")
-        self.runtime = runtime
-        return {host: LibvirtHypervisor(box.settings(), self.storage, runtime) for host, box in self.boxes.items()}
+    async def _runtime_here(self) -> AsyncioRuntime:
+        return AsyncioRuntime("lab")
+
+    async def _drivers(self, hosts: Iterable[str]) -> dict[str, LibvirtHypervisor]:
+        return {host: LibvirtHypervisor(self.boxes[host].settings(), self.storage, self.runtime) for host in hosts}
+
+    def renew(self, host: str) -> None:
+        """Another node than before: its driver knows nothing."""
+        self.drivers[host].close()
+        self.drivers[host] = self.runner.run(self._drivers([host]))[host]
 
     def close(self) -> None:
         for driver in self.drivers.values():
@@ -301,7 +318,14 @@ class LibvirtLab:
         self.storage.close()
         self.net.close()
 
+    def dedicate(self, many: int = 1) -> int:
+        """One of each host's CPUs: a small machine has two, and only the tests of pinning do with one for all else."""
+        for host, box in self.boxes.items():
+            box.exclusive_cpus = self.drivers[host].files.exclusive_cpus = many
+        return many
+
     def reset(self) -> None:
+        self.dedicate(0)
         for host, driver in self.drivers.items():
             self.power_on(host)
             for found in driver.here.known():
@@ -325,6 +349,22 @@ class LibvirtLab:
 
     def run(self, call: Any, limit: float = 100.0) -> Any:
         return self.runner.run(asyncio.wait_for(call, limit))
+
+    def idle(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def grow(self, volume: str, size_gib: int) -> None:
+        self.storage.grow(volume, size_gib)
+
+    def seen_gib(self, host: str, vm: str, volume: str) -> int:
+        here = self.drivers[host].here.look(vm)
+        assert here is not None
+        (dev,) = [
+            xml.dev_of(disk)
+            for disk in ET.fromstring(here.domain.XMLDesc(0)).iterfind("devices/disk")
+            if disk.findtext("serial") == xml.serial(volume)
+        ]
+        return int(here.domain.blockInfo(dev)[0]) // 2**30
 
     def place(self, volume: str, owner: str, epoch: int) -> None:
         self.storage.place(volume, owner, epoch, guest.obedient())

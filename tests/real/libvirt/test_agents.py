@@ -1,13 +1,16 @@
 """A guest with an agent: what is heard of it, and how it is asked to shut down."""
 
+import base64
 import json
+import os
+import socket
 import time
 from contextlib import suppress
 
 import libvirt_qemu
 import pytest
 
-from ave.errors import Unavailable
+from ave.errors import Refused, Unavailable
 from ave.model.vm import VM
 from drivers.libvirt.link import session
 from tests.contracts.labs import RUNNING, wait_for
@@ -114,3 +117,66 @@ def resumes(lab):
     with suppress(Unavailable):
         lab.call("a", 0, "resume", "vm", own(1))
         return True
+
+
+# What is asked of a guest, and what it does
+
+
+def told(lab, line):
+    """What this prints in the guest."""
+    wish = {"path": "/bin/sh", "arg": ["-c", line], "capture-output": True}
+    pid = lab.call("a", 0, "ask", "vm", "guest-exec", wish)["pid"]
+    found = {}
+
+    def ended():
+        found.update(lab.call("a", 0, "ask", "vm", "guest-exec-status", {"pid": pid}))
+        return found["exited"]
+
+    wait_for(ended, f"{line} has ended", 30.0)
+    return base64.b64decode(found.get("out-data", "")).decode()
+
+
+def answers_and_refuses_without_what_was_said(lab):
+    assert lab.call("a", 0, "ask", "vm", "guest-ping", {}) == {}
+    assert lab.call("a", 0, "ask", "vm", "guest-info", {})["version"]
+    for command, arguments in (
+        ("guest-nothing", {}),
+        ("guest-set-user-password", {"username": "x", "password": "s3cr3t"}),
+    ):
+        with pytest.raises(Refused, match=f"the agent of vm refuses {command}") as refused:
+            lab.call("a", 0, "ask", "vm", command, arguments)
+        assert "s3cr3t" not in str(refused.value)
+        assert refused.value.__cause__ is None
+
+
+def sees_its_disk_grow_and_is_counted(lab):
+    before = lab.call("a", 0, "usage")[0]
+    assert before.memory_mib > 50
+    assert before.read_bytes > 0, "it has booted from its disk"
+    lab.grow("disk", 2)
+    lab.call("a", 0, "resize", "vm", "disk", 2, own(1))
+    assert int(told(lab, "cat /sys/block/sda/size")) == 2 * 2**30 // 512
+    told(lab, "dd if=/dev/zero of=/dev/sda bs=1M seek=2047 count=1 oflag=direct conv=notrunc")  # into what is new
+    after = lab.call("a", 0, "usage")[0]
+    assert after.written_bytes - before.written_bytes >= 2**20
+    assert after.cpu_seconds > before.cpu_seconds
+
+
+def has_a_screen_and_a_terminal(lab):
+    console, box = lab.call("a", 0, "console", "vm"), lab.boxes["a"]
+    assert console.serial.startswith("/dev/pts/")
+    assert console.screen.startswith("/var/lib/libvirt/qemu/")
+    seen = box.folder / "lib" / console.screen.removeprefix("/var/lib/libvirt/")
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.settimeout(5.0)
+        there = os.open(seen.parent, os.O_PATH)  # the path may be longer than a socket's may be
+        screen.connect(f"/proc/self/fd/{there}/{seen.name}")
+        os.close(there)
+        assert screen.recv(12) == b"RFB 003.008\n"
+
+
+def test_a_guest_is_asked_counted_seen_and_sees_its_disk_grow(lab):
+    """In one test: a boot takes longer than all of it."""
+    answers_and_refuses_without_what_was_said(lab)
+    sees_its_disk_grow_and_is_counted(lab)
+    has_a_screen_and_a_terminal(lab)

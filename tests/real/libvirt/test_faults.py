@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_a_vm_is_paused_though_libvirtd_hangs(lab, do, up):
     with lab.boxes["a"].hanging():
         do("a", "pause", "vm")
         assert life.is_standing(guest)
+
+
+def test_an_abort_of_no_migration_waits_for_no_answer_of_a_qemu_that_gives_none(lab, do, up):
+    """A pause waits for the storage, and libvirt then says nothing of the domain for 30 s. Whoever finds it paused aborts, and
+    holds its lock meanwhile: a lease that is back could not let it go on."""
+    qemu = lab.process("a", "vm")
+    domain = lab.drivers["a"].here.look("vm").domain
+    life.send(qemu, signal.SIGSTOP)
+    pausing = threading.Thread(target=domain.suspend)
+    pausing.start()
+    try:
+        time.sleep(0.5)
+        began = time.monotonic()
+        do("a", "abort_migration", "vm", "a", own(1))
+        assert time.monotonic() - began < 5.0
+    finally:
+        life.send(qemu, signal.SIGCONT)
+        pausing.join()
 
 
 def test_a_frozen_vm_is_destroyed_at_once(lab, do, up, machine):
@@ -184,6 +203,19 @@ def test_a_vm_and_its_volumes_may_be_called_anything(lab, do):
     assert states(do, "b") == {(ODD, 2): RUNNING}
 
 
+@pytest.mark.parametrize("magic", [b"QFI\xfb\x00\x00\x00\x03", b"KDMV\x01\x00\x00\x00"], ids=["qcow2", "vmdk"])
+def test_a_disk_that_begins_like_an_image_is_opened_as_it_is_grown_and_moved(lab, do, magic):
+    lab.storage.place("disk", "a", 1, magic + b"x" * 504)
+    do("a", "start", SMALL, stamp())
+    lab.grow("disk", 2)
+    do("a", "resize", "vm", "disk", 2, own(1))
+    assert lab.seen_gib("a", "vm", "disk") == 2, "and not as large as the header says"
+    do("a", "migrate", SMALL, "b", stamp())
+    do("a", "finish_migration", "vm", "b", stamp(2))
+    assert lab.seen_gib("b", "vm", "disk") == 2
+    assert states(do, "b") == {("vm", 2): RUNNING}
+
+
 def test_a_network_that_is_not_here_is_named_and_nothing_is_left(do):
     with pytest.raises(Refused, match="vm: network wan is not on this host"):
         do("a", "start", msgspec.structs.replace(SMALL, networks=("wan",)), stamp())
@@ -246,6 +278,19 @@ def ended_with(lab, task):
         return await asyncio.gather(task, return_exceptions=True)
 
     return lab.run(wait())[0]
+
+
+def test_how_far_a_migration_is_can_be_seen_and_its_disks_are_not_resized_meanwhile(lab, do, crawling):
+    first = do("a", "progress", "vm")
+    wait_for(lambda: step(lab) and do("a", "progress", "vm").sent_mib > first.sent_mib, "something was sent")
+    second = do("a", "progress", "vm")
+    assert second.seconds > first.seconds
+    assert second.left_mib > 0.0
+    with pytest.raises(Unavailable, match="vm is on its way"):
+        do("a", "resize", "vm", "disk", 2, own(1))
+    do("a", "abort_migration", "vm", "b", stamp())
+    assert do("a", "progress", "vm") is None
+    ended_with(lab, crawling)
 
 
 def test_an_aborted_migration_ends_and_the_vm_runs_on(lab, do, crawling):

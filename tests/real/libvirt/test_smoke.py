@@ -46,7 +46,7 @@ class Shelf:
 def driver(tmp_path):
     """Yields the driver, and what lets it do something."""
     settings = Settings(
-        facts=facts("a"),
+        facts=facts("a", exclusive_cpus=0),
         reach=Reach(uri="test:///default"),
         peers=lambda host: Reach(uri="test:///default"),
         kind="test",
@@ -90,6 +90,16 @@ def test_a_vm_of_any_name_is_known_paused_suspended_resumed_and_destroyed(do, up
     do("destroy", ODD, stamp())
     assert do("list") == ()
     assert do("ended") == ()
+
+
+def test_what_is_used_and_seen_can_be_asked(do, up):
+    (usage,) = do("usage")
+    assert (usage.vm, usage.epoch) == (ODD, 1)
+    with pytest.raises(Refused, match="nobody has no process on a"):
+        do("console", "nobody")
+    with pytest.raises(Unavailable, match="agent"):
+        do("ask", ODD, "guest-ping", {})
+    do("destroy", ODD, stamp())
 
 
 def test_what_ended_by_itself_is_told_until_it_is_destroyed(driver, do, up):

@@ -163,20 +163,30 @@ def test_any_name_is_a_volumes_and_a_hosts(lab, do, name):
     assert Pool(lab.pool_folder).volumes() == ()
 
 
-def test_what_a_guest_writes_into_its_disk_is_never_taken_for_a_format(lab, do, disk):
-    """The header of a qcow2 file that names another file as its backing one."""
-    header = lab.folder / "header"
-    subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", header, "1M"], check=True
-    )
-    size = header.stat().st_size
-    assert lab.io(image(lab, "a", 1), f"write -s {header} 0 {size}")[0]
+HEADERS = {"qcow2": ["-b", "/etc/passwd", "-F", "raw"], "vmdk": ["-o", "subformat=monolithicSparse"], "vdi": []}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_what_a_guest_writes_into_its_disk_is_never_taken_for_a_format(lab, do, disk, kind):
+    """The header of an image, which may name another file as its backing one."""
+    header = lab.folder / f"header-{kind}"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, *HEADERS[kind], header, "1M"], check=True)
+    text = header.read_bytes()[: 64 * 1024].ljust(64 * 1024, b"\0")
+    header.write_bytes(text)
+    assert lab.io(image(lab, "a", 1), f"write -s {header} 0 {len(text)}")[0]
     do("a", "grow", disk, 2, stamp(1))
     pool = Pool(lab.pool_folder)
-    pool.copy(disk, "copy")
-    with open(pool.path("copy"), "rb") as copy:
-        assert copy.read(size) == header.read_bytes()
-    assert pool.path("copy").stat().st_size == 2 * GIB
+    pool.copy(disk, "snapshot")
+    pool.copy("snapshot", "clone")
+    do("a", "detach", disk, stamp(1))
+    pool.roll_back(disk, "snapshot")
+    for name in (disk, "snapshot", "clone"):
+        with open(pool.path(name), "rb") as file:
+            assert file.read(len(text)) == text
+        assert pool.path(name).stat().st_size == 2 * GIB
+    do("a", "attach", disk, "a", stamp(2))
+    done, said = lab.io(image(lab, "a", 2), f"read -P 0 {GIB} 4k")
+    assert done, said
 
 
 # Copies

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -77,8 +78,12 @@ def closed() -> int:
         return int(server.getsockname()[1])
 
 
-def a_box(folder: Path, port: int = 3270, **other: str) -> Subject:
-    given = {"pool": str(folder / "pool"), "state": str(folder / "state"), "secret_file": str(folder / "secret")}
+def a_box(folder: Path, port: int = 3270, **other: Any) -> Subject:
+    given: dict[str, Any] = {
+        "pool": str(folder / "pool"),
+        "state": str(folder / "state"),
+        "secret_file": str(folder / "secret"),
+    }
     return Subject(role="storage", box=BoxConfig(listen=f"127.0.0.1:{port}", **{**given, **other}))
 
 

@@ -98,6 +98,15 @@ def test_the_nics_of_all_vms_have_addresses_of_their_own():
     assert {mac[:2] for mac in macs} == {"02"}
 
 
+def test_the_nics_of_one_vm_on_one_network_have_addresses_of_their_own_which_never_change():
+    twice = msgspec.structs.replace(VM_, networks=("lan", "lan", "lan"))
+    found = [nic.mac for nic in xml.nics(twice, {"lan": "br-lan"})]
+    assert len(set(found)) == 3
+    assert found[:2] == [
+        nic.mac for nic in xml.nics(msgspec.structs.replace(twice, networks=("lan", "lan")), {"lan": "x"})
+    ]
+
+
 def test_another_incarnation_reaches_the_same_volumes_in_its_own_ways_and_nothing_else_changes():
     root, there = ET.fromstring(built(record())), msgspec.structs.replace(LUN, initiator="iqn.2026-01.io.ave:host.b.2")
     incoming = msgspec.structs.replace(record(), epoch=2, phase=Phase.INCOMING)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.actions import ACTIONS
 from sim.chance import stream
 from sim.cluster import SimCluster
 from sim.explore.calamity import Row
@@ -19,7 +20,6 @@ from sim.scenario.catalogue import Catalogue, FaultKind, Parameter
 from sim.scenario.load import loads
 from sim.scenario.model import Fleet, Scenario
 from sim.tables import CATALOGUE
-from sim.user import ACTIONS
 
 SEEDS = range(100)
 FILE = Path("drawn.yaml")

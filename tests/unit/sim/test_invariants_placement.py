@@ -330,6 +330,20 @@ def test_a_lost_vm_that_may_run_elsewhere_and_does_not_breaks_h1(history: Histor
 
 
 @of(RescuedInTime)
+@pytest.mark.parametrize("harm", ["read_only", "full", ""])
+def test_hosts_whose_file_system_takes_no_writes_are_no_place_for_a_lost_vm(history: History, harm: str) -> None:
+    for name in ("host-2", "host-3"):
+        if harm:
+            setattr(history.cluster.machines[name], harm, True)
+    lose(history)
+    if harm:
+        history.end()
+    else:
+        with history.broken("web", "host-1"):
+            history.end()
+
+
+@of(RescuedInTime)
 def test_a_host_that_does_not_reach_the_store_is_no_place_for_a_lost_vm(history: History) -> None:
     history.cluster.network.cut(("host-2",), (Plane.MANAGEMENT,))
     lose(history, group(Rule.MUST_HOSTS, "web", "db", hosts=("host-1", "host-2")))

@@ -55,8 +55,11 @@ def test_a_volume_grows_exactly_if_it_is_ready_and_smaller_whosever_it_is(there,
     if there == HELD:
         assert (split.steps, split.results) == ({}, {})
     elif there is not ABSENT and there.state is VolumeState.READY and size > 20:
-        (step,) = split.steps.values()
-        assert (step.function, step.arguments, split.results) == ("volume.grow", {"size_gib": size}, {})
+        grow, *rest = split.steps.values()
+        assert (grow.function, grow.arguments, split.results) == ("volume.grow", {"size_gib": size}, {})
+        assert [(show.function, show.fact, show.needs) for show in rest] == [
+            ("volume.show", "d", ("grow/d",)) for _ in [1] if there.vm
+        ]
     else:
         assert split.steps == {}
         why = split.results["d"].why

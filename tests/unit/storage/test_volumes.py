@@ -18,6 +18,7 @@ from ave.operations import (
     NameVolumes,
     NewVM,
     NewVolume,
+    StartVMs,
 )
 from ave.ports.store import Conflict, Insert
 from ave.storage.create import create, discard
@@ -144,7 +145,12 @@ def test_lost_answers_change_nothing(seed):
 # Growing
 
 
-def test_a_volume_grows_under_a_running_vm_which_does_not_notice():
+def seen_gib(lab, vm, volume):
+    """As the guest sees it."""
+    return lab.machines[lab.vm(vm).host].guests[vm].sizes[volume]
+
+
+def test_a_volume_grows_under_a_running_vm_whose_guest_sees_it_and_loses_no_right():
     with Lab(fleets={"web": (3, 2, True)}) as lab:
         before = lab.vm("web-1")
         job = lab.do("volume.grow", GrowVolumes(sizes_gib={"web-1-disk-1": 40}))
@@ -152,8 +158,34 @@ def test_a_volume_grows_under_a_running_vm_which_does_not_notice():
         assert luns(lab)["web-1-disk-1"] == lab.doc(Volume, "web-1-disk-1").size_gib == 40
         assert lab.vm("web-1") == before
         assert "web-1" in lab.on(before.host)
+        assert seen_gib(lab, "web-1", "web-1-disk-1") == 40
         moved = lab.do("vm.migrate", MigrateVMs(vms=("web-1",)))
         assert moved.state is WorkState.DONE, "growing takes no right from its VM"
+        lab.settle()
+
+
+def test_a_suspended_guest_sees_it_too_and_one_that_is_off_when_it_starts():
+    with Lab(fleets={"web": (2, 2, True)}) as lab:
+        lab.do("vm.suspend", NameVMs(vms=("web-1",)))
+        lab.do("vm.poweroff", NameVMs(vms=("web-2",)))
+        job = lab.do("volume.grow", GrowVolumes(sizes_gib={"web-1-disk-1": 40, "web-2-disk-1": 30}))
+        assert job.state is WorkState.DONE
+        assert seen_gib(lab, "web-1", "web-1-disk-1") == 40
+        lab.do("vm.start", StartVMs(vms=("web-2",)))
+        assert seen_gib(lab, "web-2", "web-2-disk-1") == 30
+        lab.settle()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.1, 0.5, 1.0, 2.0, 3.0, 4.0])
+def test_a_volume_that_grows_while_its_vm_moves_is_seen_or_it_is_said_that_it_may_not_be(after):
+    with Lab(fleets={"web": (1, 2, True)}) as lab:
+        moves = lab.submit("vm.migrate", MigrateVMs(vms=("web-1",)))
+        lab.advance(after)
+        grows = lab.submit("volume.grow", GrowVolumes(sizes_gib={"web-1-disk-1": 40}))
+        job = lab.finish(grows)
+        assert (lab.finish(moves).state, job.state) == (WorkState.DONE, WorkState.DONE)
+        sees = seen_gib(lab, "web-1", "web-1-disk-1")
+        assert sees == 40 or "may not see yet" in job.results["web-1-disk-1"].why
         lab.settle()
 
 
