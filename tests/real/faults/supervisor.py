@@ -25,7 +25,7 @@ class Service(NamedTuple):
 
 
 class Supervisor:
-    def __init__(self, cluster: RealCluster, replicas: ReplicaSet) -> None:
+    def __init__(self, cluster: RealCluster, replicas: ReplicaSet | None = None) -> None:
         self._cluster, self._replicas = cluster, replicas
         self._dead: dict[str, float] = {}  # since when
         self._busy = threading.RLock()
@@ -59,7 +59,7 @@ class Supervisor:
         bed, cluster = self._cluster.bed, self._cluster
         yield Service("tgtd", lambda: bed.storage.pid, bed.storage.start)
         yield Service("storage", lambda: cluster.box_pid, cluster.start_box)
-        for member in self._replicas.on_hosts:
+        for member in self._replicas.on_hosts if self._replicas else ():
             if member.host.pid:
                 yield Service(f"{member.host.name}/mongod", partial(member.host.pids, "mongod"), member.launch)
         for host in bed.hosts:
