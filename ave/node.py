@@ -14,6 +14,7 @@ from ave.jobs.recovery import Recovery
 from ave.jobs.timetable import Timetable
 from ave.jobs.verb import TaskKind, Verb
 from ave.jobs.worker import Worker
+from ave.model.services import SERVICES
 from ave.placement.place import NONE, Plugged
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
@@ -21,14 +22,6 @@ from ave.scheduler.role import ROLES, Leadership
 from ave.sync import together
 from ave.verbs import VERBS
 from ave.vms.reconcile import reconcile_at_start, reconcile_when_told
-
-# What may be run by itself, and what it needs beside it.
-SERVICES: Mapping[str, tuple[str, ...]] = {
-    "lease": (),  # the storage lease, and what must stand still when it ends
-    "jobs": (),  # the Job Center: Worker everywhere, Job Recovery and timetable on master hosts
-    "scheduler": ("lease", "jobs"),  # on master hosts: who is Active places VMs
-    "monitor": ("lease", "jobs", "scheduler"),  # on master hosts: judges hosts and rescues their VMs
-}
 
 
 async def run_node(

@@ -15,7 +15,7 @@ import msgspec
 
 from ave.errors import Refused
 from ave.ha.timing import PROFILES, Timing
-from ave.node import SERVICES
+from ave.model.services import SERVICES
 from drivers.layers import Layers, Problem
 from drivers.toml_lines import Key
 from drivers.urls import endpoint, loopback, require_store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from contextlib import ExitStack
-from pathlib import Path
 from traceback import format_exception
 from typing import Any
 
@@ -15,7 +14,6 @@ from ave.errors import Refused, Unavailable
 from ave.guard import run_guard
 from ave.ha.lease import new_host
 from ave.ha.promise import not_promised
-from ave.kinds import KINDS, SCHEMA
 from ave.model.host import Host
 from ave.node import run_node
 from ave.placement.place import Plugged
@@ -23,11 +21,12 @@ from ave.ports.together import Ports
 from ave.sync import together
 from drivers.assembly import HOSTS
 from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.config import Config, StoreConfig, timing_of
+from drivers.config import Config, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
+from drivers.stores import open_store
 from drivers.told import until_told
-from drivers.urls import SQLITE, endpoint, is_loopback, require_store, shown
+from drivers.urls import endpoint, is_loopback, shown
 
 
 async def run(config: Config) -> None:
@@ -108,24 +107,3 @@ async def initialise(config: Config, name: str, *, again: bool) -> str:
         return (await first_token(store, runtime, name, again=again)).token
     finally:
         await store.close()
-
-
-async def open_store(config: StoreConfig, runtime: AsyncioRuntime) -> Any:
-    """The store that the URL names. Refused if it names none, or needs what is not installed."""
-    if config.url.startswith(SQLITE):
-        from drivers.sqlite.store import SqliteStore
-
-        make_ready()
-        path = Path(config.url.removeprefix(SQLITE))
-        return await SqliteStore.open(path, KINDS, schema=SCHEMA, synchronous=config.synchronous)
-    require_store(config.url)
-    try:
-        from drivers.mongo.settings import MongoSettings
-        from drivers.mongo.store import MongoStore
-    except ImportError as missing:
-        raise Refused(f"store.url names MongoDB, and {missing.name} is not there: pip install ave[mongo]") from None
-    make_ready()
-    settings = MongoSettings(
-        uri=config.url, database=config.database, user=config.user, password_file=config.password_file
-    )
-    return await MongoStore.open(runtime, settings, KINDS, schema=SCHEMA)

@@ -31,7 +31,6 @@ _ROOM = 2 * 2**30  # bytes that must be free in memory for the data to lie there
 _PR_SET_PDEATHSIG = 1
 _ADDRESS_IN_USE = 48
 _OPTIONS = (
-    "--bind_ip=127.0.0.1",
     "--nounixsocket",
     f"--replSet={SET}",
     "--wiredTigerCacheSizeGB=0.25",
@@ -63,6 +62,8 @@ def mongod() -> str:
 class Member:
     """One mongod: it keeps its port and its data when it is killed and started again."""
 
+    ip = "127.0.0.1"
+
     def __init__(self, folder: Path, options: Sequence[str], client: Mapping[str, Any], oplog_mb: int) -> None:
         self.folder, self.client = folder, dict(client)
         self._options = [f"--oplogSize={oplog_mb}", *options]
@@ -72,28 +73,15 @@ class Member:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.ip}:{self.port}"
 
     def start(self) -> None:
         deadline = monotonic() + START_SECONDS
         again = self.port
         while True:
             self.port = again or _free_port()
-            self._process = subprocess.Popen(
-                [
-                    mongod(),
-                    *_OPTIONS,
-                    *self._options,
-                    f"--port={self.port}",
-                    f"--dbpath={self.folder}",
-                    f"--logpath={self.folder}/log",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            self.launch()
+            assert self._process is not None, "it was just launched"
             while self._process.poll() is None:
                 if self.hello() is not None:
                     return
@@ -103,6 +91,31 @@ class Member:
                 sleep(0.02)
             if self._process.returncode != _ADDRESS_IN_USE or monotonic() > deadline:
                 raise NoMongod(f"mongod did not start: {self.last_words()}")
+
+    def launch(self) -> None:
+        """Without waiting until it answers."""
+        self._process = self._run(
+            [
+                mongod(),
+                f"--bind_ip={self.ip}",
+                *_OPTIONS,
+                *self._options,
+                f"--port={self.port}",
+                f"--dbpath={self.folder}",
+                f"--logpath={self.folder}/log",
+            ]
+        )
+
+    def _run(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        """In a process group of its own."""
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(
+            argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, preexec_fn=die_with_parent
+        )
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def died(self) -> bool:
@@ -124,7 +137,7 @@ class Member:
 
     def _signal(self, number: int) -> None:
         assert self._process is not None, f"{self.address} was not started"
-        assert self._process.poll() is None, f"{self.address} does not run"
+        assert self.runs, f"{self.address} does not run"
         os.killpg(self._process.pid, number)
 
     def admin(self) -> MongoClient[dict[str, Any]]:

@@ -67,11 +67,11 @@ def live(url: str, config: Path | None) -> Snapshot:
     import os
 
     from drivers.asyncio_runtime import AsyncioRuntime
-    from drivers.config import StoreConfig, load_store
-    from drivers.production import open_store
+    from drivers.config import load_store
+    from drivers.stores import open_store
     from drivers.urls import SQLITE
 
-    found: StoreConfig = load_store(config, os.environ, url)
+    found = load_store(config, os.environ, url)
     if found.url.startswith(SQLITE) and not Path(found.url.removeprefix(SQLITE)).is_file():
         raise Refused(f"there is no store {found.url}")
 

@@ -21,7 +21,7 @@ from drivers.process import life
 from drivers.process.home import Home
 from drivers.process.ports import domains
 from drivers.process.power import power_off
-from drivers.production import open_store
+from drivers.stores import open_store
 from drivers.vigil import LIFE_SECONDS
 from tests.contracts.labs import wait_for
 

@@ -36,7 +36,7 @@ def test_mongo_another_set_is_named(mongo_uri):
 
 
 def test_mongo_a_server_without_a_set_is_refused_and_told_how_to_make_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.mongod._OPTIONS", ("--bind_ip=127.0.0.1", "--nounixsocket"))
+    monkeypatch.setattr("tests.mongod._OPTIONS", ("--nounixsocket",))
     alone = Member(tmp_path / "alone", (), {}, 16)
     try:
         alone.start()

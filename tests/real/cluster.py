@@ -53,12 +53,20 @@ def confined(what: str) -> list[str]:
 
 
 class RealCluster:
-    """Close it, or use it as a context manager. ``told``: by host of the bed; whoever gives it starts the hosts as well."""
+    """Close it, or use it as a context manager. ``told``: by host of the bed; whoever gives it starts the hosts as well.
+    ``store`` is a URL; without it, one file that all hosts share."""
 
-    def __init__(self, bed: Bed, folder: Path, times: Times = TIMES, told: Mapping[str, Told] | None = None) -> None:
+    def __init__(
+        self,
+        bed: Bed,
+        folder: Path,
+        times: Times = TIMES,
+        told: Mapping[str, Told] | None = None,
+        store: str = "",
+    ) -> None:
         self.bed, self.folder, self.times = bed, folder, times
         self.told = told or {host.name: Told(host.name) for host in bed.hosts}
-        self.store = f"sqlite:{folder}/store"
+        self.store = store or f"sqlite:{folder}/store"
         self._secret = folder / "storage.secret"
         self._nodes: dict[tuple[str, str], subprocess.Popen[Any]] = {}  # by host and what it is
         self._box: subprocess.Popen[Any] | None = None

@@ -30,7 +30,7 @@ PACKAGES = {
         "gcc",
         "libc6-dev",
     ),
-    "services": ("systemd",),
+    "services": ("systemd", "procps", "openssl"),
     "libvirt-python": ("libvirt-dev", "pkg-config"),
 }
 KNOWN_TO_APT = ("linux-image-cloud-amd64", "qemu-guest-agent")  # fetched by guest_image.py, and not installed

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
+from ave.errors import Unavailable
 from ave.jobs.crew import Crew
 from ave.jobs.submit import job_id, submit
-from ave.kinds import KINDS, SCHEMA
 from ave.model.host import Host, HostState
 from ave.model.vm import VM
 from ave.model.work import ENDED, Work
 from ave.ports.together import Ports
 from drivers.asyncio_runtime import AsyncioRuntime
-from drivers.sqlite.store import SqliteStore
+from drivers.config import StoreConfig
+from drivers.stores import open_store
 from tests.real.cluster import RealCluster
 
 BOOT_SECONDS = 120.0  # of an emulated machine, when this one is busy
@@ -78,15 +78,21 @@ class Operator:
     async def until(self, done: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while not await done():
+                while not await self._is(done):
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             raise AssertionError(f"not so after {seconds:g} s: {what}\n{self._cluster.said()}") from None
 
+    async def _is(self, done: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            return await done()
+        except Unavailable:  # the store, while it elects
+            return False
+
 
 @asynccontextmanager
 async def operator_of(cluster: RealCluster) -> AsyncIterator[Operator]:
-    store = await SqliteStore.open(Path(cluster.store.removeprefix("sqlite:")), KINDS, schema=SCHEMA)
+    store = await open_store(StoreConfig(url=cluster.store), AsyncioRuntime("operator"))
     try:
         yield Operator(store, cluster)
     finally:

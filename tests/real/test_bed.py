@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -216,6 +217,56 @@ def test_a_program_on_a_host_ends_with_whoever_holds_it_and_its_exit_code_is_tol
     ) as process:
         said, _ = process.communicate(timeout=5)
     assert (said, process.returncode) == ("said\n", 7)
+
+
+def test_what_a_host_writes_to_folders_of_its_own_stays_there_and_outlives_a_crash() -> None:
+    with Bed(hosts=2, own=("/opt", "/var/lib")) as bed:
+        one, other = bed.hosts
+        one.ask(["sh", "-ec", "echo mine > /opt/ave-bed-own; mkdir /var/lib/ave-bed-own"])
+        one.crash()
+        one.start()
+        assert one.ask(["cat", "/opt/ave-bed-own"]) == "mine\n"
+        assert one.ask(["ls", "-d", "/var/lib/ave-bed-own"])
+        assert one.ask(["ls", "/var/lib/dpkg/status"]), "the rest is the machine's"
+        assert one.ask(["virsh", "list", "--name"]).strip() == "", "what libvirt keeps below them is its own as before"
+        with pytest.raises(BedError, match="No such file"):
+            other.ask(["cat", "/opt/ave-bed-own"])
+    assert not Path("/opt/ave-bed-own").exists()
+    assert not Path("/var/lib/ave-bed-own").exists()
+
+
+_RUNNER = """\
+import os, signal, sys, time
+from tests.real.bed import Bed
+with Bed(hosts=1) as bed:
+    program = {on}.run(["sleep", "60"])
+    os.kill(program.pid, signal.SIGSTOP)
+    print("stands still", flush=True)
+    sys.stdin.readline()  # ends with our shell
+    time.sleep(1)
+    print("still here", flush=True)
+    os.kill(program.pid, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("on", ["bed.host(1)", "bed.storage"])
+def test_whoever_made_the_bed_outlives_its_shell_though_a_program_stands_still(on: str) -> None:
+    """A process group of which somebody stands still gets SIGHUP from the kernel when nobody is left who could wake it."""
+    (line, end), (more, last) = os.pipe(), os.pipe()
+    shell = f'set -m; "$@" <&{line} & read word <&{more}'
+    argv = ["bash", "-c", shell, "bash", sys.executable, "-c", _RUNNER.format(on=on)]
+    with subprocess.Popen(
+        argv, pass_fds=(line, more), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stands still\n"
+        os.write(last, b"\n")
+        process.wait(10)
+        os.write(end, b"\n")
+        assert process.stdout.readline() == "still here\n"
+        assert not process.stdout.read()
+    for each in (line, end, more, last):
+        os.close(each)
 
 
 def test_tgtd_is_killed_and_the_pool_stays(bed: Bed) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import StoreConfig
-from drivers.production import open_store
+from drivers.stores import open_store
 from tests.mongod import three_nodes
 from tests.soak.hosts import Hosts, User, check, one_writer, settle
 

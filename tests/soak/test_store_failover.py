@@ -25,7 +25,7 @@ from ave.ports.together import Ports
 from ave.sync import together
 from drivers.asyncio_runtime import AsyncioRuntime
 from drivers.config import StoreConfig
-from drivers.production import open_store
+from drivers.stores import open_store
 from tests.mongod import Cluster, three_nodes
 from tests.soak.hosts import held, settle
 

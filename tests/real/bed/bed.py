@@ -23,13 +23,16 @@ class Bed:
     """Some hosts and a storage box on one machine. ``root`` must not exist yet, and does not when the bed is down.
 
     The bed ends with ``down``; if its process is killed, with the next bed's ``up`` or a sweep. ``kept``: it outlives its
-    process, until ``python -m tests.real.bed down``.
+    process, until ``python -m tests.real.bed down``. ``own``: folders of the machine, what is written to which on a host stays
+    there; the rest of the disk is shared.
     """
 
-    def __init__(self, root: Path | None = None, *, hosts: int = 3, kept: bool = False) -> None:
+    def __init__(
+        self, root: Path | None = None, *, hosts: int = 3, kept: bool = False, own: Sequence[str] = ()
+    ) -> None:
         if not 1 <= hosts <= HOSTS:
             raise BedError(f"1 to {HOSTS} hosts, not {hosts}")
-        self._given, self._number_of_hosts, self._kept = root, hosts, kept
+        self._given, self._number_of_hosts, self._kept, self._own = root, hosts, kept, tuple(own)
         self._record: Record | None = None
         self._hosts: list[Host] = []
         self._storage: Storage | None = None
@@ -119,7 +122,7 @@ class Bed:
         self._storage = Storage(names, fabric, root)
         self._storage.up()
         for number in range(1, self._number_of_hosts + 1):
-            host = Host(names, fabric, root, number)
+            host = Host(names, fabric, root, number, self._own)
             self._hosts.append(host)
             cache.give(host.folder / "cache")
             host.start(wait=False)

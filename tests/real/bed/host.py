@@ -53,8 +53,10 @@ _VIRTLOGD = 'log_outputs = "3:file:/var/log/libvirt/virtlogd.log"\n'
 class Host:
     """It begins without power. ``folder`` is its own, on a disk that survives a crash."""
 
-    def __init__(self, names: Names, fabric: Fabric, root: Path, number: int) -> None:
+    def __init__(self, names: Names, fabric: Fabric, root: Path, number: int, own: Sequence[str] = ()) -> None:
+        """``own``: folders of the machine, what is written to which stays on this host."""
         self.name = f"h{number}"
+        self._own = list(own)
         self.folder = root / self.name
         self._names, self._fabric, self._root = names, fabric, root
         self._cut: set[Plane] = set()
@@ -118,6 +120,7 @@ class Host:
             "folder": str(self.folder),
             "root": str(self._root),
             "name": self.name,
+            "own": self._own,
         }
         words = json.dumps(plan)
         with (self.folder / "console.log").open("ab") as console:
@@ -164,11 +167,13 @@ class Host:
     def run(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on this host: it ends with the host, or with the process that is returned.
 
-        ``options`` are Popen's, its ``env`` too; ``cwd`` is ``/``. SIGTERM, SIGINT and SIGHUP are passed on.
+        ``options`` are Popen's, its ``env`` too; ``cwd`` is ``/``. SIGTERM, SIGINT and SIGHUP are passed on. It is in a
+        session of its own: in ours, if it stood still when our shell ends, the kernel would end us by SIGHUP, without a word.
         """
         plan = {"net": self._net, "pid": self._alive(), "cgroups": cgroups.named(self._names.namespace(self.name))}
         environ = maker.environ(options.pop("env", None))
-        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv], env=environ, **options)
+        words = [*PROGRAM, inside.__file__, "enter", json.dumps(plan), *argv]
+        return subprocess.Popen(words, env=environ, start_new_session=True, **options)
 
     def ask(self, argv: Sequence[str], *, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
         """What a program prints that is run here. BedError if it fails or takes longer."""

@@ -36,6 +36,8 @@ def main(plan: dict[str, Any]) -> None:
     _mount("-t", "proc", "proc", "/proc")
     _mount("-t", "sysfs", "sysfs", "/sys")
     _mount_cgroups(hierarchies)
+    for place in plan["own"]:
+        _own(Path(plan["folder"], "own", place.strip("/").replace("/", "-")), place)
     for private, place in PLACES.items():
         _mount("--bind", f"{plan['folder']}/{private}", place)
     for private, place in FILES.items():
@@ -44,6 +46,13 @@ def main(plan: dict[str, Any]) -> None:
     for daemon in DAEMONS:
         subprocess.run(daemon, check=True, stdin=subprocess.DEVNULL)
     _bury()
+
+
+def _own(folder: Path, place: str) -> None:
+    """What is written there stays on this host, and outlives a crash; all else that is read there is the machine's."""
+    for name in ("upper", "work"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _mount("-t", "overlay", "-o", f"lowerdir={place},upperdir={folder}/upper,workdir={folder}/work", "overlay", place)
 
 
 def cgroup_hierarchies() -> list[tuple[str, str, str]]:

@@ -85,10 +85,11 @@ class Storage:
         until(self._answers, f"tgtd (see {self.folder}/tgtd.log)", UP_SECONDS)
 
     def run(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program on the box's networks. ``options`` are Popen's."""
+        """Start a program on the box's networks, in a session of its own as on a host. ``options`` are Popen's."""
         plan = json.dumps({"net": f"/run/netns/{self._names.namespace(self.name)}"})
         environ = maker.environ({**os.environ, **self.environ})
-        return subprocess.Popen([*PROGRAM, inside.__file__, "enter", plan, *argv], env=environ, **options)
+        words = [*PROGRAM, inside.__file__, "enter", plan, *argv]
+        return subprocess.Popen(words, env=environ, start_new_session=True, **options)
 
     def kill(self) -> None:
         """kill -9: its targets and sessions are gone, the pool is not."""

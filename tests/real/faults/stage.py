@@ -7,10 +7,12 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from time import monotonic
 
+from ave.errors import Unavailable
 from ave.model.host import HostState
 from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
@@ -21,10 +23,12 @@ from tests.real.bed.guest_image import guest_image
 from tests.real.cluster import NETWORK, RealCluster, Times
 from tests.real.faults import records
 from tests.real.faults.judge import Verdict, judge
+from tests.real.faults.refusals import Refusals
 from tests.real.faults.supervisor import Supervisor
 from tests.real.faults.words import KEPT, Ear, Life, Word
 from tests.real.operator import Operator, operator_of
 from tests.real.qemus import qemu
+from tests.real.replica_set import ReplicaSet, replica_set_on
 
 TIMES = Times(give_up=16.0, verdict=34.0)
 VMS = {"web-1": 1, "web-2": 2, "web-3": 3}
@@ -38,8 +42,17 @@ class NotWhole(Exception):
 
 
 class Stage:
-    def __init__(self, bed: Bed, cluster: RealCluster, operator: Operator, supervisor: Supervisor, ear: Ear) -> None:
-        self.bed, self.cluster, self.operator, self.supervisor, self.ear = bed, cluster, operator, supervisor, ear
+    def __init__(
+        self,
+        cluster: RealCluster,
+        replicas: ReplicaSet,
+        operator: Operator,
+        supervisor: Supervisor,
+        ear: Ear,
+        refusals: Refusals,
+    ) -> None:
+        self.bed, self.cluster, self.replicas, self.operator = cluster.bed, cluster, replicas, operator
+        self.supervisor, self.ear, self.refusals = supervisor, ear, refusals
         self.random = Random(0)
 
     # Who is where
@@ -97,6 +110,14 @@ class Stage:
         number = VMS[vm]
         return [word for word in self.ear.since(mark) if word.kind == KEPT and word.life.vm == number]
 
+    def silence_since(self, mark: int) -> float:
+        """The longest, in seconds, in which one of the guests said nothing: it stood still so long."""
+        longest = 0.0
+        for number in VMS.values():
+            times = [word.at for word in self.ear.since(mark) if word.life.vm == number]
+            longest = max([longest, *(after - before for before, after in pairwise([*times, monotonic()]))])
+        return longest
+
     def lives(self) -> dict[str, Life]:
         """The last that was heard of each VM."""
         return {
@@ -107,15 +128,22 @@ class Stage:
     async def until(self, done: Callable[[], Awaitable[str]], seconds: float) -> float:
         """How long it took until nothing was lacking. NotWhole with what is, if it takes longer."""
         began = monotonic()
-        while lacking := await done():
+        while lacking := await self._lacks(done):
             if monotonic() - began > seconds:
                 raise NotWhole(lacking)
             await asyncio.sleep(LOOK_SECONDS)
         return monotonic() - began
 
+    async def _lacks(self, done: Callable[[], Awaitable[str]]) -> str:
+        try:
+            return await done()
+        except Unavailable as away:
+            return f"the store is away: {away}"
+
     async def whole(self) -> float:
         """How long it took: all hosts serve, all VMs run once, where the store says, and write; no Job is left."""
         mark = len(self.ear.words)
+        voting = [asyncio.to_thread(self.replicas.wait_for, number) for number in range(len(self.replicas.members))]
 
         async def lacking() -> str:
             nonlocal mark
@@ -128,7 +156,10 @@ class Stage:
                     return f"{vm} has written {len(writes)} records on {document.host}"
             return ""
 
-        return await self.until(lacking, WHOLE_SECONDS)
+        began = monotonic()
+        await asyncio.gather(*voting)
+        await self.until(lacking, WHOLE_SECONDS)
+        return monotonic() - began
 
     async def _lacking(self) -> str:
         if dead := self.supervisor.dead():
@@ -178,16 +209,17 @@ class Stage:
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     with Bed() as bed:
         names = next(record.names for record in registry.records() if record.root == str(bed.root))
-        ear = Ear(names)
+        ear, refusals = Ear(names), Refusals(names)
         try:
-            with RealCluster(bed, folder, TIMES) as cluster:
-                supervisor = Supervisor(cluster)
+            with replica_set_on(bed) as replicas, RealCluster(bed, folder, TIMES, store=replicas.uri) as cluster:
+                supervisor = Supervisor(cluster, replicas)
                 try:
                     async with operator_of(cluster) as operator:
-                        made = Stage(bed, cluster, operator, supervisor, ear)
+                        made = Stage(cluster, replicas, operator, supervisor, ear, refusals)
                         await made.furnish()
                         yield made
                 finally:
                     supervisor.close()
         finally:
             ear.close()
+            refusals.close()

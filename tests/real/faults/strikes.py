@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from tests.real.bed import Host
 from tests.real.bed.names import Plane
 from tests.real.bed.processes import namespace, of_namespace, program
 from tests.real.faults.stage import TIMES, Stage
+from tests.real.faults.words import Life
 
 RESCUE_SECONDS = 120.0
 PHASE_SECONDS = 30.0
 MIGRATE_SECONDS = 240.0  # a target that does not answer is waited for, for a minute and a half
 COPY_MIB = 6  # per second, so that there is a middle of the copying …
 FAST_MIB = 2**20  # … and all that there is
-HOST_WAKES_SECONDS = 1.5  # from the first QEMU of a host that goes on to the rest of it
+OVERLAP_SECONDS = 5.0  # in which an old owner may run, if all of its host stood still: from its first QEMU to the rest
+OVERLAP_WORDS = 8  # of each old guest: five are a second
 QUICK, SHORT = 0.005, (4.0, 11.0)  # seconds; SHORT is well below give_up
 
 
@@ -118,14 +121,34 @@ async def stop_owner(whole: bool, stage: Stage) -> Struck:
     rest = [pid for pid in _all_of(host) if pid not in qemus]
     if not whole:
         rest = [stage.cluster.pid(host, what) for what in ("guard", "node")]
+    lives = stage.lives()
     stage.signal([*rest, *qemus], signal.SIGSTOP)
     try:
         await rescued(stage, vms, host)
-    finally:
+        woken, mark = monotonic(), len(stage.ear.words)
         stage.signal(qemus, signal.SIGCONT)
-        await asyncio.sleep(HOST_WAKES_SECONDS)
-        stage.signal(rest, signal.SIGCONT)
-    return Struck(f"{host.name} with {_listed(vms)}", must_boot=vms, overlap=5.0)
+        await _have_tried(stage, host, {vm: lives[vm] for vm in vms}, woken, mark)
+    finally:
+        stage.signal([*qemus, *rest], signal.SIGCONT)
+    tries = sum(stage.refusals.of(host.storage_address, f"{vm}-disk-1", woken) for vm in vms)
+    what = f"{host.name} with {_listed(vms)}, whose old QEMUs were turned away {tries} times"
+    return Struck(what, must_boot=vms, overlap=OVERLAP_SECONDS)
+
+
+async def _have_tried(stage: Stage, host: Host, lives: dict[str, Life], woken: float, mark: int) -> None:
+    """Until each old guest has run for a while, beside the new one, and its QEMU has asked for the volume again and was turned
+    away."""
+
+    async def lacking() -> str:
+        heard = Counter(word.life for word in stage.ear.since(mark) if word.host == host.name)
+        for vm, life in lives.items():
+            if heard[life] < OVERLAP_WORDS:
+                return f"the old {vm} on {host.name} has woken, and said but {heard[life]} words"
+            if not stage.refusals.of(host.storage_address, f"{vm}-disk-1", woken):
+                return f"the old {vm} on {host.name} has not tried to reach its volume"
+        return ""
+
+    await stage.until(lacking, OVERLAP_SECONDS - 1.0)
 
 
 def _all_of(host: Host) -> list[int]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tests.real.bed import BedError
 from tests.real.cluster import RealCluster
+from tests.real.replica_set import ReplicaSet
 
 RESTART_SECONDS = 1.0
 LOOK_SECONDS = 0.3
@@ -24,8 +25,8 @@ class Service(NamedTuple):
 
 
 class Supervisor:
-    def __init__(self, cluster: RealCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: RealCluster, replicas: ReplicaSet | None = None) -> None:
+        self._cluster, self._replicas = cluster, replicas
         self._dead: dict[str, float] = {}  # since when
         self._busy = threading.RLock()
         self._over = threading.Event()
@@ -58,6 +59,9 @@ class Supervisor:
         bed, cluster = self._cluster.bed, self._cluster
         yield Service("tgtd", lambda: bed.storage.pid, bed.storage.start)
         yield Service("storage", lambda: cluster.box_pid, cluster.start_box)
+        for member in self._replicas.on_hosts if self._replicas else ():
+            if member.host.pid:
+                yield Service(f"{member.host.name}/mongod", partial(member.host.pids, "mongod"), member.launch)
         for host in bed.hosts:
             if host.pid:
                 yield Service(f"{host.name}/libvirtd", partial(host.pids, "libvirtd"), partial(host.ask, LIBVIRTD))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from tests.real.faults import strikes
+from tests.real.faults import store_strikes, strikes
 from tests.real.faults.strikes import Strike
 
 SUPERVISED = "its supervisor starts it again after 1 s"
 CALM = "no VM boots anew"
+UNTOUCHED = "no VM is touched: none boots, moves, is fenced or stands still"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ FAULTS = (
         SUPERVISED,
         CALM,
         partial(strikes.kill_storage, ("tgtd", "ave storage")),
+    ),
+    Fault("primary-killed", "kill -9 of the mongod that is primary", SUPERVISED, UNTOUCHED, store_strikes.kill_primary),
+    Fault(
+        "primary-stopped",
+        "SIGSTOP of the mongod that is primary, for 16 to 39 s",
+        "SIGCONT",
+        UNTOUCHED,
+        store_strikes.stop_primary,
+    ),
+    Fault(
+        "majority-stopped",
+        "SIGSTOP of two of three mongods, longer than the verdict",
+        "SIGCONT",
+        UNTOUCHED,
+        store_strikes.stop_majority,
     ),
     Fault("qemu-stopped", "SIGSTOP of a QEMU for 4 to 11 s", "SIGCONT", CALM, strikes.stop_qemu),
     Fault("tgtd-stopped", "SIGSTOP of tgtd for 4 to 11 s", "SIGCONT", CALM, strikes.stop_tgtd),
