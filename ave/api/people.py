@@ -56,13 +56,18 @@ async def create_user(commit: Commit, asked: NewUser) -> User:
 
 
 async def edit_user(commit: Commit, known: User, asked: EditUser) -> User:
-    fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
     if asked.tenant is not UNSET:
         _require_name("tenant", asked.tenant)
     if asked.grants is not UNSET:
         _require_grants(asked.grants)
+    wanted = msgspec.structs.replace(
+        known,
+        tenant=known.tenant if asked.tenant is UNSET else asked.tenant,
+        grants=known.grants if asked.grants is UNSET else asked.grants,
+        disabled=known.disabled if asked.disabled is UNSET else asked.disabled,
+    )
     try:
-        (now,) = await commit(Replace(msgspec.structs.replace(known, **fields)))
+        (now,) = await commit(Replace(wanted))
     except Conflict:
         raise Taken(f"user {known.id} was changed just now: read it again") from None
     return now  # type: ignore[no-any-return]
