@@ -118,7 +118,8 @@ def fold(plan: Plan, ended: Iterable[Work], *, stop: Result | None = None) -> Pl
             counts_for = step.resource or task.step.removeprefix(UNDO)
             if task.step.startswith(UNDO):
                 known = results.get(counts_for, Result(False))
-                results[counts_for] = Result(False, f"{known.why}; what it had done could not be undone: {why}")
+                told = f"{known.why}; what it had done could not be undone: {why}"
+                results[counts_for] = Result(False, told, left=True)
                 continue
             _count(results, counts_for, Result(False, why))
             _fail(graph, steps, groups, results, task.step, why)

@@ -20,7 +20,7 @@ from ave.jobs.verb import Found, Resource, Split, Verb
 from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
 from ave.model.vm import VM
-from ave.model.work import OnConflict, Plan, Result, Work, WorkState
+from ave.model.work import OnConflict, Result, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.ports.store import Change, Check, Conflict, In, Insert, Replace, Write
 from ave.ports.together import Ports
@@ -151,6 +151,7 @@ class Leader:
         """The result, the locks and the Job Queue's next, in one commit."""
         store = self._ports.store
         failed = {name: result.why for name, result in results.items() if not result.ok}
+        left = [name for name, result in results.items() if result.left]
         state = WorkState.DONE if not failed else WorkState.CANCELLED if job.stop else WorkState.FAILED
         why = next(iter(failed.values())) if failed else "every task succeeded"
         ended = move(job, state, why, results=dict(results), handler="")
@@ -160,7 +161,7 @@ class Leader:
         if job.plan is not None:
             writes += await locks.release(store, job.id)
             if failed:
-                writes += await self._unreserve(job.plan, failed)
+                writes += await self._unreserve([name for name in failed if name not in left])
         writes += await leave(store, job)
         await store.commit(*writes)
         self._ports.runtime.log("job ends", job=job.id, state=str(state), failed=len(failed), why=why)
@@ -169,8 +170,9 @@ class Leader:
         runtime = self._ports.runtime
         await runtime.sleep(seconds * (0.5 + runtime.random.random()))
 
-    async def _unreserve(self, plan: Plan, failed: Mapping[str, str]) -> list[Write]:
-        """Give back the room that failed tasks left reserved."""
+    async def _unreserve(self, failed: Sequence[str]) -> list[Write]:
+        """Give back the room that failed tasks left reserved. Where something of them may still be, its host does, once it is
+        gone."""
         vms = await self._ports.store.find(VM, {"id": In(tuple(failed))})
         return [Change(VM, vm.id, {"version": vm.version}, {"reserved": ""}) for vm in vms if vm.reserved]
 

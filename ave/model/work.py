@@ -152,6 +152,7 @@ class Result(msgspec.Struct, frozen=True):
 
     ok: bool
     why: str = ""
+    left: bool = False  # what was done and should be undone may still be there
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

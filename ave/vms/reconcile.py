@@ -16,6 +16,7 @@ from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.store import Change, Check, Conflict, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.vms.devices import refit
+from ave.vms.leftovers import outlived, remove_stale
 from ave.vms.settle import as_found
 from ave.vms.steps import lock_of
 
@@ -59,8 +60,8 @@ async def reconcile(ports: Ports) -> None:
     mine = {vm.id: vm for vm in await ports.store.find(VM, {"host": ports.host})}
     odd = [vm for vm in mine.values() if vm.host_epoch == here.epoch and as_found(vm, domains.get(vm.id)) is not vm]
     for name, domain in domains.items():
-        if name not in mine or _outlived(mine[name], domain, here):
-            await _remove_stale(ports, here, domain)
+        if name not in mine or outlived(mine[name], domain, here):
+            await remove_stale(ports, here, domain)
     settled = await _settle(ports, odd)
     mine |= settled
     await _give_back(ports)
@@ -75,25 +76,6 @@ async def reconcile(ports: Ports) -> None:
                 await _stay(ports, mine[name], found=name in settled)
             elif mine[name].refit:
                 await _refit(ports, mine[name])
-
-
-def _outlived(vm: VM, domain: Domain, here: Host) -> bool:
-    """Was the right to run given anew since, or did this host join anew, saying that nothing older runs here?"""
-    return vm.epoch > domain.epoch or (vm.epoch == domain.epoch and vm.host_epoch < here.epoch)
-
-
-async def _remove_stale(ports: Ports, here: Host, domain: Domain) -> None:
-    """Only if the VM's own document says that a newer incarnation, or none, is right; a document unread is no proof."""
-    lock = await ports.store.get(Lock, lock_of(domain.vm))
-    if lock is not None and lock.job:
-        return  # a Job is at work on it: a migration coming in, say
-    vm = await ports.store.get(VM, domain.vm)  # in this order: a Job that ended in between has said what is right
-    stale = vm is None or vm.epoch > domain.epoch
-    if vm is not None and not stale:
-        stale = _outlived(vm, domain, here) if vm.host == here.id else domain.state is DomainState.INCOMING
-    if stale:
-        await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
-        ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)
 
 
 async def _settle(ports: Ports, odd: list[VM]) -> dict[str, VM]:

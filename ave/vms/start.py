@@ -22,9 +22,10 @@ from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.store import Change, Check
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step, start_step
+from ave.vms.leftovers import make_room
 from ave.vms.patience import tasks
 from ave.vms.settle import settle
-from ave.vms.steps import domain_of, read, record, sort_by_state, stamp, stopped
+from ave.vms.steps import read, record, sort_by_state, stamp, stopped
 
 Grant = Callable[[Ports, Work, VM], Awaitable[VM]]  # gives the VM's next epoch to this host, or is Refused
 
@@ -53,11 +54,13 @@ async def start(ports: Ports, task: Work) -> None:
 
 async def bring_up(ports: Ports, task: Work, vm: VM, grant: Grant) -> None:
     """Run the VM here. Safe to repeat: what is half so is finished, and without a domain of its epoch it takes the next."""
-    domain = await domain_of(ports, vm.id)
+    domains = await ports.hypervisor.list()
+    domain = next((domain for domain in domains if domain.vm == vm.id), None)
     ours = vm.state is VMState.STARTING and vm.host == ports.host
     if not ours or domain is None or domain.epoch != vm.epoch or domain.state is DomainState.INCOMING:
         if domain is not None:
             await ports.hypervisor.destroy(vm.id, Stamp(epoch=domain.epoch))
+        await make_room(ports, vm, domains)
         vm = await grant(ports, task, vm)
     try:
         for volume in vm.media:

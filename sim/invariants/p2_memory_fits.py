@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ave.model.cluster import lock_name
+from ave.model.host import HostState
 from ave.model.vm import VM
 from ave.model.work import ENDED, Work
 from drivers.sim.facts import Started
+from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
-RELEASED_SECONDS = 30.0  # after the Job that a place was found for has ended
+RELEASED_SECONDS = (
+    60.0  # after the Job that a place was found for has ended: what it left there goes with the next look
+)
 
 
 class MemoryFits:
@@ -54,12 +58,17 @@ class MemoryFits:
     def tick(self, now: float) -> None:
         for id, (host, job) in self._promised.items():
             work = self._stage.store.ledger.get(Work, job)
-            if work is not None and work.state not in ENDED:
+            if (work is not None and work.state not in ENDED) or not self._at_work(host):
                 self._ended.pop(id, None)
             elif self._stage.calm.lasted(self._ended.setdefault(id, now)) > RELEASED_SECONDS:
                 late = now - self._ended[id]
                 what = f"{host} still holds room for {id}, {late:.0f} s after {job or 'its Job'} ended"
                 raise Violation(self.id, what, (id, host, job))
+
+    def _at_work(self, host: str) -> bool:
+        """A host that is lost takes no VM; what is promised there goes with its first look when it has come back."""
+        known = self._stage.host(host)
+        return known is not None and known.state is HostState.ONLINE and self._stage.machines[host].works(NODE)
 
     def _promise(self, id: str, vm: VM | None) -> None:
         """A reservation is that of the Job which holds the VM when it is made."""

@@ -6,6 +6,7 @@ import pytest
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.jobs.verb import TaskKind
+from ave.model.vm import VM, VMState
 from ave.model.work import Result, Step, WorkState
 from tests.unit.jobs.center import DAG, JobCenter, nothing_is_left
 
@@ -84,16 +85,30 @@ def test_the_dependants_of_what_is_undone_never_begin():
 def test_an_undo_that_fails_itself_is_said_in_the_result_and_tried_no_more(undo, why):
     with undone("fail", undo) as center:
         (job,) = center.finish(center.submit(DAG, "a", lane="two"))
-        assert job.results == {"x": Result(False, f"x will not; what it had done could not be undone: {why}")}
+        assert job.results == {
+            "x": Result(False, f"x will not; what it had done could not be undone: {why}", left=True)
+        }
         assert center.work(f"{job.id}/undo/undo/x") is None
         nothing_is_left(center)
+
+
+@pytest.mark.parametrize(("undo", "left"), [("undo", ""), ("fail", "two")])
+def test_room_is_given_back_when_all_is_undone_and_left_to_its_host_when_it_is_not(undo, left):
+    """Something may still be there: only its host can tell when it is gone."""
+    with undone("fail", undo) as center:
+        center.put(VM(id="x", vcpus=1, memory_mib=512, state=VMState.STOPPED, reserved="two"))
+        center.finish(center.submit(DAG, "a", lane="two"))
+        (vm,) = center.all(VM)
+        assert vm.reserved == left
 
 
 def test_an_undo_of_what_has_no_resource_is_told_under_the_name_of_the_step():
     with JobCenter({"x": Step(function="fail", undo="fail")}) as center:
         (job,) = center.finish(center.submit(DAG, "a"))
         assert job.state is WorkState.FAILED
-        assert job.results == {"x": Result(False, "x will not; what it had done could not be undone: undo/x will not")}
+        assert job.results == {
+            "x": Result(False, "x will not; what it had done could not be undone: undo/x will not", left=True)
+        }
 
 
 def test_an_undo_on_a_host_that_is_gone_fails_and_does_not_wait_for_ever():
