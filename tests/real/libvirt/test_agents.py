@@ -7,6 +7,7 @@ import socket
 import time
 from contextlib import suppress
 
+import libvirt
 import libvirt_qemu
 import pytest
 
@@ -46,8 +47,19 @@ def is_heard(lab):
 
 
 def silence(lab):
-    """Its agent stands still from now on; it stays connected."""
+    """Its agent stands still from now on; it stays connected. One that stopped between libvirt's greeting and its question
+    would be waited for by libvirt for a minute, twice as long as our driver waits for libvirt."""
     begin(lab, "kill -STOP $(pidof qemu-ga)")
+    wait_for(lambda: not answers(lab), "its agent stands still", 60.0)
+
+
+def answers(lab):
+    with session():
+        try:
+            libvirt_qemu.qemuAgentCommand(lab.drivers["a"].here.look("vm").domain, '{"execute": "guest-ping"}', 1, 0)
+        except libvirt.libvirtError:
+            return False
+    return True
 
 
 def begin(lab, line):
