@@ -161,7 +161,8 @@ class Leader:
         if job.plan is not None:
             writes += await locks.release(store, job.id)
             if failed:
-                writes += await self._unreserve([name for name in failed if name not in left])
+                mine = [name for name in failed if name not in left and lock_name(VM, name) in job.plan.tokens]
+                writes += await self._unreserve(mine)
         writes += await leave(store, job)
         await store.commit(*writes)
         self._ports.runtime.log("job ends", job=job.id, state=str(state), failed=len(failed), why=why)
@@ -172,7 +173,7 @@ class Leader:
 
     async def _unreserve(self, failed: Sequence[str]) -> list[Write]:
         """Give back the room that failed tasks left reserved. Where something of them may still be, its host does, once it is
-        gone."""
+        gone; and what another Job holds is that Job's."""
         vms = await self._ports.store.find(VM, {"id": In(tuple(failed))})
         return [Change(VM, vm.id, {"version": vm.version}, {"reserved": ""}) for vm in vms if vm.reserved]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ave.errors import Unavailable
 from ave.model.cluster import Lock
 from ave.model.host import Host
-from ave.model.vm import VM
+from ave.model.vm import VM, VMState
 from ave.ports.hypervisor import Domain, DomainState, Stamp
 from ave.ports.together import Ports
 from ave.vms.steps import lock_of
@@ -21,6 +21,16 @@ def outlived(vm: VM, domain: Domain, here: Host) -> bool:
     return vm.epoch > domain.epoch or (vm.epoch == domain.epoch and vm.host_epoch < here.epoch)
 
 
+def _is_copy(domain: Domain) -> bool:
+    return domain.state is DomainState.INCOMING
+
+
+def _given_up(vm: VM, domain: Domain) -> bool:
+    """A copy for which a VM has never stood still. Its epoch was not taken when its migration failed, so the VM may have taken
+    the very same one since, as it was stopped: the copy's memory is of a life that is over."""
+    return _is_copy(domain) and vm.state not in (VMState.RUNNING, VMState.STARTING)
+
+
 async def remove_stale(ports: Ports, here: Host, domain: Domain) -> None:
     """Only if the VM's own document says that a newer incarnation, or none, is right; a document unread is no proof."""
     lock = await ports.store.get(Lock, lock_of(domain.vm))
@@ -29,7 +39,7 @@ async def remove_stale(ports: Ports, here: Host, domain: Domain) -> None:
     vm = await ports.store.get(VM, domain.vm)  # in this order: a Job that ended in between has said what is right
     stale = vm is None or vm.epoch > domain.epoch
     if vm is not None and not stale:
-        stale = outlived(vm, domain, here) if vm.host == here.id else domain.state is DomainState.INCOMING
+        stale = _given_up(vm, domain) or outlived(vm, domain, here) if vm.host == here.id else _is_copy(domain)
     if stale:
         await ports.hypervisor.destroy(domain.vm, Stamp(epoch=domain.epoch))
         ports.runtime.log("stale copy destroyed", vm=domain.vm, epoch=domain.epoch)

@@ -17,7 +17,7 @@ from ave.model.vm import VM, VMState
 from ave.model.work import Result, Step, Work
 from ave.operations import MigrateVMs
 from ave.placement.purpose import Purpose
-from ave.ports.hypervisor import DomainState
+from ave.ports.hypervisor import DomainState, Stamp
 from ave.ports.store import Check, Conflict
 from ave.ports.together import Ports
 from ave.scheduler.steps import PLACE, Placing, place_step
@@ -159,6 +159,10 @@ async def assign(ports: Ports, task: Work) -> None:
     if vm.state is not VMState.STOPPED or vm.reserved != ports.host:
         raise Refused(f"{vm.id} is {vm.state} by now, and meant for {vm.reserved or 'no host'}")
     there = await _accepting(ports, ports.host)
+    if (
+        left := await domain_of(ports, vm.id)
+    ) is not None:  # of a migration that was given up: it has the epoch to come
+        await ports.hypervisor.destroy(vm.id, Stamp(epoch=left.epoch))
     await record(ports, task, _moved(vm, there), Check(Host, there.id, {"version": there.version}))
 
 

@@ -70,8 +70,10 @@ async def reconcile(ports: Ports) -> None:
             await _let_go(ports, vm)
     for name, domain in domains.items():
         if name in mine and mine[name].epoch == domain.epoch and mine[name].host_epoch == here.epoch:
-            if domain.state is DomainState.INCOMING:
+            if domain.state is DomainState.INCOMING and mine[name].state is VMState.RUNNING:
                 await _take_over(ports, mine[name], domain)
+            elif domain.state is DomainState.INCOMING:
+                await remove_stale(ports, here, domain)
             elif domain.state is DomainState.PAUSED and mine[name].state is VMState.RUNNING:
                 await _stay(ports, mine[name], found=name in settled)
             elif mine[name].refit:

@@ -13,6 +13,7 @@ from sim.invariants.shape import Stage, Violation
 STILL_SECONDS = 960.0  # the longest that a task tries again while something is away, and two leases of a worker
 MIGRATE, COPY_SECONDS = "vm.migrate", 14_400.0  # memory is large; whatever else takes long was told for how long
 LOOK_SECONDS = 10.0
+CLAIMS_MAX = 10 * ATTEMPTS_MAX  # a claim is no begin: whoever is killed at once, again and again, has begun nothing
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -47,7 +48,7 @@ class EveryJobEnds:
         claims = (
             work.attempt if work.attempt < ALONE else ATTEMPTS_MAX + work.attempt - ALONE
         )  # the last one is noted so
-        if claims > ATTEMPTS_MAX + 1:
+        if claims > CLAIMS_MAX:
             raise Violation(self.id, f"{id} is tried for the {claims}th time: it blocks others", (id, work.job))
         over = work.state in ENDED
         if over and id in self._stage.poisoned:

@@ -4,6 +4,7 @@ import pytest
 
 from ave.jobs.locks import QUEUE_MAX
 from ave.jobs.verb import TaskKind
+from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, OnConflict, Result, Step, WorkState
 from tests.unit.jobs.center import (
     DAG,
@@ -57,6 +58,18 @@ def test_a_job_that_shall_fail_on_a_conflict_names_the_holder_and_leaves_no_lock
         assert center.locked() == ["vm/a"]
         center.finish(first)
         assert center.ran() == ["a"]
+
+
+@pytest.mark.parametrize("on_conflict", [OnConflict.FAIL, OnConflict.SKIP])
+def test_a_job_that_finds_a_vm_locked_leaves_its_room_to_who_holds_it(on_conflict):
+    with JobCenter() as center:
+        center.put(VM(id="a", vcpus=1, memory_mib=512, state=VMState.STOPPED, reserved="two"))
+        first = center.submit(EACH, "a")
+        center.until(lambda: center.locked() == ["vm/a"])
+        center.finish(center.submit(EACH, "a", "b", on_conflict=on_conflict), limit=2.0)
+        (vm,) = center.all(VM)
+        assert vm.reserved == "two"
+        center.finish(first)
 
 
 def test_a_job_that_shall_skip_on_a_conflict_leaves_that_resource_out():

@@ -10,7 +10,7 @@ from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Key, Lock
 from drivers.sim.facts import Thawed
 from sim.answers import Answered
-from sim.invariants.j7_every_job_ends import STILL_SECONDS, EveryJobEnds
+from sim.invariants.j7_every_job_ends import CLAIMS_MAX, STILL_SECONDS, EveryJobEnds
 from sim.invariants.j8_one_job_per_key import OneJobPerKey
 from sim.invariants.j10_no_late_effect import NoLateEffect
 from sim.invariants.j11_every_cycle_once import PERIODS, EveryCycleOnce
@@ -118,11 +118,11 @@ def test_the_lane_of_a_host_that_hangs_is_not_waited_for(history: History) -> No
 
 @of(EveryJobEnds)
 def test_work_that_is_tried_for_ever_breaks_j7(history: History) -> None:
-    for attempt in range(1, 7):
+    for attempt in range(1, CLAIMS_MAX + 1):
         history.put(task("j", "a", W.RUNNING, attempt))
         history.put(task("j", "a", W.READY, attempt))
     with history.broken("j/a", "j"):
-        history.put(task("j", "a", W.RUNNING, 7))
+        history.put(task("j", "a", W.RUNNING, CLAIMS_MAX + 1))
 
 
 @of(EveryJobEnds)
