@@ -129,16 +129,20 @@ async def _give_back(ports: Ports) -> None:
 
 
 async def _let_go(ports: Ports, vm: VM) -> None:
-    """Off, and yet attached here: its end was found, not made, or the storage was away. A right given since is newer, and
-    not touched."""
+    """Off, and yet attached, here or to a host that had it before: its end was found, not made, or the storage was away. A
+    right given since is newer, and not touched."""
     for name in vm.media:
         try:
             owner, epoch = await ports.block.owner(name)
         except Refused:
             continue  # there is no such volume: its VM cannot start, and says so then
-        if owner == ports.host and epoch <= vm.epoch:
-            await ports.block.detach(name, Stamp(epoch=epoch))
-            ports.runtime.log("volume let go", vm=vm.id, volume=name)
+        if not owner or epoch > vm.epoch or (owner != ports.host and epoch == vm.epoch):
+            continue
+        if owner != ports.host:  # an older right of another's ends with ours
+            await ports.block.attach(name, ports.host, Stamp(epoch=vm.epoch))
+            epoch = vm.epoch
+        await ports.block.detach(name, Stamp(epoch=epoch))
+        ports.runtime.log("volume let go", vm=vm.id, volume=name)
 
 
 async def _refuse_late(ports: Ports, vm: VM) -> None:

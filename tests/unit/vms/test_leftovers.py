@@ -44,6 +44,18 @@ def test_a_stopped_vm_that_takes_the_epoch_of_a_copy_is_not_run_by_it(when: str)
         cloud.sound()
 
 
+def test_what_an_earlier_host_still_holds_of_a_stopped_vm_is_let_go() -> None:
+    with Cloud() as cloud:
+        first, target = cloud.vm("web-1").host, elsewhere(cloud)
+        cloud.do("vm.poweroff", WEB)
+        volume = cloud.storage.volumes["web-1-disk-1"]
+        volume.owner, volume.epoch = first, cloud.vm("web-1").epoch  # as if its end had been found, and not made
+        assert cloud.do("vm.migrate", MigrateVMs(vms=WEB.vms, host=target)).state is WorkState.DONE
+        cloud.settle(90.0)
+        assert volume.owner == ""
+        cloud.sound()
+
+
 def test_a_start_waits_for_memory_that_is_in_no_book() -> None:
     """The copy is ended first; the VM that has a place there starts all the same."""
     with Cloud(gib=4) as cloud:
