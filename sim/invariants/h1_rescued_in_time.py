@@ -5,7 +5,7 @@ from typing import Any
 
 from ave.model.vm import VM
 from drivers.sim.facts import Disturbed, Elected, Powered, Resumed, Started
-from drivers.sim.machine import Machine
+from drivers.sim.machine import NODE, Machine
 from sim.invariants.hard_rules import room_for_all
 from sim.invariants.shape import Stage, Violation
 
@@ -77,6 +77,9 @@ class RescuedInTime:
             del self._lost[id]
 
     def tick(self, now: float) -> None:
+        leader = self._stage.storage.leader
+        if self._lost and (leader is None or not self._stage.machines[leader].works(NODE)):
+            self._since, self._many = now, len(self._lost)  # nobody judges; the time counts from when somebody does
         if self._lost and now >= self._looked_at + LOOK_SECONDS:
             self._looked_at = now
             if not self._room_for_all():

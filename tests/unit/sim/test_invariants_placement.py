@@ -359,6 +359,18 @@ def test_hosts_whose_file_system_takes_no_writes_are_no_place_for_a_lost_vm(hist
 
 
 @of(RescuedInTime)
+def test_while_the_leaders_node_hangs_nobody_is_rescued_and_then_in_time(history: History) -> None:
+    history.cluster.storage.leader = "host-2"
+    history.cluster.machines["host-2"].stall_process("node")
+    lose(history)
+    history.wait(600)
+    history.cluster.machines["host-2"].unstall_process("node")
+    with history.broken("web", "host-1"):
+        history.wait(300)
+        history.end()
+
+
+@of(RescuedInTime)
 def test_a_host_that_does_not_reach_the_store_is_no_place_for_a_lost_vm(history: History) -> None:
     history.cluster.network.cut(("host-2",), (Plane.MANAGEMENT,))
     lose(history, group(Rule.MUST_HOSTS, "web", "db", hosts=("host-1", "host-2")))
