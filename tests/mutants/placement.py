@@ -52,7 +52,7 @@ async def give_nothing_back(ports: Ports) -> None:
     return None
 
 
-async def keep(self: Leader, plan: Any, failed: Any) -> list[Any]:
+async def keep(self: Leader, failed: Any) -> list[Any]:
     return []
 
 

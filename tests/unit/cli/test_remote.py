@@ -164,7 +164,7 @@ def test_a_dry_run_does_nothing(ave: Ave, here: Served) -> None:
     assert told.code == 0
     assert "nothing was done; this would lock vm/web-1" in told.err
     plan = json.loads(ave("vm", "create", "web-1", "web-9", *NEW, "--dry-run", "-o", "json").out)
-    assert plan["refused"] == {"web-1": {"ok": False, "why": "there already is a VM web-1"}}
+    assert plan["refused"] == {"web-1": {"ok": False, "why": "there already is a VM web-1", "left": False}}
     assert ave("vm", "create", "web-1", *NEW, "--dry-run").code == 1
     assert here.jobs() == []
 

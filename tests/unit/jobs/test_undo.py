@@ -95,8 +95,8 @@ def test_an_undo_that_fails_itself_is_said_in_the_result_and_tried_no_more(undo,
 @pytest.mark.parametrize(("undo", "left"), [("undo", ""), ("fail", "two")])
 def test_room_is_given_back_when_all_is_undone_and_left_to_its_host_when_it_is_not(undo, left):
     """Something may still be there: only its host can tell when it is gone."""
-    with undone("fail", undo) as center:
-        center.put(VM(id="x", vcpus=1, memory_mib=512, state=VMState.STOPPED, reserved="two"))
+    with JobCenter({"x": Step(function="fail", resource="a", host="one", undo=undo)}) as center:
+        center.put(VM(id="a", vcpus=1, memory_mib=512, state=VMState.STOPPED, reserved="two"))
         center.finish(center.submit(DAG, "a", lane="two"))
         (vm,) = center.all(VM)
         assert vm.reserved == left
