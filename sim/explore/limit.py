@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     def hear(number: int, frame: FrameType | None) -> None:
         raise Overrun
 
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        # It fell into a callback of the collector or into a finalizer, which let nothing through: it comes again.
+        if not issubclass(what.exc_type, Overrun):
+            told(what)
+
+    told, sys.unraisablehook = sys.unraisablehook, lost
     before = signal.signal(signal.SIGVTALRM, hear)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, AGAIN_SECONDS)
     try:
@@ -30,6 +37,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
         signal.signal(signal.SIGVTALRM, before)
+        sys.unraisablehook = told
 
 
 def cpu_seconds() -> float:

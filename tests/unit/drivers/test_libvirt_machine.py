@@ -64,7 +64,10 @@ def guest(settings):
     name = name_of("web-1")
     pids = HostFiles(settings).pids
     pids.mkdir(parents=True)
-    with subprocess.Popen(["sh", "-c", "read line", "-name", f"guest={name},debug"], stdin=subprocess.PIPE) as process:
+    command = ["sh", "-c", "echo up; read line", "-name", f"guest={name},debug"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # amid its exec a process has no command line yet
         (pids / f"{name}.pid").write_text(str(process.pid))
         yield process
         process.kill()

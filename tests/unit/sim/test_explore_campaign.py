@@ -95,6 +95,21 @@ def test_the_limit_leaves_nothing_behind() -> None:
     sum(range(10**7))
 
 
+def test_a_limit_that_falls_into_a_finalizer_comes_again() -> None:
+    class Long:
+        def __del__(self) -> None:
+            for _ in range(20):  # the limit ends one of them, and is heard between two
+                sum(range(10**6))
+
+    fell = 0
+    with pytest.raises(Overrun), cpu_limit(0.1):
+        Long()
+        fell += 1
+        while True:
+            pass
+    assert fell == 1, "the finalizer let it through"
+
+
 def broken(*_: Any, **__: Any) -> None:
     raise Violation("S2", "planted", ("web-1",))
 
