@@ -14,6 +14,7 @@ from ave.api.routes import Route, catalogue, routes, several
 from ave.kinds import KINDS
 from ave.model.access import Grant, Role, Token, User
 from ave.model.alarm import Alarm
+from ave.model.cluster import Role as Held
 from ave.model.group import Group, Rule
 from ave.model.host import Zone
 from ave.model.network import Network
@@ -37,6 +38,7 @@ THINGS: dict[str, Any] = {
         id="job-1", job="job-1", function=LEAD, lane="h1", operation="vm.start", state=WorkState.WAITING, tenant=TENANT
     ),
     "zone": Zone(id="east"),
+    "role": Held(id="scheduler", holder="h1", term=1),
     "tenant": Tenant(id=TENANT, vms=1000),
     "user": User(id="somebody", tenant=TENANT, grants=(Grant(Role.VIEWER),)),
     "token": Token(id="abcdef", user="somebody", digest="0" * 64),

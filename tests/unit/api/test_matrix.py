@@ -89,6 +89,10 @@ def expected(who: Who, route: Route) -> str:
     return "allowed" if may(who, permission, noun, tenant, id) else "denied"
 
 
+def test_of_every_noun_there_is_one_to_ask_about() -> None:
+    assert {*IDS, "cluster", "audit"} == {*NOUNS}, "a noun more: put one of it into THINGS"
+
+
 async def send(lab: Lab, route: Route, header: dict[str, str], id: str | None = None) -> Any:
     asked = ask(route, id)
     how = {"dry_run": "true"} if route.job else {}
@@ -243,7 +247,7 @@ def test_nobody_may_anything(nobody: Callable[..., Any], tmp_path: Path) -> None
             answer = await send(lab, route, header)
             if answer.status_code != 401 or answer.headers.get("WWW-Authenticate") != "Bearer":
                 wrong.append(f"{route.method} {route.path}: {answer.status_code}")
-        for path in ("/v1/events",):
+        for path in ("/v1/events", "/v1/series"):
             wrong += [path] * ((await lab.client.get(path, headers=header)).status_code != 401)
         assert not wrong
         assert await dump(lab) == before
