@@ -27,7 +27,7 @@ KINDS = (
     Kind("zone", Zone, (Index(),)),
     Kind("settings", Settings, (Index(),)),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
-    Kind("volume", Volume, (Index(),)),
+    Kind("volume", Volume, (Index(), Index(("state",)))),
     Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),
