@@ -28,7 +28,7 @@ KINDS = (
     Kind("zone", Zone, (Index(),)),
     Kind("settings", Settings, (Index(),)),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)), Index(("tenant",)))),
-    Kind("volume", Volume, (Index(), Index(("tenant",)))),
+    Kind("volume", Volume, (Index(), Index(("state",)), Index(("tenant",)))),
     Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),
