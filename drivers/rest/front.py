@@ -95,7 +95,7 @@ class Front:
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        return events(request, lambda: self._host.view, caller, self._host.epoch, self._clock)
+        return events(request, lambda: self._host.view, caller, lambda: self._host.epoch, self._clock)
 
     async def _caller(self, request: Request) -> Caller:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

@@ -15,7 +15,7 @@ from ave.api.admission import sees
 from ave.api.nouns import BY_KIND, NOUNS, plain
 from ave.api.problems import FieldError, Invalid
 from ave.api.shown import is_job, job, task
-from ave.api.view import View
+from ave.api.view import BEHIND_SECONDS, View
 from ave.model.access import Caller, Permission
 from ave.projection import Projection
 from drivers.rest.simulated import Clock
@@ -33,14 +33,14 @@ def events(
     request: Request,
     view: Callable[[], View],
     caller: Caller,
-    epoch: str,
+    epoch: Callable[[], str],
     clock: Callable[[], Clock] | None = None,
 ) -> StreamingResponse:
-    """Raises Invalid, Unavailable. ``view``: that of the host which answers now."""
+    """Raises Invalid, Unavailable. ``view``, ``epoch``: those of the host which answers now."""
     view().require_fed()
     query = request.query_params
     kinds = _kinds(query.get("types", ""))
-    since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch)
+    since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch())
     interval = _interval(query.get("interval", ""))
     feed = _feed(view, caller, kinds, epoch, since, interval, clock)
     return StreamingResponse(feed, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -72,24 +72,32 @@ async def _feed(
     view: Callable[[], View],
     caller: Caller,
     kinds: tuple[str, ...],
-    epoch: str,
+    epoch: Callable[[], str],
     since: int,
     interval: float,
     clock: Callable[[], Clock] | None,
 ) -> AsyncIterator[bytes]:
+    """Whoever was told more by another host is told nothing until this one is as far: an older picture would be a step back. A
+    store that was put back to an earlier time never comes so far, and begins anew."""
     told = Told(caller, kinds)
     ticks = None if clock is None else Ticks(clock)
-    quiet_since = monotonic()
+    quiet_since = behind_since = monotonic()
+    known = epoch()
     while True:
         began = monotonic()
         if ticks is not None and (tick := ticks.due(began)):
             yield tick
             quiet_since = began
         now = view()
-        if since != now.projection.revision and now.fed:
+        if epoch() != known:  # another store stands where that one stood
+            since, known = -1, epoch()
+        if since <= now.projection.revision:
+            behind_since = began
+        ahead = since > now.projection.revision and began - behind_since < BEHIND_SECONDS
+        if since != now.projection.revision and now.fed and not ahead:
             event, body = told.since(now.projection, since)
             since = now.projection.revision
-            yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), epoch.encode(), since, _encode(body))
+            yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), known.encode(), since, _encode(body))
             quiet_since = monotonic()
         elif began - quiet_since >= COMMENT_SECONDS:
             yield b": still here\n\n"
@@ -119,10 +127,18 @@ class Told:
     def __init__(self, caller: Caller, kinds: tuple[str, ...]) -> None:
         self._caller, self._kinds = caller, kinds
         self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: set[tuple[str, str]] | None = None  # before anything was told: nobody knows what another host told
 
     def since(self, projection: Projection, revision: int) -> tuple[str, dict[str, Any]]:
         delta = projection.since(revision)
+        if self._shown is None:
+            self._shown = set()
+            if not self._all and any(kind in self._kinds for kind, _ in delta.gone):
+                delta = projection.since(-1)  # what is gone can be told by name to nobody who may not have seen it
+            elif not self._all and not delta.reset:
+                for kind in self._kinds:
+                    for doc in projection.docs[kind].values():
+                        self._sees(kind, doc)
         body: dict[str, Any] = {}
         for kind in self._kinds:
             docs = delta.docs.get(kind, ())
@@ -153,12 +169,14 @@ class Told:
             return True
         if not sees(self._caller, BY_KIND[kind], doc):
             return False
+        assert self._shown is not None
         self._shown.add((kind, doc.id))
         return True
 
     def _forgets(self, kind: str, id: str) -> bool:
         if self._all:
             return True
+        assert self._shown is not None
         known = (kind, id) in self._shown
         self._shown.discard((kind, id))
         return known
