@@ -231,12 +231,12 @@ def test_who_sees_little_hears_at_another_host_too_of_what_goes(tmp_path: Path, 
 
             told = Told(GRANT, ("vm",))
             if goes == "later":
-                told.since(view.projection, seen)
+                told.since(view, seen)
                 await go("mine", "theirs")
-                assert told.since(view.projection, seen) == ("delta", {"gone": [["vm", "mine"]]})
+                assert told.since(view, seen) == ("delta", {"gone": [["vm", "mine"]]})
             else:
                 await go("mine", "theirs")
-                event, body = told.since(view.projection, seen)
+                event, body = told.since(view, seen)
                 assert (event, [each["id"] for each in body["vm"]]) == ("reset", ["other"])
 
     run(tmp_path, test)
