@@ -29,7 +29,7 @@ KINDS = (
     Kind("settings", Settings, (Index(),)),
     Kind("identity", Identity, (), shown=False),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
-    Kind("volume", Volume, (Index(),)),
+    Kind("volume", Volume, (Index(), Index(("state",)))),
     Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),

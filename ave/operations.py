@@ -165,6 +165,13 @@ class ReviveVMs(msgspec.Struct, frozen=True, kw_only=True):
     vms: dict[str, int]
 
 
+class DiscardHalfDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What the VM Monitor asks for: remove VMs and volumes that are half made or half deleted, and that no Job goes on with."""
+
+    vms: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
 class EditCluster(msgspec.Struct, frozen=True, kw_only=True):
     network_failure: bool | UnsetType = UNSET
     guest_failure: bool | UnsetType = UNSET
@@ -285,6 +292,13 @@ OPERATIONS = {
             urgency=Urgency.STOP,
         ),
         Operation("ha.revive", ReviveVMs, "start VMs again whose guests are silent, where they are", by_user=False),
+        Operation(
+            "ha.discard",
+            DiscardHalfDone,
+            "remove what a Job left half made or half deleted when it was given up",
+            by_user=False,
+            urgency=Urgency.LOW,
+        ),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),
         _scheduled("jobs.recover", Nothing, "the net below the continuous sweeps: nothing in the Job Center is stuck"),

@@ -283,6 +283,26 @@ def test_what_its_user_ended_may_be_started_where_it_was_before(history: History
             rescued(history, "host-1", epoch=3)
 
 
+@of(PreferOnlyRanks)
+@pytest.mark.parametrize("operation", ["vm.migrate", "ha.evacuate"])
+def test_a_vm_whose_copy_is_lost_where_its_user_sent_it_may_be_started_there(history: History, operation: str) -> None:
+    """Explore 411: the right was handed over in the moment in which the target booted."""
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    rescued(history, "host-2", epoch=2)
+    history.put(job("j", W.WAITING, operation=operation), Lock(id="vm/web", job="j"))
+    history.saw(Started("web", "host-1", 2, 3, 1024, True))
+    history.put(vm("web", "host-1", epoch=3))
+    history.saw(Gone("web", "host-1", 2))
+    if operation == "vm.migrate":
+        rescued(history, "host-1", epoch=4)
+        assert history.armed == 1
+        with history.broken("web", "host-2", "host-1"):  # that was one move, and excuses no other one
+            rescued(history, "host-2", epoch=5)
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            rescued(history, "host-1", epoch=4)
+
+
 # H1, whose promise ends where the rules leave no room
 
 BOUND = [
