@@ -16,7 +16,7 @@ from ave.errors import Refused
 from ave.jobs.crew import Crew
 from ave.model.access import Caller, Permission
 from ave.model.work import ENDED, Work
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.together import Ports
 
 T = TypeVar("T")

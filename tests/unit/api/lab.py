@@ -44,7 +44,7 @@ class Lab:
         self.desk, self.view = open_desk(self.ports, hasher=hasher)
         self.bugs: list[BaseException] = []
         gate = Tokens(store, self.view, loopback=loopback)
-        host = Served("h1", self.desk, self.view, gate, Here(), "1")
+        host = Served("h1", self.desk, self.view, gate, Here())
         self.app = application(host, bug=self.bugs.append, rates=rates)
         self.client = self.client_of("127.0.0.1")
 
