@@ -1,0 +1,1 @@
+"""The dashboard: one client of the API, whatever stands behind it (docs/dashboard.md)."""
