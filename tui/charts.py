@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from tui.glyphs import BLOCKS
@@ -66,6 +67,14 @@ def area(values: Sequence[float | None], rows: int, top: float) -> list[str]:
     return lines
 
 
+def _edged(text: str, tone: str) -> list[tuple[str, str]]:
+    """A full cell is soft, so that the edge of the area is seen."""
+    made: list[tuple[str, str]] = []
+    for full, cells in groupby(text, lambda cell: cell == BLOCKS[-1]):
+        made.append(("".join(cells), f"{tone}~" if full else tone))
+    return made
+
+
 class Charts(Painted):
     def __init__(self, board: Dashboard) -> None:
         super().__init__(board.palette, board.in_ascii, id="charts")
@@ -89,5 +98,5 @@ class Charts(Painted):
             for number, text in enumerate(area(values, each, top)):
                 label = chart.title if number == 0 else ""
                 value = chart.say(last) if number == 0 and last is not None else ""
-                lines.append([(f"{label:<{LABEL}} ", "dim"), (text, chart.tone), (f"{value:>{VALUE}}", "strong!")])
+                lines.append([(f"{label:<{LABEL}} ", "dim"), *_edged(text, chart.tone), (f"{value:>{VALUE}}", "strong!")])
         return lines

@@ -119,7 +119,7 @@ class Crumbs(Painted):
 
     def paint(self, cells: int, rows: int) -> list[Line]:
         board = self.board
-        made: list[tuple[str, ...]] = [(" ", "text")]
+        made: list[tuple[str, ...]] = [(f" {board.source.name}", "dim"), (f" {CRUMB} ", "faint")]
         for place in board.trail[:-1]:
             made += [(place.crumb, "dim"), (f" {CRUMB} ", "faint")]
         made.append((board.place.crumb, "strong!"))

@@ -19,7 +19,7 @@ from tui.views.hosts import Use, leader, use
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
-NO_ZONE = "hosts"
+NO_ZONE = "hosts"  # of a cluster without zones
 _BACK = {"bad": "tile-bad", "warn": "tile-warn", "info": "tile-info", "time": "tile-info"}
 _WORDS = {
     "fenced": "DEAD",
@@ -63,7 +63,7 @@ def zones(model: Model) -> list[Zone]:
     found: dict[str, list[str]] = {}
     for id, host in model.docs["host"].items():
         found.setdefault(host["zone"], []).append(id)
-    return [Zone(name or NO_ZONE, tuple(sorted(ids, key=_natural))) for name, ids in sorted(found.items())]
+    return [Zone(f"zone {name}" if name else NO_ZONE, tuple(sorted(ids, key=_natural))) for name, ids in sorted(found.items())]
 
 
 def _natural(id: str) -> tuple[str, int, str]:

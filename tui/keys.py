@@ -51,7 +51,7 @@ KEYS: tuple[Key, ...] = (
     Key("left", "h,left", "aside(-1)", "the column to the left; fold a Job", MOVE),
     Key("right", "l,right", "aside(1)", "the column to the right; unfold a Job", MOVE),
     Key("open", "enter", "open", "open: host › its VMs › what belongs to one", MOVE, foot=20, short="open"),
-    Key("back", "escape", "back", "back: marks, filter, then one crumb", MOVE),
+    Key("back", "escape", "out", "back: marks, filter, then one crumb", MOVE),
     Key("pane", "tab", "pane(1)", "the next pane", MOVE, views=("pulse",), foot=30, short="pane"),
     Key("pane-back", "shift+tab", "pane(-1)", "the pane before", MOVE, views=("pulse",)),
     *(
@@ -76,7 +76,7 @@ KEYS: tuple[Key, ...] = (
     Key("copy-cell", "c", "copy('cell')", "copy the cell (OSC 52, over SSH too)", SEE, views=LISTS),
     Key("copy-row", "C", "copy('row')", "copy the row", SEE, views=LISTS),
     Key("export", "ctrl+e", "export", "write the list as CSV and JSON", SEE, views=LISTS),
-    Key("screenshot", "ctrl+s", "screenshot", "write the screen as SVG", SEE),
+    Key("screenshot", "ctrl+s", "picture", "write the screen as SVG", SEE),
     # Act
     Key("mark", "space", "mark", "mark", ACT, views=THINGS, foot=65, short="mark"),
     Key("mark-range", "ctrl+@,ctrl+space", "mark_range", "mark from the last mark to here", ACT, views=THINGS),
@@ -161,7 +161,7 @@ def of_view(keys: Iterable[Key], view: str) -> list[Key]:
 
 def bindings(keys: Sequence[Key]) -> list[Binding]:
     """For Textual: which view is on is looked at when a key is pressed."""
-    return [Binding(key.keys, f"do('{key.id}')", key.words, id=key.id, show=False) for key in keys]
+    return [Binding(key.keys, f"app.do('{key.id}')", key.words, id=key.id, show=False) for key in keys]
 
 
 def conflicts(keys: Sequence[Key]) -> list[str]:

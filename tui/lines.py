@@ -95,7 +95,7 @@ class Lines(ScrollView):
         self.cursor = ""
         self._index = 0  # where the cursor was last
         self.marks: dict[str, None] = {}
-        self.anchor = ""  # the last mark
+        self.marked_last = ""  # the last mark
         self.filter: Filter = NONE
         self.sort: tuple[str, bool] = ("", False)
         self.column = 0  # the one that is copied
@@ -116,7 +116,7 @@ class Lines(ScrollView):
     def show(self, listing: Listing, *, cursor: str = "", filter: Filter = NONE, sort: tuple[str, bool] | None = None) -> None:
         self.listing = listing
         self.cursor, self.filter, self.sort = cursor, filter, sort or listing.order
-        self._index, self.anchor, self.column, self.total = 0, "", 0, 0
+        self._index, self.marked_last, self.column, self.total = 0, "", 0, 0
         self.marks.clear()
         self._kept.clear()
         self._texts.clear()
@@ -161,7 +161,7 @@ class Lines(ScrollView):
             self.marks = {key: None for key in self.marks if listing.row(key) is not None}
         self._stay()
         self._drawn = []
-        self._size()
+        self._extend()
         took = monotonic() - began
         self._due = monotonic() + (max(SORT_SECONDS, took * SORT_RATIO) if took > 0.002 else 0.0)
 
@@ -232,6 +232,13 @@ class Lines(ScrollView):
             self.reveal()
             self.post_message(self.Moved(self))
 
+    def to_top(self) -> None:
+        """Of a list in which nobody moves the first rows are what counts."""
+        if self.rows and self.cursor != self.rows[0]:
+            self.cursor, self._index = self.rows[0], 0
+        if self.scroll_offset.y:
+            self.scroll_to(y=0, animate=False, immediate=True, force=True)
+
     def move(self, by: int) -> None:
         self.move_to(self.index + by)
 
@@ -251,15 +258,15 @@ class Lines(ScrollView):
             del self.marks[key]
         elif key:
             self.marks[key] = None
-        self.anchor = key
+        self.marked_last = key
         self._refresh_place(self._place.get(key, -1))
 
     def mark_to(self, key: str) -> None:
         """From the last mark to there."""
-        if self.anchor not in self._place or key not in self._place:
+        if self.marked_last not in self._place or key not in self._place:
             self.toggle(key)
             return
-        a, b = sorted((self._place[self.anchor], self._place[key]))
+        a, b = sorted((self._place[self.marked_last], self._place[key]))
         self.marks.update(dict.fromkeys(self.rows[a : b + 1]))
         self.refresh()
 
@@ -332,7 +339,7 @@ class Lines(ScrollView):
             self._laid = lay_out(listing.columns, self._room - GUTTER, self._longest(), wide=self.wide)
             self._laid_for = wanted
             self._kept.clear()
-            self._size()
+            self._extend()
         return self._laid
 
     def _longest(self) -> int:
@@ -353,7 +360,7 @@ class Lines(ScrollView):
     def _height(self) -> int:
         return max(0, self.scrollable_content_region.height - self._head)
 
-    def _size(self) -> None:
+    def _extend(self) -> None:
         """One more row than there are, for the titles scroll with nothing."""
         across = self._laid[-1].at + self._laid[-1].width + GUTTER if self.wide and self._laid else self._room
         wanted = Size(max(1, across), len(self.rows) + self._head)
@@ -474,7 +481,7 @@ class Lines(ScrollView):
         self._laid_for = None
         self._kept.clear()
         self.laid()
-        self._size()
+        self._extend()
         self.call_after_refresh(self.reveal)
 
     def watch_scroll_y(self, old: float, new: float) -> None:

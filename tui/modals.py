@@ -54,6 +54,7 @@ class Text(Painted):
 
 
 class Modal(ModalScreen[Any]):
+    AUTO_FOCUS = ""
     BINDINGS = CLOSE  # type: ignore[assignment]  # a list of Binding is one of what may stand here
 
     def __init__(self, board: Dashboard) -> None:

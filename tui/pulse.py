@@ -84,6 +84,8 @@ class Pulse(Horizontal):
         self.heat.tick()
         if self._two:
             self.charts.tick()
+            if self.active != JOBS:
+                self.jobs.to_top()
             self.jobs.tick(second)
         self.events.tick(second)
 

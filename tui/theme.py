@@ -14,6 +14,7 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 HEAT_STEPS = 7
+SOFT = 0.55  # how far a soft tone is on its way to what is behind it
 # A tone, the variable that may say it, and else the two between which it is mixed, and how far.
 _MIXED: Mapping[str, tuple[str, str, float]] = {
     "dim": ("foreground", "background", 0.45),
@@ -137,6 +138,7 @@ LIGHT = Theme(
 ANSI = Theme(
     name="ave-ansi",
     dark=True,
+    ansi=True,
     primary="ansi_cyan",
     secondary="ansi_magenta",
     accent="ansi_cyan",
@@ -200,9 +202,10 @@ def theme_of(name: str, colours: Mapping[str, str], base: Theme) -> Theme:
 
 
 class Palette:
-    """The tones of one theme, as styles. ``good!`` is bold. Styles are made once and kept."""
+    """The tones of one theme, as styles. ``good!`` is bold, ``good~`` is soft. Styles are made once and kept."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], *, faded: bool = False) -> None:
+        """``faded``: what is shown is old."""
         self._colours: dict[str, Color] = {}
         for tone, names in _NAMED.items():
             self._colours[tone] = self._said(variables, f"ave-{tone}", *names) or Color(128, 128, 128)
@@ -211,6 +214,8 @@ class Palette:
             a, b = self._colours[source.get(of, of)], self._colours[source.get(to, to)]
             mixed = a if a.ansi is not None or b.ansi is not None else a.blend(b, far)
             self._colours[tone] = self._said(variables, f"ave-{tone}") or mixed
+        if faded:
+            self._fade()
         self.style = lru_cache(4096)(self._style)
 
     @staticmethod
@@ -223,11 +228,20 @@ class Palette:
                     continue  # "auto 60%" and the like
         return None
 
+    def _fade(self) -> None:
+        """All but what says that it is so."""
+        base, dim = self._colours["base"], self._colours["dim"]
+        for tone, colour in self._colours.items():
+            if tone in ("strong", "bad", "tile-bad", "base", "panel"):
+                continue
+            plain = colour.ansi is not None or base.ansi is not None
+            self._colours[tone] = dim if plain else colour.blend(base, 0.5)
+
     def colour(self, tone: str) -> Color:
         return self._colours[tone]
 
     def _style(self, tone: str = "text", back: str = "base") -> Style:
-        bold = tone.endswith("!")
-        return Style(
-            color=self._colours[tone.rstrip("!")].rich_color, bgcolor=self._colours[back].rich_color, bold=bold
-        )
+        colour, behind = self._colours[tone.rstrip("!~")], self._colours[back]
+        if tone.endswith("~") and colour.ansi is None and behind.ansi is None:
+            colour = colour.blend(behind, SOFT)
+        return Style(color=colour.rich_color, bgcolor=behind.rich_color, bold=tone.endswith("!"))

@@ -105,7 +105,11 @@ def _tone(line: Row) -> str:
 
 def _who(line: Row) -> list[Span]:
     each = LEVELS[line.level]
-    return [(f"{each.glyph} ", each.tone), (line.who, "text")]
+    noun, id = line.about
+    if noun == "job":  # its id is what it does, and digits to tell it from others
+        operation, dash, digits = id.rpartition("-")
+        id = f"{operation} {digits[:4]}" if dash else id
+    return [(f"{each.glyph} ", each.tone), (f"{noun} " if noun and noun != "job" else "", "dim"), (id, "text")]
 
 
 def _what(line: Row) -> Span:

@@ -29,13 +29,13 @@ class Jobs(Docs):
 
     def made_columns(self) -> Sequence[Column]:
         return (
-            Column("JOB", 34, self._name, lambda row: row["id"], "N"),
+            Column("JOB", 32, self._name, lambda row: row["id"], "N"),
             Column("PROGRESS", GAUGE, self._progress, None, stays=2),
             Column("DONE", 9, self._done, None, stays=1),
-            Column("STATE", 11, lambda row: state_cell("job", row["state"]), lambda row: -sign("job", row["state"]).trouble, "S", stays=3),
-            Column("TIME", 7, self._time, self._seconds, "T", stays=4, ages=True),
-            Column("HOST", 10, lambda row: (row["host"], "dim"), None, stays=5),
-            Column("WHY", 20, _why, None, stays=6, grows=True),
+            Column("STATE", 11, lambda row: state_cell("job", row["state"]), lambda row: -sign("job", row["state"]).trouble, "S", stays=5),
+            Column("TIME", 7, self._time, self._seconds, "T", stays=3, ages=True),
+            Column("HOST", 10, lambda row: (row["host"], "dim"), None, stays=6),
+            Column("WHY", 20, _why, None, stays=4, grows=True),
         )  # fmt: skip
 
     def seen(self) -> Any:
@@ -192,9 +192,13 @@ def told(view: Jobs, job: Any) -> Lines:
 def title(job: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> str:
     """ "start web-1", "create 16 vms"."""
     noun, _, verb = job["operation"].partition(".")
+    if noun == "jobs":
+        return f"{verb} the Jobs"
     about = list(dict.fromkeys([*job["results"], *(task["resource"] for task in parts if task["resource"])]))
-    if noun in ("ha", "jobs"):
-        noun = "vm"
+    noun = {"ha": "vm"}.get(noun, noun)
+    if not about:
+        about = list(dict.fromkeys(task["host"] for task in parts))
+        noun = "host" if about else noun
     if len(about) == 1:
         return f"{verb} {about[0]}"
     return f"{verb} {len(about)} {noun}s" if about else f"{verb} {noun}"
