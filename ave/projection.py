@@ -35,10 +35,12 @@ class Delta(msgspec.Struct, frozen=True):
 
 class LogLine(msgspec.Struct, frozen=True):
     number: int  # counts from 1
+    revision: int  # that was the last one then
     at: float
     who: str
     event: str
     fields: Mapping[str, Any]
+    about: tuple[str, Any] | None = None  # kind and document: who may see that may read this
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -88,9 +90,11 @@ class Projection:
                 del self.revisions[kind][id]
                 self._bury(kind, id, revision)
 
-    def log(self, at: float, who: str, event: str, fields: Mapping[str, Any]) -> None:
+    def log(
+        self, at: float, who: str, event: str, fields: Mapping[str, Any], about: tuple[str, Any] | None = None
+    ) -> None:
         self.logged += 1
-        self._ring.append(LogLine(self.logged, at, who, event, fields))
+        self._ring.append(LogLine(self.logged, self.revision, at, who, event, fields, about))
 
     def since(self, revision: int) -> Delta:
         """All that changed after that revision, in time proportional to the changes."""
@@ -122,6 +126,13 @@ class Projection:
         newest = list(islice(reversed(self._ring), min(new, limit)))
         newest.reverse()
         return Lines(newest, new - len(newest))
+
+    def logged_at(self, revision: int) -> int:
+        """The number of the last line that is not newer than that revision."""
+        for line in reversed(self._ring):
+            if line.revision <= revision:
+                return line.number
+        return self.logged - len(self._ring)
 
     def _bury(self, kind: str, id: str, revision: int) -> None:
         self._gone[kind, id] = revision

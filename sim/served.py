@@ -26,7 +26,7 @@ from drivers.sim.machine import Machine
 from drivers.sim.runtime import Crash, SimRuntime
 from sim.injected import Injected, Injections, table
 from sim.journal import Ask, Entry, Journal, Leave, Pause, Relieve, Strike
-from sim.recording import Recorder
+from sim.recording import Mark, Recorder
 from sim.scenario.model import Scenario
 from sim.story import SLICE_SECONDS, Story, Tell, of_crash
 from sim.traces import Workload
@@ -69,7 +69,9 @@ class Served:
                 f"{scenario.metadata.name} is a capacity replay, which has no hosts to ask: serve one of mode cluster"
             )
         seed = scenario.seed if seed is None else seed
-        self.story = Story(scenario, seed=seed, arrivals=arrivals, recorder=recorder, tell=tell)
+        self._tell = tell
+        self._door: Door | None = None
+        self.story = Story(scenario, seed=seed, arrivals=arrivals, recorder=recorder, tell=self._told)
         self.broken = ""
         self._world = self.story.cluster.world
         self._machines = self.story.cluster.machines
@@ -80,7 +82,6 @@ class Served:
         self._paused = False
         self._sampled = 0.0
         self._pinned = host
-        self._door: Door | None = None
         try:
             if host and host not in self._machines:
                 raise Refused(f"there is no host {host}: {', '.join(self._machines)}")
@@ -221,6 +222,16 @@ class Served:
                 return
 
     # Faults
+
+    def marks(self) -> Sequence[Mark]:
+        return self.story.marks
+
+    def _told(self, at: float, process: str, event: str, fields: dict[str, Any]) -> None:
+        """That something befell the cluster is told to whoever looks, though no host knows it."""
+        if self._tell is not None:
+            self._tell(at, process, event, fields)
+        if process == "fault" and self._door is not None:
+            self._door.view.projection.log(at, process, event, {**fields, "level": "fault"})
 
     def faults(self) -> Mapping[str, Any]:
         return {"items": table(), "under_way": list(self._injections.under_way.values())}

@@ -20,7 +20,7 @@ from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
 from sim.profiles import PROFILES
-from sim.recording import Recorder
+from sim.recording import Mark, Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload
@@ -53,6 +53,7 @@ class Story:
         self.metrics = Metrics(self.cluster)
         self.observer = Observer(self.cluster)
         self.user = User(self.cluster, self.oracle.stage.acknowledged)
+        self.marks: list[Mark] = []  # faults so far
         self._recorder, self._tell = recorder, tell
         self._met: dict[int, Met] = {}  # what was expected before the end
         self._director = SimRuntime(self.cluster.world, "director")
@@ -137,8 +138,10 @@ class Story:
     def strike(self, event: Event, names: tuple[str, ...], *, lasting: bool) -> faults.Undo:
         """A fault begins; ``lasting``: its end will be told, and is what is answered."""
         end = faults.begin(self.cluster, event.name, names, event.parameters, lasting=lasting)
+        mark = Mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
+        self.marks.append(mark)
         if self._recorder is not None:
-            self._recorder.mark(self.cluster.world.now, f"{event.name} {' '.join(names)}".strip())
+            self._recorder.mark(mark.t, mark.text)
         return end
 
     def hit(self, event: Event, draw: str) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ BAD = [
     ("drivers/production.py", "import tests.tidy", "drivers must not import tests"),
     ("drivers/production.py", "from ave.cli.main import main", "nobody imports ave.cli"),
     ("ave/node.py", "from ave import cli", "nobody imports ave.cli"),
+    ("tui/app.py", "from ave.cli.demo import demo", "nobody imports ave.cli"),
+    ("sim/run.py", "from ave.cli.remote import contexts", "nobody imports ave.cli"),
     ("ave/cli/sim.py", "from sim.run import run", "import sim inside the function"),
     ("ave/cli/main.py", "if True:\n    import drivers.production", "import drivers inside the function"),
     ("ave/model/vm.py", "from ave.ports import store", "ave.model must not import ave.ports"),
@@ -71,6 +73,7 @@ BAD = [
 GOOD = [
     ("sim/cluster.py", "from ave.node import Node\nfrom drivers.sim.store import SimStore"),
     ("tests/unit/test_cli.py", "from ave.cli.main import main"),
+    ("tui/source.py", "from ave.cli.remote import contexts\nfrom ave.cli.remote.failures import Failure"),
     ("ave/cli/main.py", "import os, asyncio\nfrom ave.errors import Refused\ndef f():\n    from sim.run import run"),
     ("ave/cli/main.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sim.run import Run"),
     ("ave/jobs/leader.py", "from . import dag\nfrom ..model import work\nfrom collections.abc import Sequence"),

@@ -1,1 +1,1 @@
-"""The dashboard: one client of the API, whatever stands behind it (docs/dashboard.md)."""
+"""The terminal dashboard: a client of the API like any other, on a live, a simulated or a recorded cluster."""

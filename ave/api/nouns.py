@@ -11,6 +11,7 @@ from ave.api.shown import Job
 from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
 from ave.model.audit import Record
+from ave.model.cluster import Role
 from ave.model.group import Group
 from ave.model.host import Host, Zone
 from ave.model.network import Network
@@ -75,6 +76,7 @@ NOUNS: Mapping[str, Noun] = {
             (_ID, ("OPERATION", "operation"), _STATE, ("DONE", "progress"), ("SUBMITTED", "submitted"), ("WHY", "why")),
             (("HOST", "host"), ("WAITS FOR", "waits"), ("FINISHED", "finished")),
         ),
+        Noun("role", "roles", "role", Role, (_ID, ("HOLDER", "holder"), ("TERM", "term"))),
         Noun("zone", "zones", "zone", Zone, (_ID, _STATE, ("PRIMARY", "primary"))),
         Noun(
             "user",

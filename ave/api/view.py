@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from ave.api.history import History
+from ave.api.telling import told
 from ave.errors import Unavailable
 from ave.kinds import KINDS
 from ave.model.work import LEAD, Work
@@ -29,6 +31,7 @@ class View:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self.projection = Projection(KINDS)
+        self.history = History()
         self.changed: Signal = ports.runtime.signal()  # set with every change; who waits clears it
         self._parts: dict[str, dict[str, None]] = {}  # Job -> its tasks and groups
         self._at = self._heard = 0.0  # the store's time when it last said it, and ours
@@ -97,20 +100,28 @@ class View:
         try:
             since = watch.revision
             changes = [(kind.name, doc.id, doc) for kind in SHOWN for doc in await store.find(kind.type)]
-            self._parts.clear()
-            self._at, self._heard = await store.now(), self._ports.runtime.now()
-            self.projection.load(Commit(since, self._at, tuple(changes)))
-            for _, _, doc in changes:
-                self._file(doc)
-            self._fed = True
-            self.changed.set()
+            self.show(Commit(since, await store.now(), tuple(changes)))
             while True:
-                self._apply(await watch.next())
+                self.apply(await watch.next())
         finally:
             watch.close()
 
-    def _apply(self, commit: Commit) -> None:
+    def show(self, everything: Commit) -> None:
+        """All that there is, given as one commit: so it is now, whatever it was."""
+        self._parts.clear()
+        self._at, self._heard = everything.at, self._ports.runtime.now()
+        self.projection.load(everything)
+        docs = [doc for _, _, doc in everything.changes]
+        self.history.begin(docs)
+        for doc in docs:
+            self._file(doc)
+        self._fed = True
+        self.changed.set()
+
+    def apply(self, commit: Commit) -> None:
         """What was read at the begin may already be newer than what is now told."""
+        if commit.revision < self.projection.revision:
+            return  # a watch that was begun again may repeat itself
         docs = self.projection.docs
         news = tuple(
             (kind, id, doc)
@@ -121,7 +132,12 @@ class View:
             if doc is None and kind == "work":
                 self._forget(docs["work"].get(id))
         self._at, self._heard = commit.at, self._ports.runtime.now()
+        before = [(kind, docs[kind].get(id) if kind in docs else None, doc) for kind, id, doc in news]
+        self.history.change(commit.at, [(old, new) for _, old, new in before])
         self.projection.apply(msgspec.structs.replace(commit, changes=news))
+        for kind, old, new in before:
+            if (line := told(kind, old, new)) is not None:
+                self.projection.log(commit.at, line.who, line.event, {"why": line.why}, line.about)
         for _, _, doc in news:
             self._file(doc)
         self.changed.set()

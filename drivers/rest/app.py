@@ -30,7 +30,7 @@ def application(
     front = Front(host, bug, None if simulation is None else simulation.clock)
     known = routes(catalogue().values())
     document = _encode(_document(known, of_simulation=simulation is not None))
-    extensions = () if simulation is None else simulated.EXTENSIONS
+    extensions = () if simulation is None else simulation.extensions
 
     async def describe(request: Request) -> Response:
         return Response(document, media_type="application/json")
@@ -58,6 +58,7 @@ def application(
         Path("/openapi.json", describe),
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
+        Path(f"{ROOT}/series", front.safely(front.series), methods=["GET"]),
         *simulated.paths(simulation, front.safely),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}

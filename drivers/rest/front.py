@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from ave.api.desk import Answer, Manner
 from ave.api.nouns import NOUNS, plain
-from ave.api.problems import FieldError, Invalid, NotFound, problem, retry_after
+from ave.api.problems import Denied, FieldError, Invalid, NotFound, problem, retry_after
 from ave.api.questions import Page
 from ave.api.routes import ROOT, Route
 from ave.api.wording import request as worded
 from ave.errors import AveError
-from ave.model.access import Caller
+from ave.model.access import Caller, Permission
 from ave.model.work import ENDED, OnConflict
 from drivers.rest import body
 from drivers.rest.host import Host
@@ -95,7 +95,15 @@ class Front:
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        return events(request, lambda: self._host.view, caller, self._host.epoch, self._clock)
+        return events(request, lambda: self._host.view, caller, lambda: self._host.epoch, self._clock)
+
+    async def series(self, request: Request) -> Response:
+        """Figures over time, of the whole cluster: for who may see all of it."""
+        caller = await self._caller(request)
+        if not caller.may(Permission.VIEW):
+            raise Denied(f"{caller.user} has no role that may see the whole cluster")
+        self._host.view.require_fed()
+        return body.json(self._host.view.history.columns())
 
     async def _caller(self, request: Request) -> Caller:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

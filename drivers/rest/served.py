@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, Protocol
 
+import msgspec
+from msgspec import UNSET
+from starlette.types import ASGIApp
+
 from ave.api.gate import Gate, Open
+from ave.api.problems import Taken
 from ave.api.view import View
 from ave.runtime import Task
 from drivers.rest.app import application
@@ -16,8 +22,9 @@ from drivers.rest.bridge import Bridge
 from drivers.rest.host import Asked
 from drivers.rest.host import World as Answering
 from drivers.rest.server import serve
-from drivers.rest.simulated import Clock, SetClock, Speed
+from drivers.rest.simulated import CLOCK, FAULTS, Clock, Mark, SetClock, Speed, Timeline
 from drivers.rest.stepper import Stepper, Steps
+from drivers.rest.within import Within
 from drivers.sim.runtime import SimRuntime
 
 
@@ -30,6 +37,10 @@ class World(Steps, Protocol):
     def view(self) -> View: ...
     def runtime(self) -> SimRuntime: ...
     def drop(self, task: Task[Any]) -> None: ...
+    def marks(self) -> Sequence[Any]:
+        """Moments to find again, each with ``t`` and ``text``."""
+        ...
+
     def faults(self) -> Any: ...
     def begin_fault(self, said: Any) -> Any: ...
     def end_fault(self, id: str) -> Any: ...
@@ -61,11 +72,22 @@ class Served:
     def __init__(self, world: World, stepper: Stepper) -> None:
         self._world, self._stepper = world, stepper
 
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        return CLOCK, FAULTS
+
     def clock(self) -> Clock:
-        return self._stepper.clock()
+        return msgspec.structs.replace(self._stepper.clock(), marks=len(self._world.marks()))
 
     async def set_clock(self, wish: SetClock) -> Clock:
-        return await self._stepper.set(wish)
+        if wish.at is not UNSET:
+            raise Taken("this world keeps no recording, so there is no way back in it")
+        await self._stepper.set(wish)
+        return self.clock()
+
+    def timeline(self) -> Timeline:
+        marks = tuple(Mark(each.t, each.text) for each in self._world.marks())
+        return Timeline(begin=0.0, end=self._world.now, marks=marks, partial=True)
 
     def faults(self) -> Any:
         return self._world.faults()
@@ -93,8 +115,35 @@ async def serve_world(
 ) -> None:
     """Until it is cancelled."""
     stepper = Stepper(world, speed=speed, paused=paused, eager=eager, say=say)
-    host = ServedHost(world, Bridge(stepper, world))
-    app = application(host, bug=bug, simulation=Served(world, stepper))
     async with asyncio.TaskGroup() as group:
         group.create_task(stepper.run())
-        group.create_task(serve(app, where))
+        group.create_task(serve(_application(world, stepper, bug), where))
+
+
+@asynccontextmanager
+async def world_within(
+    world: World,
+    *,
+    speed: Speed,
+    paused: bool = False,
+    bug: Callable[[BaseException], None],
+    say: Callable[[str], None] = lambda text: None,
+) -> AsyncIterator[Within]:
+    """The same without a socket: for a client on this very loop, while a block of it runs."""
+    stepper = Stepper(world, speed=speed, paused=paused, say=say)
+    running = asyncio.ensure_future(stepper.run())
+    running.add_done_callback(lambda ended: _tell_end(ended, bug))
+    try:
+        async with Within(_application(world, stepper, bug)) as transport:
+            yield transport
+    finally:
+        running.cancel()
+
+
+def _tell_end(ended: asyncio.Future[None], bug: Callable[[BaseException], None]) -> None:
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        bug(error)
+
+
+def _application(world: World, stepper: Stepper, bug: Callable[[BaseException], None]) -> ASGIApp:
+    return application(ServedHost(world, Bridge(stepper, world)), bug=bug, simulation=Served(world, stepper))

@@ -16,13 +16,15 @@ from ave.api.routes import ROOT
 from ave.api.wording import converted
 from drivers.rest import body
 
-EXTENSIONS = ("clock", "faults")
+CLOCK, FAULTS, SEEK = "clock", "faults", "clock.seek"  # extensions: what can be asked beyond the catalogue
+LIVE = "live"
 SPEED_MOST = 1e6
 STEP_MOST = 86_400.0  # simulated seconds at once
 ID_MOST = 64
 
 _ANY: dict[str, Any] = {"type": "object"}
 Speed: TypeAlias = float | Literal["max"]
+When: TypeAlias = float | Literal["live"]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,23 +40,52 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     lost: float
     host: str  # whose API answers
     broken: str = ""  # why the world stands still for ever
+    begin: float = 0.0  # from when on one can see it
+    end: float = 0.0  # and up to when
+    past: bool = False  # it is shown as it was then; what there is stands at ``end``
+    marks: int = 0  # on its line of time
+    damage: str = ""  # why a recording ends before it ended
 
     @property
     def goes(self) -> tuple[Any, ...]:
         """All but what changes as time goes by."""
-        return self.speed, self.paused, self.step > 0, self.host, self.broken
+        return self.speed, self.paused, self.step > 0, self.host, self.broken, self.past, self.marks, self.damage
 
 
 class SetClock(msgspec.Struct, frozen=True, kw_only=True):
-    """What is absent stays as it is. A speed of 0 pauses; ``step`` pauses too, once it has gone so far."""
+    """What is absent stays as it is. A speed of 0 pauses; ``step`` pauses too, once it has gone so far. ``at``: show that
+    moment, and stand still there; "live": as far as it has come."""
 
     paused: bool | UnsetType = UNSET
     speed: Speed | UnsetType = UNSET
     step: float | UnsetType = UNSET
+    at: When | UnsetType = UNSET
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A moment to find again: a fault."""
+
+    t: float
+    text: str
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """``partial``: it may go on, or was interrupted."""
+
+    begin: float
+    end: float
+    marks: tuple[Mark, ...]
+    partial: bool = False
+    damage: str = ""
 
 
 class Simulation(Protocol):
     """What stands behind. Raises what ``ave.api.problems`` knows."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]: ...
+
+    def timeline(self) -> Timeline: ...
 
     def clock(self) -> Clock: ...
 
@@ -84,6 +115,7 @@ def paths(simulation: Simulation | None, safely: Callable[[Endpoint], Endpoint])
 
     return [
         those("GET", "PUT", path="/clock", answer=_clock),
+        those("GET", path="/timeline", answer=_timeline),
         those("GET", "POST", path="/faults", answer=_faults),
         those("DELETE", path="/faults/{id}", answer=_end),
     ]
@@ -101,14 +133,18 @@ async def _faults(simulation: Simulation, request: Request) -> Response:
     return body.json(simulation.faults())
 
 
+async def _timeline(simulation: Simulation, request: Request) -> Response:
+    return body.json(simulation.timeline())
+
+
 async def _end(simulation: Simulation, request: Request) -> Response:
     return body.json(simulation.end_fault(request.path_params["id"][:ID_MOST]))
 
 
 def described() -> tuple[dict[str, Any], dict[str, Any]]:
     """Paths and schemas for the OpenAPI file of a served simulation."""
-    (clock, wish), schemas = msgspec.json.schema_components(
-        [Clock, SetClock], ref_template="#/components/schemas/{name}"
+    (clock, wish, timeline), schemas = msgspec.json.schema_components(
+        [Clock, SetClock, Timeline], ref_template="#/components/schemas/{name}"
     )
 
     def said(phrase: str, status: str = "200", answer: Any = None, wanted: Any = None) -> dict[str, Any]:
@@ -129,6 +165,7 @@ def described() -> tuple[dict[str, Any], dict[str, Any]]:
             "get": said("what time it is in the simulation", answer=clock),
             "put": said("let its time stand still, go on, faster, or so far", answer=clock, wanted=wish),
         },
+        f"{ROOT}/timeline": {"get": said("from when to when it can be seen, and what befell it", answer=timeline)},
         f"{ROOT}/faults": {
             "get": said("what can befall the simulated cluster, and which of it is under way"),
             "post": said("begin a fault, as a scenario would say it", "201", wanted=fault),

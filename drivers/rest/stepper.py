@@ -101,6 +101,7 @@ class Stepper:
             lost=round(self._lost, 3),
             host=world.host,
             broken=world.broken,
+            end=round(world.now, 6),
         )
 
     async def set(self, wish: SetClock) -> Clock:

@@ -17,48 +17,56 @@ from ave.api.problems import FieldError, Invalid
 from ave.api.shown import is_job, job, task
 from ave.api.view import View
 from ave.model.access import Caller, Permission
-from ave.projection import Projection
+from ave.projection import LogLine
 from drivers.rest.simulated import Clock
 
 FLUSH_SECONDS, COMMENT_SECONDS = 0.1, 15.0
 COST_RATIO = 6.0  # who is costly to tell is told less often
 INTERVAL_MOST = 60.0
+BEGIN = -1  # the revision of who knows nothing
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 CLOCK_SECONDS = 1.0  # between two words on what time it is, if nothing else of the clock has changed
+TAIL = 200  # lines of the log that are told to who has heard nothing yet
+
+LOG, SAMPLE, TIME = "log", "sample", "time"  # what can be asked for beside things
+MORE = (LOG, SAMPLE, TIME)
 
 
 def events(
     request: Request,
     view: Callable[[], View],
     caller: Caller,
-    epoch: str,
+    epoch: Callable[[], str],
     clock: Callable[[], Clock] | None = None,
 ) -> StreamingResponse:
-    """Raises Invalid, Unavailable. ``view``: that of the host which answers now."""
+    """Raises Invalid, Unavailable. ``view``: that of the host which answers now; ``epoch``: what its revisions are of."""
     view().require_fed()
     query = request.query_params
-    kinds = _kinds(query.get("types", ""))
-    since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch)
+    kinds, more = _kinds(query.get("types", ""))
+    since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch())
     interval = _interval(query.get("interval", ""))
-    feed = _feed(view, caller, kinds, epoch, since, interval, clock)
+    feed = _feed(view, Told(caller, kinds, more), epoch, since, interval, clock)
     return StreamingResponse(feed, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def _kinds(types: str) -> tuple[str, ...]:
+def _kinds(types: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Kinds of things, and what else."""
     if not types:
-        return tuple(BY_KIND)
+        return tuple(BY_KIND), ()
     names = [name.strip() for name in types.split(",")]
-    if unknown := [name for name in names if name not in NOUNS or not NOUNS[name].viewed]:
+    more = tuple(name for name in names if name in MORE)
+    nouns = [name for name in names if name not in MORE]
+    if unknown := [name for name in nouns if name not in NOUNS or not NOUNS[name].viewed]:
         raise Invalid(f"types: unknown are {', '.join(unknown)[:200]}", (FieldError("?types", "unknown"),))
-    return tuple(NOUNS[name].kind for name in names)
+    return tuple(NOUNS[name].kind for name in nouns), more
 
 
 def _since(said: str, epoch: str) -> int:
-    """-1: from the begin. Another epoch's revisions mean nothing here."""
+    """Another epoch's revisions mean nothing here."""
     known, _, revision = said.rpartition(":")
-    return int(revision) if known == epoch and revision.isdecimal() and len(revision) < 19 else -1
+    return int(revision) if known == epoch and revision.isdecimal() and len(revision) < 19 else BEGIN
 
 
 def _interval(said: str) -> float:
@@ -70,26 +78,31 @@ def _interval(said: str) -> float:
 
 async def _feed(
     view: Callable[[], View],
-    caller: Caller,
-    kinds: tuple[str, ...],
-    epoch: str,
+    told: Told,
+    epoch: Callable[[], str],
     since: int,
     interval: float,
     clock: Callable[[], Clock] | None,
 ) -> AsyncIterator[bytes]:
-    told = Told(caller, kinds)
     ticks = None if clock is None else Ticks(clock)
     quiet_since = monotonic()
+    next_time = 0.0
+    known = epoch()
     while True:
         began = monotonic()
         if ticks is not None and (tick := ticks.due(began)):
             yield tick
             quiet_since = began
         now = view()
-        if since != now.projection.revision and now.fed:
-            event, body = told.since(now.projection, since)
+        if epoch() != known:
+            known, since = epoch(), BEGIN
+        if told.time and began >= next_time:
+            next_time = quiet_since = began + CLOCK_SECONDS
+            yield b"event: time\ndata: %s\n\n" % _encode({"now": round(now.now(), 3), "fed": now.fed})
+        if now.fed and (since != now.projection.revision or told.more_of(now)):
+            event, body = told.since(now, since)
             since = now.projection.revision
-            yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), epoch.encode(), since, _encode(body))
+            yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), known.encode(), since, _encode(body))
             quiet_since = monotonic()
         elif began - quiet_since >= COMMENT_SECONDS:
             yield b": still here\n\n"
@@ -116,13 +129,26 @@ class Ticks:
 class Told:
     """What one reader is told. Of things that he may not see he does not even hear that they are gone."""
 
-    def __init__(self, caller: Caller, kinds: tuple[str, ...]) -> None:
+    def __init__(self, caller: Caller, kinds: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
         self._caller, self._kinds = caller, kinds
         self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
         self._shown: set[tuple[str, str]] = set()
+        self.time = TIME in more
+        self._log = LOG in more
+        self._samples = SAMPLE in more and caller.may(Permission.VIEW)  # they are of everything there is
+        self._read: View | None = None  # whose lines and points these are counts of: each host counts its own
+        self._lines = self._points = 0
 
-    def since(self, projection: Projection, revision: int) -> tuple[str, dict[str, Any]]:
-        delta = projection.since(revision)
+    def more_of(self, view: View) -> bool:
+        """Is there anything new beside things?"""
+        if view is not self._read:
+            return self._log or self._samples
+        return (self._log and view.projection.logged != self._lines) or (
+            self._samples and view.history.taken != self._points
+        )
+
+    def since(self, view: View, revision: int) -> tuple[str, dict[str, Any]]:
+        delta = view.projection.since(revision)
         body: dict[str, Any] = {}
         for kind in self._kinds:
             docs = delta.docs.get(kind, ())
@@ -133,7 +159,35 @@ class Told:
         gone = [[_noun(kind), id] for kind, id in delta.gone if kind in self._kinds and self._forgets(kind, id)]
         if gone:
             body["gone"] = gone
-        return ("reset" if delta.reset else "delta"), body
+        return ("reset" if delta.reset else "delta"), body | self._more(view, revision)
+
+    def _more(self, view: View, revision: int) -> dict[str, Any]:
+        """Lines and points that he has not heard of. Of another host's all that is newer than what he knows."""
+        projection = view.projection
+        if view is not self._read:
+            self._read = view
+            known = projection.logged_at(revision) if revision >= 0 else 0
+            self._lines = max(known, projection.logged - TAIL)
+            self._points = view.history.taken
+        told: dict[str, Any] = {}
+        if self._log and projection.logged != self._lines:
+            found = projection.lines(self._lines)
+            self._lines = projection.logged
+            if lines := [_line(line) for line in found.lines if self._reads(line)]:
+                told["log"] = lines
+            if found.skipped:
+                told["log_skipped"] = found.skipped
+        if self._samples and (points := view.history.since(self._points)):
+            self._points = view.history.taken
+            told["sample"] = points
+        return told
+
+    def _reads(self, line: LogLine) -> bool:
+        """What is about no thing is about the whole cluster."""
+        if line.about is None:
+            return self._caller.may(Permission.VIEW)
+        kind, doc = line.about
+        return sees(self._caller, BY_KIND[kind], doc)
 
     def _work(self, docs: Iterable[Any]) -> dict[str, Any]:
         jobs: list[Any] = []
@@ -162,6 +216,10 @@ class Told:
         known = (kind, id) in self._shown
         self._shown.discard((kind, id))
         return known
+
+
+def _line(line: LogLine) -> dict[str, Any]:
+    return {"at": line.at, "who": line.who, "event": line.event, "fields": line.fields}
 
 
 def _noun(kind: str) -> str:

@@ -81,7 +81,7 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         secure = any(url.startswith("https:") for url in urls)  # to load the certificates takes a tenth of a second
         # No proxy, and no secrets, from the environment: the hosts are named, and so is the token.
-        self._http = httpx2.Client(verify=_trusted(ca_file) if secure else False, trust_env=False)
+        self._http = httpx2.Client(verify=trusted(ca_file) if secure else False, trust_env=False)
         self._revision = ""
         self.now = time.time()  # of the store's clock, when something was last heard
 
@@ -131,11 +131,11 @@ class Client:
                     )
                 except httpx2.HTTPError as error:
                     if not (again or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)):
-                        raise _lost(url, error) from None
-                    failure = failure or _silent(url, error)
+                        raise lost(url, error) from None
+                    failure = failure or silent(url, error)
                     continue
                 self._hear(url, response)
-                reply = Reply(response.status_code, _decoded(response), response.headers)
+                reply = Reply(response.status_code, decoded(response), response.headers)
                 if reply.status < 300 and (text or isinstance(reply.body, dict)):
                     return reply
                 failure = of_problem(reply.body, reply.status)
@@ -165,7 +165,7 @@ class Client:
                     ) as response:
                         if response.status_code != 200:
                             response.read()
-                            failure = of_problem(_decoded(response), response.status_code)
+                            failure = of_problem(decoded(response), response.status_code)
                             if response.status_code not in LATER:
                                 raise failure
                             continue
@@ -175,7 +175,7 @@ class Client:
                             if event.event in ("reset", "delta"):
                                 yield Event(event.event == "reset", msgspec.json.decode(event.data))
                 except httpx2.HTTPError as error:
-                    failure = failure or _silent(url, error)
+                    failure = failure or silent(url, error)
             if time.monotonic() > deadline or (not last and failure is not None):
                 raise failure or Failure(Exit.UNREACHABLE, "the stream of events ended")
             time.sleep(RETRY_SECONDS)
@@ -196,7 +196,7 @@ class Silent(Failure):
     """Nobody answered."""
 
 
-def _silent(url: str, error: httpx2.HTTPError) -> Silent:
+def silent(url: str, error: httpx2.HTTPError) -> Silent:
     late = isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
     what = "does not answer in time" if late else f"cannot be reached: {error}"
     return Silent(
@@ -204,13 +204,13 @@ def _silent(url: str, error: httpx2.HTTPError) -> Silent:
     )
 
 
-def _lost(url: str, error: httpx2.HTTPError) -> Failure:
+def lost(url: str, error: httpx2.HTTPError) -> Failure:
     return Failure(
         Exit.TIMEOUT, f"{url} took it and did not answer: {error}", "look whether it was done, before you repeat it"
     )
 
 
-def _trusted(ca_file: str) -> Any:
+def trusted(ca_file: str) -> Any:
     if not ca_file:
         return True
     import ssl
@@ -221,7 +221,7 @@ def _trusted(ca_file: str) -> Any:
         raise Usage(f"ca_file {ca_file}: {error}") from None
 
 
-def _decoded(response: httpx2.Response) -> Any:
+def decoded(response: httpx2.Response) -> Any:
     kind = response.headers.get("content-type", "").partition(";")[0]
     if kind not in ("application/json", "application/problem+json"):
         return response.text

@@ -1,7 +1,7 @@
 """Three hosts with a libvirtd each, and a storage box, in namespaces of this machine: the lab of the hypervisor's contract.
 
 They share one network, with addresses of their own, and no processes' numbers of their own: what a host's driver does by
-them is done from outside. All that is started here ends with this process, however that ends.
+them is done from outside.
 """
 
 from __future__ import annotations
@@ -209,8 +209,7 @@ class Box:
         path.unlink(missing_ok=True)
         assert self._first is not None
         words = ["nsenter", f"--target={self._first.pid}", "--net", "--mount", "--uts", "libvirtd", "--listen"]
-        with (self.folder / "log/console.log").open("ab") as log:
-            self.libvirtd = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.libvirtd = self._net.enter(words, self.folder)
         wait_for(lambda: answers(path), f"libvirtd of {self.host} is up")
 
     def kill_libvirtd(self) -> None:
@@ -286,7 +285,7 @@ class LibvirtLab:
     """All of it for a whole run of tests: each begins with nothing in it, and all hosts on."""
 
     def __init__(self, root: Path) -> None:
-        self.net = Net((STORAGE, *ADDRESSES.values()), BRIDGES.values())
+        self.net = Net(root, (STORAGE, *ADDRESSES.values()), BRIDGES.values())
         try:
             self.storage = Storage(self.net, root / "storage")
             self.boxes = {host: Box(self.net, root / host, host) for host in HOSTS}
