@@ -80,11 +80,20 @@ class Acting:
         for id in yes[:LISTED_MOST]:
             doc = model.docs[deed.noun][id]
             where = doc.get("host") or doc.get("zone") or doc.get("vm") or ""
-            lines.append([("  ", "text"), (f"{id:<{width}}", "strong"), *state_cell(deed.noun, doc.get("state", "")), (f"  {where}", "dim")])
+            lines.append(
+                [
+                    ("  ", "text"),
+                    (f"{id:<{width}}", "strong"),
+                    *state_cell(deed.noun, doc.get("state", "")),
+                    (f"  {where}", "dim"),
+                ]
+            )
             if deed.name == "vm.delete":
                 for volume in doc["volumes"]:
                     size = model.docs["volume"].get(volume, {}).get("size_gib")
-                    lines.append([("      and volume ", "dim"), (volume, "bad"), (f", {size} GiB" if size else "", "dim")])
+                    lines.append(
+                        [("      and volume ", "dim"), (volume, "bad"), (f", {size} GiB" if size else "", "dim")]
+                    )
             if deed.name == "host.enter-maintenance" and id in model.held:
                 lines.append([("      ", "dim"), (f"{len(model.held[id].vms)} VMs are moved away", "dim")])
         if len(yes) > LISTED_MOST:
@@ -103,7 +112,15 @@ class Acting:
             return [[("foreseen  ", "dim"), (failure.what, "warn")]] if failure.exit != Exit.USAGE else []
         tasks = sum(len(plan["tasks"]) for plan in plans)
         refused = {id: result["why"] for plan in plans for id, result in plan["refused"].items()}
-        made: list[list[Span]] = [[("foreseen  ", "dim"), (f"{tasks} task{'' if tasks == 1 else 's'} of {len(plans)} Job{'' if len(plans) == 1 else 's'}", "text")]]
+        made: list[list[Span]] = [
+            [
+                ("foreseen  ", "dim"),
+                (
+                    f"{tasks} task{'' if tasks == 1 else 's'} of {len(plans)} Job{'' if len(plans) == 1 else 's'}",
+                    "text",
+                ),
+            ]
+        ]
         made += [[("would fail  ", "bad"), (f"{id}: {why}", "text")] for id, why in list(refused.items())[:8]]
         return made
 

@@ -55,7 +55,10 @@ LISTINGS: dict[str, type[Docs]] = {
     "timeline": Timeline,
     "parts": Parts,
 }
-PAINT_SECONDS, COST_RATIO = 0.1, 6.0  # between two looks at the model: so long, and so many times what the last one took
+PAINT_SECONDS, COST_RATIO = (
+    0.1,
+    6.0,
+)  # between two looks at the model: so long, and so many times what the last one took
 PANEL_CELLS = 132  # of the screen, from which there is a panel
 SMALL_ROWS = 12  # of the screen, below which only the list is shown
 REMEMBERED_MOST = 32  # listings
@@ -288,7 +291,10 @@ class Dashboard(Acting, Looking, App[int]):
     def trouble(self) -> tuple[str, str]:
         model = self.model
         if model.state is State.LOST:
-            return f"✕ The connection is lost, and what is shown is old: {model.why}. It is tried again and again.", "strong!"
+            return (
+                f"✕ The connection is lost, and what is shown is old: {model.why}. It is tried again and again.",
+                "strong!",
+            )
         if model.state is State.SLOW:
             return f"▲ {model.why}: what is shown may be old", "strong!"
         if model.clock is not None and model.clock.broken:

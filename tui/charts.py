@@ -98,5 +98,7 @@ class Charts(Painted):
             for number, text in enumerate(area(values, each, top)):
                 label = chart.title if number == 0 else ""
                 value = chart.say(last) if number == 0 and last is not None else ""
-                lines.append([(f"{label:<{LABEL}} ", "dim"), *_edged(text, chart.tone), (f"{value:>{VALUE}}", "strong!")])
+                lines.append(
+                    [(f"{label:<{LABEL}} ", "dim"), *_edged(text, chart.tone), (f"{value:>{VALUE}}", "strong!")]
+                )
         return lines

@@ -1,16 +1,16 @@
 """What a user likes: ``tui.toml`` beside the contexts. Whatever is wrong in it is told, and the rest holds.
 
-    theme = "mine"          # ave-dark, ave-light, ave-ansi, or any of Textual's
-    ascii = false           # glyphs that every terminal has
-    read_only = false
-    folder = "."            # where exports and screenshots go
+theme = "mine"          # ave-dark, ave-light, ave-ansi, or any of Textual's
+ascii = false           # glyphs that every terminal has
+read_only = false
+folder = "."            # where exports and screenshots go
 
-    [keymap]                # by the ids of docs/dashboard.md
-    vm-start = "ctrl+u"
+[keymap]                # by the ids of docs/dashboard.md
+vm-start = "ctrl+u"
 
-    [themes.mine]
-    base = "ave-dark"
-    accent = "#ffb000"
+[themes.mine]
+base = "ave-dark"
+accent = "#ffb000"
 """
 
 from __future__ import annotations

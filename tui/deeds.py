@@ -75,7 +75,7 @@ def find(noun: str, verb: str) -> Deed | None:
 
 
 def suits(deed: Deed, doc: Mapping[str, Any] | None) -> str:
-    """"" if it makes sense for that thing as it is now, else why not."""
+    """ "" if it makes sense for that thing as it is now, else why not."""
     if doc is None:
         return "is gone"
     state = str(doc.get("state", ""))
@@ -106,7 +106,10 @@ def given_of(deed: Deed, line: str) -> dict[str, Any]:
         flag = flags.get(name.removeprefix("--"))
         if flag is None or not equals:
             known = list(flags)
-            raise Usage(f"{name[:40]} is nothing that can be said here", meant(name, known) or f"write {', '.join(f'{each}=…' for each in known)}")
+            raise Usage(
+                f"{name[:40]} is nothing that can be said here",
+                meant(name, known) or f"write {', '.join(f'{each}=…' for each in known)}",
+            )
         of = flag.kind
         if get_origin(of) in (tuple, dict):
             given[flag.variable] = (*given.get(flag.variable, ()), *([value] if value else []))

@@ -103,7 +103,11 @@ class Header(Painted):
                 continue
             each = sign("vm", state)
             spelled = words or state == "running"
-            made = [(f"{each.glyph} ", each.tone), (f"{vms[state]:,}", "strong!"), (f" {state}  " if spelled else "  ", "dim" if each.quiet else each.tone)]
+            made = [
+                (f"{each.glyph} ", each.tone),
+                (f"{vms[state]:,}", "strong!"),
+                (f" {state}  " if spelled else "  ", "dim" if each.quiet else each.tone),
+            ]
             if cells_of(left) + cells_of(made) + cells_of(right) > cells:
                 break
             left += made
@@ -237,7 +241,7 @@ class Panel(Painted):
     def paint(self, cells: int, rows: int) -> list[Line]:
         from tui.painted import wrapped
 
-        lines: list[Any] = wrapped(self.board.beside(), max(8, cells - 1))
+        lines: list[Any] = wrapped(self.board.beside(), max(8, cells - 2))
         if len(lines) > rows > 0:
             lines = [*lines[: rows - 1], [("… d shows the rest", "faint")]]
         return [[(" ", "text"), *line] for line in lines]

@@ -14,6 +14,7 @@ from tui.glyphs import STAR, sign
 from tui.model import Model
 from tui.painted import Line, Painted, padded
 from tui.theme import HEAT_STEPS
+from tui.views.base import natural
 from tui.views.hosts import Use, leader, use
 
 if TYPE_CHECKING:
@@ -63,14 +64,10 @@ def zones(model: Model) -> list[Zone]:
     found: dict[str, list[str]] = {}
     for id, host in model.docs["host"].items():
         found.setdefault(host["zone"], []).append(id)
-    return [Zone(f"zone {name}" if name else NO_ZONE, tuple(sorted(ids, key=_natural))) for name, ids in sorted(found.items())]
-
-
-def _natural(id: str) -> tuple[str, int, str]:
-    """host-2 before host-10."""
-    head = id.rstrip("0123456789")
-    digits = id[len(head) :]
-    return head, int(digits) if digits and len(digits) < 18 else -1, id
+    return [
+        Zone(f"zone {name}" if name else NO_ZONE, tuple(sorted(ids, key=natural)))
+        for name, ids in sorted(found.items())
+    ]
 
 
 def short_names(ids: Sequence[str]) -> Mapping[str, str]:
@@ -206,7 +203,9 @@ class HeatMap(Painted):
             beyond = [place for place in self._places if (place[2] > y if down > 0 else place[2] < y)]
             if beyond:
                 row = min(beyond, key=lambda place: abs(place[2] - y))[2]
-                self.cursor = min((place for place in beyond if place[2] == row), key=lambda place: abs(place[1] - x))[0]
+                self.cursor = min((place for place in beyond if place[2] == row), key=lambda place: abs(place[1] - x))[
+                    0
+                ]
         self.tick()
 
     def on_click(self, event: events.Click) -> None:

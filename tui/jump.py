@@ -102,7 +102,12 @@ def _candidates(board: Dashboard, words: list[str], line: str) -> Iterator[Sugge
 def _count(board: Dashboard, view: str) -> str:
     noun = {"vms": "vm", "hosts": "host", "jobs": "job", "volumes": "volume", "groups": "group"}.get(view)
     if noun is None:
-        return {"pulse": "all of it on one screen", "events": "what has happened", "why": "hosts against rules", "timeline": "hosts and faults, by time"}[view]
+        return {
+            "pulse": "all of it on one screen",
+            "events": "what has happened",
+            "why": "hosts against rules",
+            "timeline": "hosts and faults, by time",
+        }[view]
     return f"{len(board.model.docs[noun]):,} {view}"
 
 

@@ -34,7 +34,9 @@ class Listing(Protocol):
 
     noun: str  # what its rows are; "" if nothing can be done with them
     columns: Sequence[Column]
-    order: tuple[str, bool]  # by which title it is sorted at first, and whether the largest comes first; ("", …): as it is
+    order: tuple[
+        str, bool
+    ]  # by which title it is sorted at first, and whether the largest comes first; ("", …): as it is
 
     def seen(self) -> Any:
         """Another value as soon as there may be other rows, or another order of them."""
@@ -113,7 +115,9 @@ class Lines(ScrollView):
 
     # What is listed
 
-    def show(self, listing: Listing, *, cursor: str = "", filter: Filter = NONE, sort: tuple[str, bool] | None = None) -> None:
+    def show(
+        self, listing: Listing, *, cursor: str = "", filter: Filter = NONE, sort: tuple[str, bool] | None = None
+    ) -> None:
         self.listing = listing
         self.cursor, self.filter, self.sort = cursor, filter, sort or listing.order
         self._index, self.marked_last, self.column, self.total = 0, "", 0, 0
@@ -334,7 +338,13 @@ class Lines(ScrollView):
         listing = self.listing
         if listing is None:
             return []
-        wanted = (self._room, id(listing), self.wide, tuple(column.title for column in listing.columns), self._longest())
+        wanted = (
+            self._room,
+            id(listing),
+            self.wide,
+            tuple(column.title for column in listing.columns),
+            self._longest(),
+        )
         if wanted != self._laid_for:
             self._laid = lay_out(listing.columns, self._room - GUTTER, self._longest(), wide=self.wide)
             self._laid_for = wanted
@@ -501,7 +511,9 @@ def spans(cell: Cell) -> list[Span]:
     return list(cell)  # type: ignore[arg-type]
 
 
-def segments(cell: Cell, cells: int, right: bool, palette: Palette, back: str, *, strong: bool = False) -> list[Segment]:
+def segments(
+    cell: Cell, cells: int, right: bool, palette: Palette, back: str, *, strong: bool = False
+) -> list[Segment]:
     """Exactly so many cells. This is where whatever others have named becomes visible."""
     made = [(clean(text), tone) for text, tone in spans(cell)]
     if len(made) == 1:

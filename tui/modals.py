@@ -18,6 +18,7 @@ from tui.painted import Line, Painted, wrapped
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
+SHOWN_MOST = 240  # characters of a command, in a question
 CLOSE = [Binding("escape,q", "close", "close", show=False)]
 
 
@@ -137,7 +138,11 @@ class Confirm(Modal):
         self._dangerous, self._hint = dangerous, hint
         self.text = Text(board, lines)
         self.below = Text(board, [])
-        self.input = Input(value=line or "", placeholder=hint, compact=True, id="modal-input", select_on_focus=False) if line is not None else None
+        self.input = (
+            Input(value=line or "", placeholder=hint, compact=True, id="modal-input", select_on_focus=False)
+            if line is not None
+            else None
+        )
         self.set_class(dangerous, "-dangerous")
 
     def compose(self) -> ComposeResult:
@@ -167,7 +172,13 @@ class Confirm(Modal):
         if trouble:
             lines.append([("✕ ", "bad"), (trouble, "bad")])
         else:
-            lines.append([("same as  ", "dim"), (self._command(self.said), "text")])
+            line = self._command(self.said)
+            lines.append(
+                [
+                    ("same as  ", "dim"),
+                    (line if len(line) <= SHOWN_MOST else line[:SHOWN_MOST] + " …  c copies all of it", "text"),
+                ]
+            )
         self.below.set(lines)
 
     async def _foresee(self) -> None:
@@ -212,7 +223,9 @@ class Menu(Modal):
         Binding("enter", "choose", show=False),
     ]
 
-    def __init__(self, board: Dashboard, title: str, entries: Sequence[tuple[str, str, str, Callable[[], None]]]) -> None:
+    def __init__(
+        self, board: Dashboard, title: str, entries: Sequence[tuple[str, str, str, Callable[[], None]]]
+    ) -> None:
         super().__init__(board)
         self._title, self.entries, self.place = title, list(entries), 0
         self.text = Text(board, self._lines(), wrap=False)
@@ -231,7 +244,14 @@ class Menu(Modal):
         made: list[Any] = []
         for number, (letter, name, effect, _) in enumerate(self.entries):
             back = "cursor" if number == self.place else "panel"
-            made.append([("▌" if number == self.place else " ", "accent", back), (f"{letter:<2}", "accent!", back), (f"{name:<{names}}", "strong", back), (f"{effect:<200}", "dim", back)])
+            made.append(
+                [
+                    ("▌" if number == self.place else " ", "accent", back),
+                    (f"{letter:<2}", "accent!", back),
+                    (f"{name:<{names}}", "strong", back),
+                    (f"{effect:<200}", "dim", back),
+                ]
+            )
         return made
 
     def action_step(self, by: int) -> None:
@@ -286,7 +306,9 @@ class Faults(Modal):
         self.targets: list[str] = []
         self.at = 0
         self.text, self.below = Text(board, [], wrap=False), Text(board, [])
-        self.input = Input(compact=True, id="modal-input", placeholder="for=90s and further parameters", select_on_focus=False)
+        self.input = Input(
+            compact=True, id="modal-input", placeholder="for=90s and further parameters", select_on_focus=False
+        )
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="modal faults") as box:
@@ -344,7 +366,9 @@ class Faults(Modal):
         from ave.cli.remote.failures import Failure
 
         try:
-            self.dismiss(("end", self.chosen["id"], self.command()) if self.ends else ("begin", self.body(), self.command()))
+            self.dismiss(
+                ("end", self.chosen["id"], self.command()) if self.ends else ("begin", self.body(), self.command())
+            )
         except Failure as failure:
             self._say(failure.what)
 
@@ -375,27 +399,61 @@ class Faults(Modal):
         fault = self.chosen
         lines: list[Any] = [[]]
         if self.ends:
-            lines.append([("ends ", "dim"), (fault["id"], "strong!"), (f", begun at {self.board.moment(fault['at'])}", "dim")])
+            lines.append(
+                [("ends ", "dim"), (fault["id"], "strong!"), (f", begun at {self.board.moment(fault['at'])}", "dim")]
+            )
         elif self.targets:
             target = self.targets[self.at]
-            lines.append([("target  ", "dim"), ("‹ ", "dim"), (target or "whoever is drawn", "warn!"), (" › ", "dim"), ("tab: the next", "faint"), ("   " + self.board.hit(target), "text")])
+            lines.append(
+                [
+                    ("target  ", "dim"),
+                    ("‹ ", "dim"),
+                    (target or "whoever is drawn", "warn!"),
+                    (" › ", "dim"),
+                    ("tab: the next", "faint"),
+                    ("   " + self.board.hit(target), "text"),
+                ]
+            )
         for each in () if self.ends else fault["parameters"]:
-            lines.append([(f"{each['name']}", "text"), (f"  {each['phrase']}" + (f" [{each['default']}{each['unit'] or ''}]" if each["default"] is not None else ", needed"), "dim")])
+            lines.append(
+                [
+                    (f"{each['name']}", "text"),
+                    (
+                        f"  {each['phrase']}"
+                        + (f" [{each['default']}{each['unit'] or ''}]" if each["default"] is not None else ", needed"),
+                        "dim",
+                    ),
+                ]
+            )
         try:
-            lines.append([("✕ ", "bad"), (trouble, "bad")] if trouble else [("same as  ", "dim"), (self.command(), "text")])
+            lines.append(
+                [("✕ ", "bad"), (trouble, "bad")] if trouble else [("same as  ", "dim"), (self.command(), "text")]
+            )
         except Failure as failure:
             lines.append([("✕ ", "bad"), (failure.what, "bad")])
         self.below.set(lines)
 
     def _list(self) -> list[Any]:
-        every = [*((f"end {each['id']}", f"{each['fault']} of {', '.join(each['target']) or 'all'}", "under way") for each in self.under_way), *((each["fault"], each["phrase"], each["theme"]) for each in self.items)]
+        every = [
+            *(
+                (f"end {each['id']}", f"{each['fault']} of {', '.join(each['target']) or 'all'}", "under way")
+                for each in self.under_way
+            ),
+            *((each["fault"], each["phrase"], each["theme"]) for each in self.items),
+        ]
         rows = max(3, min(self.ROWS, self.app.size.height - 14))
         top = max(0, min(self.place - rows // 2, len(every) - rows))
         names = max((len(name) for name, _, _ in every), default=8) + 2
         made: list[Any] = []
         for number, (name, phrase, theme) in enumerate(every[top : top + rows], start=top):
             back = "cursor" if number == self.place else "panel"
-            made.append([("▌" if number == self.place else " ", "accent", back), (f"{name:<{names}}", "strong!" if number == self.place else "text", back), (f"{phrase:<200}", "dim", back)])
+            made.append(
+                [
+                    ("▌" if number == self.place else " ", "accent", back),
+                    (f"{name:<{names}}", "strong!" if number == self.place else "text", back),
+                    (f"{phrase:<200}", "dim", back),
+                ]
+            )
         return made
 
 

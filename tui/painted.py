@@ -64,7 +64,9 @@ class Painted(Widget):
         made = []
         for text, tone, *behind in line:
             text = clean(text)
-            made.append(Segment(in_ascii(text) if ascii else text, palette.style(tone, behind[0] if behind else self.back)))
+            made.append(
+                Segment(in_ascii(text) if ascii else text, palette.style(tone, behind[0] if behind else self.back))
+            )
         return Strip(made).adjust_cell_length(cells, palette.style("text", self.back))
 
 

@@ -103,5 +103,7 @@ class Suggestions(Painted):
         for number, each in enumerate(self.found):
             back = "cursor" if number == self.chosen else "panel"
             effect = padded(each.effect, max(0, inner - names - 2))
-            lines.append([(" ", "text", back), (padded(each.text, names), "strong", back), (clean(effect) + " ", "dim", back)])
+            lines.append(
+                [(" ", "text", back), (padded(each.text, names), "strong", back), (clean(effect) + " ", "dim", back)]
+            )
         return lines

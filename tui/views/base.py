@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tui.columns import Cell, Column, Row, Span
@@ -55,8 +56,8 @@ class Docs:
     def keys(self) -> Sequence[str]:
         docs = self.model.docs[self.noun]
         if not self.place.scope:
-            return sorted(docs)
-        return sorted(id for id, doc in docs.items() if self.meant(doc))
+            return sorted(docs, key=natural)
+        return sorted((id for id, doc in docs.items() if self.meant(doc)), key=natural)
 
     def meant(self, doc: Mapping[str, Any]) -> bool:
         return all(within(doc, field, value) for field, value in self.place.scope)
@@ -90,6 +91,14 @@ class Docs:
     def thing(self, key: str) -> tuple[str, str]:
         """Noun and id of what a row is about."""
         return self.noun, key
+
+
+@lru_cache(200_000)
+def natural(id: str) -> tuple[str, int, str]:
+    """web-2 stands before web-10."""
+    head = id.rstrip("0123456789")
+    digits = id[len(head) :]
+    return head, int(digits) if digits and len(digits) < 18 else -1, id
 
 
 def within(doc: Mapping[str, Any], field: str, value: str) -> bool:

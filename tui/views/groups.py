@@ -9,7 +9,7 @@ from typing import Any
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
 from tui.model import Model
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair
+from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair
 
 _PLACED = ("starting", "running", "suspended", "unknown")
 
@@ -21,7 +21,7 @@ class Groups(Docs):
     def made_columns(self) -> Sequence[Column]:
         return (
             Column("STATE", 10, lambda row: state_cell("group", row["state"]), lambda row: -sign("group", row["state"]).trouble, "S"),
-            Column("NAME", 26, lambda row: (row["id"], "text"), lambda row: row["id"], "N", name=True),
+            Column("NAME", 26, lambda row: (row["id"], "text"), lambda row: natural(row["id"]), "N", name=True),
             Column("RULE", 24, lambda row: (row["rule"], "strong" if row["rule"].startswith("must-") else "text"), lambda row: row["rule"], "R", stays=1),
             Column("VMS", 4, lambda row: (str(len(row["vms"])), "text"), lambda row: len(row["vms"]), "V", right=True, stays=2),
             Column("KEPT", 12, self._kept, lambda row: -len(broken(self.model, row)), "K"),

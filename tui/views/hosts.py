@@ -10,7 +10,7 @@ from tui.ages import gib
 from tui.columns import Column, Row, Span, gauge, state_cell
 from tui.glyphs import STAR, sign
 from tui.model import Model
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair, why
+from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair, why
 
 GAUGE = 12
 _UP = ("online", "unmanaged", "suspect", "entering-maintenance", "quarantined", "read-only")
@@ -52,7 +52,7 @@ class Hosts(Docs):
         model = self.model
         return (
             Column("STATE", 13, lambda host: state_cell("host", host["state"]), _by_state, "S"),
-            Column("NAME", 24, self._name, lambda host: host["id"], "N", name=True),
+            Column("NAME", 24, self._name, lambda host: natural(host["id"]), "N", name=True),
             Column("ZONE", 9, lambda host: (host["zone"], "dim"), lambda host: host["zone"], "Z", stays=4),
             Column("VMS", 5, lambda host: (f"{use(model, host).vms:,}", "text"), lambda host: use(model, host).vms, "V", right=True, stays=2),
             Column("VCPU", 7, lambda host: (f"{use(model, host).vcpus}/{host['cpus']}", "dim"), lambda host: use(model, host).vcpus, "U", right=True, stays=5),

@@ -130,7 +130,10 @@ class Jobs(Docs):
             return ("" if row["attempt"] < 2 else f"try {row['attempt']}", "warn")
         parts = self.model.parts(row["id"])
         ended = sum(1 for task in parts if task["state"] in ENDED)
-        return (f"{ended}/{len(parts)}" if parts else f"{row['progress']:.0%}", "dim" if row["state"] in ENDED else "info")
+        return (
+            f"{ended}/{len(parts)}" if parts else f"{row['progress']:.0%}",
+            "dim" if row["state"] in ENDED else "info",
+        )
 
     def _seconds(self, row: Row) -> float:
         began = row["started"] or row["submitted"]
@@ -161,7 +164,10 @@ def told(view: Jobs, job: Any) -> Lines:
     moment = view.context.moment
     parts = view.model.parts(job["id"])
     lines: Lines = [
-        [*state_cell("job", job["state"]), (", being cancelled" if job["stop"] and job["state"] not in ENDED else "", "warn")],
+        [
+            *state_cell("job", job["state"]),
+            (", being cancelled" if job["stop"] and job["state"] not in ENDED else "", "warn"),
+        ],
         [],
         pair("job", job["id"]),
         pair("operation", job["operation"]),
@@ -179,7 +185,13 @@ def told(view: Jobs, job: Any) -> Lines:
     if job["results"]:
         lines += [[], heading("Results")]
         for id, result in list(job["results"].items())[:30]:
-            lines.append([("✓ " if result["ok"] else "✕ ", "good" if result["ok"] else "bad"), (id, "text"), (f"  {result['why']}" if result["why"] else "", "dim")])
+            lines.append(
+                [
+                    ("✓ " if result["ok"] else "✕ ", "good" if result["ok"] else "bad"),
+                    (id, "text"),
+                    (f"  {result['why']}" if result["why"] else "", "dim"),
+                ]
+            )
     bad = [task for task in parts if task["state"] == "failed"]
     if bad:
         lines += [[], heading("Failed")]

@@ -43,7 +43,11 @@ class Parts(Docs):
 
     def seen(self) -> Any:
         counts = self.model.counts
-        return *(counts[noun] for noun in ("vm", "volume", "group", "job", "host")), self.model.logged, self.model.resets
+        return (
+            *(counts[noun] for noun in ("vm", "volume", "group", "job", "host")),
+            self.model.logged,
+            self.model.resets,
+        )
 
     def keys(self) -> Sequence[str]:
         self._rows = {f"{number:04d}/{part.kind}/{part.id}": part for number, part in enumerate(self._parts())}
@@ -83,23 +87,50 @@ class Parts(Docs):
             Part("vm", "vm", self.vm, self.vm, tuple(state_cell("vm", vm["state"])), f"{vm['vcpus']} vCPU, {gib(vm['memory_mib'])}; {why(vm)}")
         ]  # fmt: skip
         if (host := docs["host"].get(vm["host"])) is not None:
-            parts.append(Part("host", "host", host["id"], host["id"], tuple(state_cell("host", host["state"])), f"zone {host['zone'] or 'none'}, {host['cpus']} CPUs, {gib(host['memory_mib'])}"))
+            parts.append(
+                Part(
+                    "host",
+                    "host",
+                    host["id"],
+                    host["id"],
+                    tuple(state_cell("host", host["state"])),
+                    f"zone {host['zone'] or 'none'}, {host['cpus']} CPUs, {gib(host['memory_mib'])}",
+                )
+            )
         for id in (*vm["volumes"], *([vm["cdrom"]] if vm["cdrom"] else [])):
             volume = docs["volume"].get(id)
             state = tuple(state_cell("volume", volume["state"])) if volume is not None else (("? not known", "warn"),)
             policy = volume["policy"] if volume is not None else {}
-            note = f"{gib(volume['size_gib'] * 1024)}, {policy['replicas']} copies, {'thin' if policy['thin'] else 'thick'}" if volume is not None else ""
+            note = (
+                f"{gib(volume['size_gib'] * 1024)}, {policy['replicas']} copies, {'thin' if policy['thin'] else 'thick'}"
+                if volume is not None
+                else ""
+            )
             parts.append(Part("cd-rom" if id == vm["cdrom"] else "disk", "volume", id, id, state, note))
         for number, id in enumerate(vm["networks"]):
             network = docs["network"].get(id)
-            state = tuple(state_cell("network", network["state"])) if network is not None else (("· not declared", "dim"),)
+            state = (
+                tuple(state_cell("network", network["state"])) if network is not None else (("· not declared", "dim"),)
+            )
             note = (f"VLAN {network['vlan']}" if network["vlan"] else "") if network is not None else ""
             parts.append(Part("nic", "network", id, f"nic-{number} {id}", state, note))
         for group in docs["group"].values():
             if self.vm in group["vms"]:
-                parts.append(Part("group", "group", group["id"], group["id"], tuple(state_cell("group", group["state"])), group["rule"]))
+                parts.append(
+                    Part(
+                        "group",
+                        "group",
+                        group["id"],
+                        group["id"],
+                        tuple(state_cell("group", group["state"])),
+                        group["rule"],
+                    )
+                )
         parts += self._jobs()
-        parts += [Part("decided", "vm", f"{number}", each.partition(": ")[0], (), each.partition(": ")[2]) for number, each in enumerate(reversed(vm.get("story", ())))]
+        parts += [
+            Part("decided", "vm", f"{number}", each.partition(": ")[0], (), each.partition(": ")[2])
+            for number, each in enumerate(reversed(vm.get("story", ())))
+        ]
         return parts
 
     def _jobs(self) -> list[Part]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tui.ages import gib
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair, why
+from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair, why
 
 
 class Volumes(Docs):
@@ -17,7 +17,7 @@ class Volumes(Docs):
     def made_columns(self) -> Sequence[Column]:
         return (
             Column("STATE", 11, lambda row: state_cell("volume", row["state"]), lambda row: -sign("volume", row["state"]).trouble, "S"),
-            Column("NAME", 32, lambda row: (row["id"], "text"), lambda row: row["id"], "N", name=True),
+            Column("NAME", 32, lambda row: (row["id"], "text"), lambda row: natural(row["id"]), "N", name=True),
             Column("SIZE", 6, lambda row: (gib(row["size_gib"] * 1024), "text"), lambda row: row["size_gib"], "Z", right=True, stays=1),
             Column("VM", 22, lambda row: (row["vm"] or "–", "text" if row["vm"] else "faint"), lambda row: row["vm"], "V", stays=2),
             Column("VM IS", 11, self._state, None, stays=3),

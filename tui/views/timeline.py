@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair
+from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair
 
 CELLS = 400  # of a lane; what is beyond the edge of the screen is cut
 _LANE = {"good": "━", "info": "╌", "warn": "▲", "bad": "✕", "time": "‖", "dim": "─"}
@@ -43,7 +43,7 @@ class Timeline(Docs):
 
     def keys(self) -> Sequence[str]:
         marks = [f"{FAULTS}{number:05d}" for number in range(len(self.model.marks))]
-        return [*marks, *sorted(self.model.docs["host"])]
+        return [*marks, *sorted(self.model.docs["host"], key=natural)]
 
     def row(self, key: str) -> Row | None:
         if key.startswith(FAULTS):
@@ -123,7 +123,7 @@ class Timeline(Docs):
         turns = self._turns.get(row["id"], [])
         made: list[Span] = []
         # Before its first turn nobody has told; since nothing changes untold, it was what it is if there is none.
-        state = row["state"] if not turns else ""
+        state = row["state"] if not turns else _before(row, len(turns))
         drawn = 0
         for turn in (*turns, None):
             until = cells if turn is None else min(cells, max(0, round((turn.at - begin) / (end - begin) * cells)))
@@ -135,3 +135,11 @@ class Timeline(Docs):
             if turn is not None:
                 state = turn.state
         return made
+
+
+def _before(host: Row, turns: int) -> str:
+    """What it was before the first of so many turns, if its story reaches back so far."""
+    story = host.get("story", ())
+    first = story[-turns] if turns <= len(story) else ""
+    before, arrow, _ = first.partition(" -> ")
+    return before if arrow else ""

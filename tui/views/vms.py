@@ -8,7 +8,7 @@ from typing import Any
 from tui.ages import gib
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair, why
+from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair, why
 
 _PRIORITIES = {"high": 0, "medium": 1, "low": 2}
 
@@ -20,8 +20,8 @@ class VMs(Docs):
     def made_columns(self) -> Sequence[Column]:
         return (
             Column("STATE", 11, lambda vm: state_cell("vm", vm["state"]), _by_state, "S"),
-            Column("NAME", 26, lambda vm: (vm["id"], "text"), lambda vm: vm["id"], "N", name=True),
-            Column("HOST", 10, lambda vm: (vm["host"] or "–", "text"), lambda vm: vm["host"], "H", stays=1),
+            Column("NAME", 26, lambda vm: (vm["id"], "text"), lambda vm: natural(vm["id"]), "N", name=True),
+            Column("HOST", 10, lambda vm: (vm["host"] or "–", "text"), lambda vm: natural(vm["host"]), "H", stays=1),
             Column("ZONE", 9, lambda vm: (self.zone(vm), "dim"), self.zone, "Z", stays=6),
             Column("CPU", 3, lambda vm: (str(vm["vcpus"]), "text"), lambda vm: vm["vcpus"], "U", stays=3, right=True),
             Column("MEM", 5, _memory, lambda vm: vm["memory_mib"], "M", stays=2, right=True),
@@ -29,7 +29,7 @@ class VMs(Docs):
             Column("LABELS", 14, _labels, lambda vm: _labels(vm)[0], "B", stays=8),
             Column("DISKS", 5, lambda vm: (str(len(vm["volumes"])), "dim"), lambda vm: len(vm["volumes"]), "D", stays=9, right=True),
             Column("EPOCH", 5, lambda vm: (str(vm["epoch"]), "dim"), lambda vm: vm["epoch"], "E", stays=10, right=True),
-            Column("WHY HERE", 14, lambda vm: (why(vm), "dim"), why, "W", stays=5, grows=True),
+            Column("WHY HERE", 28, lambda vm: (why(vm), "dim"), why, "W", stays=5, grows=True),
         )  # fmt: skip
 
     def zone(self, vm: Row) -> str:
@@ -40,10 +40,10 @@ class VMs(Docs):
         zone, group = self.place.of("zone"), self.place.of("group")
         docs = self.model.docs["vm"]
         if zone:
-            return sorted(id for id, vm in docs.items() if self.zone(vm) == zone)
+            return sorted((id for id, vm in docs.items() if self.zone(vm) == zone), key=natural)
         if group:
             found = self.model.docs["group"].get(group)
-            return sorted(id for id in found["vms"] if id in docs) if found is not None else []
+            return sorted((id for id in found["vms"] if id in docs), key=natural) if found is not None else []
         return super().keys()
 
     def into(self, key: str) -> Place | None:
@@ -61,7 +61,9 @@ def told(view: Docs, vm: Any) -> Lines:
     lines: Lines = [
         [*state_cell("vm", vm["state"]), (", wanted off" if not vm["on"] else "", "dim")],
         [],
-        pair("host", [(vm["host"] or "none", "text"), (f"  zone {host['zone']}" if host and host["zone"] else "", "dim")]),
+        pair(
+            "host", [(vm["host"] or "none", "text"), (f"  zone {host['zone']}" if host and host["zone"] else "", "dim")]
+        ),
         pair("size", f"{vm['vcpus']} vCPU, {gib(vm['memory_mib'])}" + (", pinned" if vm["pinned"] else "")),
         pair("ha", f"{vm['priority']} priority" if vm["ha"] else ("not brought back", "dim")),
         pair("disks", ", ".join(vm["volumes"]) or "none"),
@@ -98,7 +100,11 @@ def _memory(vm: Row) -> Span:
 
 
 def _ha(vm: Row) -> Span:
-    return ({"high": "high", "medium": "med", "low": "low"}.get(vm["priority"], vm["priority"]), "dim") if vm["ha"] else ("–", "faint")
+    return (
+        ({"high": "high", "medium": "med", "low": "low"}.get(vm["priority"], vm["priority"]), "dim")
+        if vm["ha"]
+        else ("–", "faint")
+    )
 
 
 def _labels(vm: Row) -> Span:

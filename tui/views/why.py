@@ -49,14 +49,14 @@ class Why(Docs):
         return (
             Column("HOST", 14, lambda row: (row["host"], "text"), lambda row: row["host"], "H"),
             Column("OUTCOME", 13, _outcome, None),
-            *(Column(_short(name), max(4, len(_short(name))), _verdict(name), None, stays=20 + number) for number, name in enumerate(filters)),
-            *(Column(_short(name), max(5, len(_short(name))), _penalty(name), None, stays=15, right=True) for name in preferences),
-            Column("CPU", 6, lambda row: (f"{row['score']['cpu']:.3f}", "dim"), lambda row: row["score"]["cpu"], "P", right=True, stays=4),
-            Column("MEM", 6, lambda row: (f"{row['score']['memory']:.3f}", "dim"), lambda row: row["score"]["memory"], "M", right=True, stays=5),
+            *(Column(_short(name), len(_short(name)), _verdict(name), None, stays=4) for name in filters),
+            *(Column(_short(name), len(_short(name)), _penalty(name), None, stays=3, right=True) for name in preferences),
+            Column("CPU", 6, lambda row: (f"{row['score']['cpu']:.3f}", "dim"), lambda row: row["score"]["cpu"], "P", right=True, stays=8),
+            Column("MEM", 6, lambda row: (f"{row['score']['memory']:.3f}", "dim"), lambda row: row["score"]["memory"], "M", right=True, stays=7),
             Column("SCORE", 6, lambda row: (f"{row['score']['score']:.3f}", "text"), lambda row: row["score"]["score"], "S", right=True, stays=1),
-            Column("FREE", 6, lambda row: (gib(row["free_mib"]) if row["free_mib"] > 0 else "0", "text"), lambda row: row["free_mib"], "F", right=True, stays=3),
-            Column("VMS", 5, lambda row: (f"{row['vms']:,}", "dim"), lambda row: row["vms"], "V", right=True, stays=6),
-            Column("BECAUSE", 24, _because, None, stays=2, grows=True),
+            Column("FREE", 6, lambda row: (gib(row["free_mib"]) if row["free_mib"] > 0 else "0", "text"), lambda row: row["free_mib"], "F", right=True, stays=6),
+            Column("VMS", 5, lambda row: (f"{row['vms']:,}", "dim"), lambda row: row["vms"], "V", right=True, stays=9),
+            Column("BECAUSE", 20, _because, None, stays=5, grows=True),
         )  # fmt: skip
 
     def seen(self) -> Any:
@@ -88,7 +88,9 @@ class Why(Docs):
 
     def heading(self) -> Lines:
         if not self.vm:
-            return [[("There is no VM yet. ", "dim"), ("w", "accent!"), (" on a VM shows why it is where it is.", "dim")]]
+            return [
+                [("There is no VM yet. ", "dim"), ("w", "accent!"), (" on a VM shows why it is where it is.", "dim")]
+            ]
         if self.trouble:
             return [[("✕ ", "bad"), (self.trouble, "text")]]
         if self.explained is None:
@@ -105,14 +107,38 @@ class Why(Docs):
         if row is None:
             return []
         glyph, tone = OUTCOMES.get(row["outcome"], ("? ", "warn"))
-        lines: Lines = [[(glyph, tone), (f"{row['host']} {row['outcome']}", "strong!")], [(row["why"], "text")], [], heading("Every rule")]
+        lines: Lines = [
+            [(glyph, tone), (f"{row['host']} {row['outcome']}", "strong!")],
+            [(row["why"], "text")],
+            [],
+            heading("Every rule"),
+        ]
         for verdict in row["verdicts"]:
-            lines.append([("✓ " if verdict["passed"] else "✕ ", "good" if verdict["passed"] else "bad"), (f"{verdict['filter']}  ", "text"), (verdict["says"], "dim")])
+            lines.append(
+                [
+                    ("✓ " if verdict["passed"] else "✕ ", "good" if verdict["passed"] else "bad"),
+                    (f"{verdict['filter']}  ", "text"),
+                    (verdict["says"], "dim"),
+                ]
+            )
         if row["penalties"]:
             lines += [[], heading("Preferences")]
-            lines += [[(f"{each['penalty']:>4}  ", "warn" if each["penalty"] else "dim"), (f"{each['preference']}  ", "text"), (each["says"], "dim")] for each in row["penalties"]]
+            lines += [
+                [
+                    (f"{each['penalty']:>4}  ", "warn" if each["penalty"] else "dim"),
+                    (f"{each['preference']}  ", "text"),
+                    (each["says"], "dim"),
+                ]
+                for each in row["penalties"]
+            ]
         score = row["score"]
-        lines += [[], heading("Score, lower is better"), pair("cpu", f"{score['cpu']:.4f}"), pair("memory", f"{score['memory']:.4f}"), pair("score", f"{score['score']:.4f}")]
+        lines += [
+            [],
+            heading("Score, lower is better"),
+            pair("cpu", f"{score['cpu']:.4f}"),
+            pair("memory", f"{score['memory']:.4f}"),
+            pair("score", f"{score['score']:.4f}"),
+        ]
         return lines
 
 
@@ -131,7 +157,7 @@ def _verdict(name: str) -> Any:
         found = next((each for each in row["verdicts"] if each["filter"] == name), None)
         if found is None:
             return "·", "faint"
-        return ("✓", "good") if found["passed"] else ("✕ no", "bad")
+        return ("✓", "good") if found["passed"] else ("✕", "bad!")
 
     return cell
 
@@ -146,6 +172,23 @@ def _penalty(name: str) -> Any:
     return cell
 
 
+_SHORT: Mapping[str, str] = {
+    "PlacementGroupMustFilter": "GROUPS",
+    "HostAvailableFilter": "UP",
+    "MaintenanceFilter": "MAINT",
+    "NetworkFilter": "NET",
+    "CpuModelFilter": "MODEL",
+    "HostAvailableMemoryFilter": "MEMORY",
+    "CpuPinningFilter": "PINS",
+    "NicCapacityFilter": "NICS",
+    "StorageCapacityFilter": "DISKS",
+}
+
+
 def _short(name: str) -> str:
-    """A title of few cells: "free memory" is FREE MEM."""
-    return " ".join(word[:5] for word in name.replace("-", " ").upper().split()[:2])
+    """A title of few cells, of a rule that a newer server may have too: its capitals."""
+    return (
+        _SHORT.get(name)
+        or "".join(each for each in name.removesuffix("Filter") if each.isupper())[:6]
+        or name[:6].upper()
+    )
