@@ -1,4 +1,4 @@
-"""The dashboard: what is shown where, and what a key does. It knows its source by the protocol alone, never what stands behind."""
+"""The dashboard: what is shown where, and what a key does. It knows its source by the protocol, never what stands behind."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ class Dashboard(Acting, Looking, App[int]):
         return list(wrapped(listing.heading(), cells)) if isinstance(listing, Docs) else []
 
     def _say_heading(self) -> None:
-        lines = self.above(max(10, self.size.width - 4))
+        lines = self.above(max(10, self.query_one("#main").size.width - 3))
         few = self.size.height < 20
         self.heading.display = bool(lines) and not few
         if lines and self.heading.styles.height is not None and self.heading.styles.height.value != len(lines):

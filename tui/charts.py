@@ -67,11 +67,12 @@ def area(values: Sequence[float | None], rows: int, top: float) -> list[str]:
     return lines
 
 
-def _edged(text: str, tone: str) -> list[tuple[str, str]]:
-    """A full cell is soft, so that the edge of the area is seen."""
+def edged(text: str, above: str, tone: str) -> list[tuple[str, str]]:
+    """What has more of the area above it is soft, so that the edge is seen. ``above`` is the row above, or nothing."""
     made: list[tuple[str, str]] = []
-    for full, cells in groupby(text, lambda cell: cell == BLOCKS[-1]):
-        made.append(("".join(cells), f"{tone}~" if full else tone))
+    pairs = zip(text, above or " " * len(text), strict=True)
+    for soft, cells in groupby(pairs, lambda pair: pair[1] != " "):
+        made.append(("".join(cell for cell, _ in cells), f"{tone}~" if soft else tone))
     return made
 
 
@@ -95,10 +96,11 @@ class Charts(Painted):
             values = buckets(points, begin, now, room)
             top = max([chart.top, *(value for value in values if value is not None)]) * 1.02
             last = values[-1]
+            above = ""
             for number, text in enumerate(area(values, each, top)):
                 label = chart.title if number == 0 else ""
                 value = chart.say(last) if number == 0 and last is not None else ""
                 lines.append(
-                    [(f"{label:<{LABEL}} ", "dim"), *_edged(text, chart.tone), (f"{value:>{VALUE}}", "strong!")]
+                    [(f"{label:<{LABEL}} ", "dim"), *edged(text, above, chart.tone), (f"{value:>{VALUE}}", "strong!")]
                 )
         return lines

@@ -46,15 +46,34 @@ DEEDS: tuple[Deed, ...] = (
     Deed("vm.start", "s", ("stopped",)),
     Deed("vm.shutdown", "x", ("running",)),
     Deed("vm.restart", "r", ("running",), asks=True),
-    Deed("vm.migrate", "t", ("running", "stopped"), asks=True, line="", hint="host=host-2, or nothing: the scheduler chooses"),
+    Deed(
+        "vm.migrate",
+        "t",
+        ("running", "stopped"),
+        asks=True,
+        line="",
+        hint="host=host-2, or nothing: the scheduler chooses",
+    ),
     Deed("vm.suspend", "z", ("running",)),
     Deed("vm.resume", "u", ("suspended",)),
     Deed("vm.edit", "e", (), asks=True, line="", hint="cpus=4 memory=8GiB priority=high ha=no label=app=web"),
     Deed("vm.poweroff", "o", ("running", "suspended", "starting", "unknown"), asks=True),
     Deed("vm.reset", "R", ("running",), asks=True),
     Deed("vm.delete", "d", ("stopped", "creating"), asks=True),
-    Deed("host.enter-maintenance", "x", ("online", "unmanaged", "suspect", "joining", "quarantined", "read-only"), asks=True),
-    Deed("host.exit-maintenance", "u", ("maintenance", "entering-maintenance"), asks=True, line="", hint="bring-back=yes brings its VMs back"),
+    Deed(
+        "host.enter-maintenance",
+        "x",
+        ("online", "unmanaged", "suspect", "joining", "quarantined", "read-only"),
+        asks=True,
+    ),
+    Deed(
+        "host.exit-maintenance",
+        "u",
+        ("maintenance", "entering-maintenance"),
+        asks=True,
+        line="",
+        hint="bring-back=yes brings its VMs back",
+    ),
     Deed("job.cancel", "x", ("queued", "ready", "running", "waiting"), asks=True),
     Deed("volume.grow", "w", ("ready",), asks=True, line="", hint="size=40GiB"),
     Deed("volume.delete", "d", (), asks=True),
@@ -63,7 +82,7 @@ DEEDS: tuple[Deed, ...] = (
     Deed("group.repair", "t", ("enabled",), asks=True),
     Deed("group.edit", "e", (), asks=True, line="", hint="rule=must-different-hosts vm=web-1 vm=web-2"),
     Deed("group.delete", "d", (), asks=True),
-)  # fmt: skip
+)
 
 
 def of_noun(noun: str) -> tuple[Deed, ...]:

@@ -20,6 +20,7 @@ from tui.views.hosts import Use, leader, use
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
+STRETCHED_FROM, STRETCHED_MOST = 7, 26  # cells of a tile
 NO_ZONE = "hosts"  # of a cluster without zones
 _BACK = {"bad": "tile-bad", "warn": "tile-warn", "info": "tile-info", "time": "tile-info"}
 _WORDS = {
@@ -93,6 +94,7 @@ def drawn(model: Model, cells: int, rows: int, cursor: str = "", *, strip: bool 
     sizes = [size for size in SIZES if not strip or size.rows == 1]
     size = next((each for each in sizes if _rows(groups, each, cells - label) <= rows), sizes[-1])
     each_row = _each_row(size, cells - label)
+    size = _stretched(size, cells - label, min(each_row, max(len(group.hosts) for group in groups)))
     lines: list[Line] = []
     places: list[tuple[str, int, int, Size]] = []
     first = leader(model)
@@ -117,6 +119,14 @@ def drawn(model: Model, cells: int, rows: int, cursor: str = "", *, strip: bool 
 
 def _each_row(size: Size, cells: int) -> int:
     return max(1, (cells + size.gap) // (size.cells + size.gap))
+
+
+def _stretched(size: Size, cells: int, each_row: int) -> Size:
+    """As broad as the row has room for, up to what is pleasant."""
+    if size.cells < STRETCHED_FROM:
+        return size
+    room = (cells + size.gap) // max(1, each_row) - size.gap
+    return size._replace(cells=max(size.cells, min(room, STRETCHED_MOST if size.rows > 1 else size.cells + 4)))
 
 
 def _rows(groups: Sequence[Zone], size: Size, cells: int) -> int:

@@ -69,7 +69,7 @@ KEYS: tuple[Key, ...] = (
     # Look closer
     Key("describe", "d", "describe", "everything about it, in words", SEE, views=LISTS, foot=60, short="describe"),
     Key("yaml", "y", "yaml", "everything about it, as YAML", SEE, views=LISTS),
-    Key("why", "w", "why", "why it is where it is: every host against every rule", SEE, views=("vms", PARTS), foot=55, short="why"),
+    Key("why", "w", "why", "why it is there: hosts against rules", SEE, views=("vms", PARTS), foot=55, short="why"),
     Key("why-job", "L", "log", "its log: everything that was said of it", SEE, views=("vms", "hosts", "jobs", PARTS)),
     Key("panel", "i", "panel", "the panel at the side, or none", SEE, views=LISTS),
     Key("wide", "ctrl+w", "wide", "all columns, or those that fit", SEE, views=LISTS),
@@ -81,10 +81,10 @@ KEYS: tuple[Key, ...] = (
     Key("mark", "space", "mark", "mark", ACT, views=THINGS, foot=65, short="mark"),
     Key("mark-range", "ctrl+@,ctrl+space", "mark_range", "mark from the last mark to here", ACT, views=THINGS),
     Key("mark-all", "asterisk", "mark_all", "mark all that are shown, or none", ACT, views=THINGS, foot=70, short="all"),
-    Key("menu", "m", "menu", "everything that can be done with it, or with what is marked", ACT, views=(*THINGS, PARTS), foot=58, needs="write", short="menu"),
+    Key("menu", "m", "menu", "all that can be done with it, or what is marked", ACT, views=(*THINGS, PARTS), foot=58, needs="write", short="menu"),
     Key("menu-all", "g", "everything", "everything that can be done in this view", ACT),
     Key("edit", "e", "act('edit')", "change it", ACT, views=("vms", "groups"), needs="write"),
-    Key("delete", "ctrl+d", "act('delete')", "delete, after it was listed what goes", ACT, views=("vms", "volumes", "groups"), needs="write"),
+    Key("delete", "ctrl+d", "act('delete')", "delete, after it was told what goes", ACT, views=("vms", "volumes", "groups"), needs="write"),
     Key("vm-start", "u", "act('start')", "up: start", ACT, views=("vms",), foot=72, needs="write", short="start"),
     Key("vm-stop", "x", "act('shutdown')", "shut down", ACT, views=("vms",), foot=74, needs="write", short="stop"),
     Key("vm-move", "t", "act('migrate')", "take to another host", ACT, views=("vms",), foot=76, needs="write", short="migrate"),
@@ -104,7 +104,7 @@ KEYS: tuple[Key, ...] = (
     Key("fault-before", "less_than_sign", "to_mark(-1)", "to the fault before", TIME, needs="clock.seek"),
     Key("fault-after", "greater_than_sign", "to_mark(1)", "to the next fault", TIME, needs="clock.seek"),
     Key("now", "zero,0", "now", "to the present, or to the end of the recording", TIME, needs="clock.seek"),
-    Key("fault", "exclamation_mark", "fault", "let a fault befall the simulated cluster, or end one", TIME, foot=10, needs="faults", short="fault"),
+    Key("fault", "exclamation_mark", "fault", "let a fault befall the cluster, or end one", TIME, foot=10, needs="faults", short="fault"),
     # The dashboard
     Key("refresh", "r", "refresh", "draw and sort anew", ALL),
     Key("read-only", "ctrl+r", "read_only", "read-only, or not", ALL),
@@ -149,10 +149,17 @@ def shown(key: str) -> str:
 def sort_keys(letters: Mapping[str, Mapping[str, str]]) -> tuple[Key, ...]:
     """A row for each letter of each view: view -> letter -> the title of its column."""
     return tuple(
-        Key(f"sort-{view}-{title.lower().replace(' ', '-')}", letter, f"sort('{letter}')", f"sort by {title}, again: the other way", FIND, (view,))
+        Key(
+            f"sort-{view}-{title.lower().replace(' ', '-')}",
+            letter,
+            f"sort('{letter}')",
+            f"sort by {title}, again: the other way",
+            FIND,
+            (view,),
+        )
         for view, columns in letters.items()
         for letter, title in columns.items()
-    )  # fmt: skip
+    )
 
 
 def of_view(keys: Iterable[Key], view: str) -> list[Key]:

@@ -56,7 +56,7 @@ class Lines(ScrollView):
     """``show`` gives it something else to list. It takes no keys: whoever owns it moves the cursor."""
 
     DEFAULT_CSS = """
-    Lines { height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    Lines { height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     can_focus = False
 

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.columns import Span
@@ -27,9 +28,12 @@ class Text(Painted):
 
     back = "panel"
 
-    def __init__(self, board: Dashboard, lines: Sequence[Sequence[Span]], *, wrap: bool = True) -> None:
+    def __init__(
+        self, board: Dashboard, lines: Sequence[Sequence[Span]], *, wrap: bool = True, share: int = 75
+    ) -> None:
+        """``share``: percent of the screen's height that it may take where it scrolls."""
         super().__init__(board.palette, board.in_ascii)
-        self.lines, self._wrap = list(lines), wrap
+        self.lines, self._wrap, self.share = list(lines), wrap, share
 
     def set(self, lines: Sequence[Sequence[Span]]) -> None:
         self.lines = list(lines)
@@ -49,9 +53,16 @@ class Text(Painted):
         self._lines = []
         self._strips.clear()
         height = max(1, len(self.paint(max(8, self.size.width or 60), 0)))
-        if self.styles.height is None or self.styles.height.value != height:
-            self.styles.height = height
+        _set_height(self, height)
+        if isinstance(self.parent, VerticalScroll):
+            _set_height(self.parent, max(1, min(height, self.app.size.height * self.share // 100)))
         self.refresh()
+
+
+def _set_height(widget: Widget, height: int) -> None:
+    """A height that is the same is not set again: that would be another layout."""
+    if widget.styles.height is None or widget.styles.height.value != height:
+        widget.styles.height = height
 
 
 class Modal(ModalScreen[Any]):
@@ -136,7 +147,7 @@ class Confirm(Modal):
         self._head = list(lines)
         self._tail: list[Sequence[Span]] = []
         self._dangerous, self._hint = dangerous, hint
-        self.text = Text(board, lines)
+        self.text = Text(board, lines, share=50)
         self.below = Text(board, [])
         self.input = (
             Input(value=line or "", placeholder=hint, compact=True, id="modal-input", select_on_focus=False)
@@ -445,7 +456,7 @@ class Faults(Modal):
         top = max(0, min(self.place - rows // 2, len(every) - rows))
         names = max((len(name) for name, _, _ in every), default=8) + 2
         made: list[Any] = []
-        for number, (name, phrase, theme) in enumerate(every[top : top + rows], start=top):
+        for number, (name, phrase, _) in enumerate(every[top : top + rows], start=top):
             back = "cursor" if number == self.place else "panel"
             made.append(
                 [

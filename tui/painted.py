@@ -94,7 +94,7 @@ def wrapped(lines: Sequence[Sequence[Span]], cells: int) -> list[list[Span]]:
                     now.append((text, tone))
                     left -= size
                     break
-                cut = text.rfind(" ", 0, left + 1) if text.isascii() else -1
+                cut = text.rfind(" ", 0, left + 1) if size == len(text) else -1
                 if cut <= 0 and now and left < cells // 2:
                     cut = 0
                 if cut == 0 or (cut < 0 and now and left < 8):

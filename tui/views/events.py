@@ -22,8 +22,14 @@ class Events(Docs):
             Column("TIME", 8, lambda line: (moment(line.at), "faint"), None),
             Column("WHO", 24, _who, None, stays=1),
             Column("WHAT", 14, _what, None, stays=2),
-            Column("WHY", 20, lambda line: (line.why, _tone(line) if line.level in ("bad", "warn", "time") else "dim"), None, grows=True),
-        )  # fmt: skip
+            Column(
+                "WHY",
+                20,
+                lambda line: (line.why, _tone(line) if line.level in ("bad", "warn", "time") else "dim"),
+                None,
+                grows=True,
+            ),
+        )
 
     def seen(self) -> Any:
         return self.model.logged, self.model.resets

@@ -20,14 +20,35 @@ class Groups(Docs):
 
     def made_columns(self) -> Sequence[Column]:
         return (
-            Column("STATE", 10, lambda row: state_cell("group", row["state"]), lambda row: -sign("group", row["state"]).trouble, "S"),
+            Column(
+                "STATE",
+                10,
+                lambda row: state_cell("group", row["state"]),
+                lambda row: -sign("group", row["state"]).trouble,
+                "S",
+            ),
             Column("NAME", 26, lambda row: (row["id"], "text"), lambda row: natural(row["id"]), "N", name=True),
-            Column("RULE", 24, lambda row: (row["rule"], "strong" if row["rule"].startswith("must-") else "text"), lambda row: row["rule"], "R", stays=1),
-            Column("VMS", 4, lambda row: (str(len(row["vms"])), "text"), lambda row: len(row["vms"]), "V", right=True, stays=2),
+            Column(
+                "RULE",
+                24,
+                lambda row: (row["rule"], "strong" if row["rule"].startswith("must-") else "text"),
+                lambda row: row["rule"],
+                "R",
+                stays=1,
+            ),
+            Column(
+                "VMS",
+                4,
+                lambda row: (str(len(row["vms"])), "text"),
+                lambda row: len(row["vms"]),
+                "V",
+                right=True,
+                stays=2,
+            ),
             Column("KEPT", 12, self._kept, lambda row: -len(broken(self.model, row)), "K"),
             Column("WHERE", 18, _where, None, stays=3),
             Column("BROKEN BY", 20, lambda row: (", ".join(broken(self.model, row)), "dim"), None, stays=4, grows=True),
-        )  # fmt: skip
+        )
 
     def seen(self) -> Any:
         return self.model.counts["group"], self.model.counts["vm"], self.model.resets

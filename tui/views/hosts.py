@@ -54,14 +54,44 @@ class Hosts(Docs):
             Column("STATE", 13, lambda host: state_cell("host", host["state"]), _by_state, "S"),
             Column("NAME", 24, self._name, lambda host: natural(host["id"]), "N", name=True),
             Column("ZONE", 9, lambda host: (host["zone"], "dim"), lambda host: host["zone"], "Z", stays=4),
-            Column("VMS", 5, lambda host: (f"{use(model, host).vms:,}", "text"), lambda host: use(model, host).vms, "V", right=True, stays=2),
-            Column("VCPU", 7, lambda host: (f"{use(model, host).vcpus}/{host['cpus']}", "dim"), lambda host: use(model, host).vcpus, "U", right=True, stays=5),
-            Column("CPU", GAUGE + 6, lambda host: gauge(use(model, host).cpu, GAUGE), lambda host: use(model, host).cpu, "P", stays=3),
-            Column("MEMORY", GAUGE + 6, lambda host: gauge(use(model, host).memory, GAUGE), lambda host: use(model, host).memory, "M", stays=1),
+            Column(
+                "VMS",
+                5,
+                lambda host: (f"{use(model, host).vms:,}", "text"),
+                lambda host: use(model, host).vms,
+                "V",
+                right=True,
+                stays=2,
+            ),
+            Column(
+                "VCPU",
+                7,
+                lambda host: (f"{use(model, host).vcpus}/{host['cpus']}", "dim"),
+                lambda host: use(model, host).vcpus,
+                "U",
+                right=True,
+                stays=5,
+            ),
+            Column(
+                "CPU",
+                GAUGE + 6,
+                lambda host: gauge(use(model, host).cpu, GAUGE),
+                lambda host: use(model, host).cpu,
+                "P",
+                stays=3,
+            ),
+            Column(
+                "MEMORY",
+                GAUGE + 6,
+                lambda host: gauge(use(model, host).memory, GAUGE),
+                lambda host: use(model, host).memory,
+                "M",
+                stays=1,
+            ),
             Column("HELD", 9, self._held, lambda host: use(model, host).memory_mib, "H", right=True, stays=6),
             Column("BY STATE", 22, self._by_state, None, stays=7),
             Column("WHY", 20, lambda host: (why(host), "dim"), why, "W", grows=True, stays=8),
-        )  # fmt: skip
+        )
 
     def seen(self) -> Any:
         return self.model.counts["host"], self.model.counts["vm"], self.model.resets

@@ -32,11 +32,18 @@ class Jobs(Docs):
             Column("JOB", 32, self._name, lambda row: row["id"], "N"),
             Column("PROGRESS", GAUGE, self._progress, None, stays=2),
             Column("DONE", 9, self._done, None, stays=1),
-            Column("STATE", 11, lambda row: state_cell("job", row["state"]), lambda row: -sign("job", row["state"]).trouble, "S", stays=5),
+            Column(
+                "STATE",
+                11,
+                lambda row: state_cell("job", row["state"]),
+                lambda row: -sign("job", row["state"]).trouble,
+                "S",
+                stays=5,
+            ),
             Column("TIME", 7, self._time, self._seconds, "T", stays=3, ages=True),
             Column("HOST", 10, lambda row: (row["host"], "dim"), None, stays=6),
             Column("WHY", 20, _why, None, stays=4, grows=True),
-        )  # fmt: skip
+        )
 
     def seen(self) -> Any:
         counts = self.model.counts

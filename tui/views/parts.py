@@ -84,8 +84,15 @@ class Parts(Docs):
         if vm is None:
             return [Part("gone", "vm", self.vm, self.vm, (("○ gone", "dim"),), "there is no such VM any more")]
         parts = [
-            Part("vm", "vm", self.vm, self.vm, tuple(state_cell("vm", vm["state"])), f"{vm['vcpus']} vCPU, {gib(vm['memory_mib'])}; {why(vm)}")
-        ]  # fmt: skip
+            Part(
+                "vm",
+                "vm",
+                self.vm,
+                self.vm,
+                tuple(state_cell("vm", vm["state"])),
+                f"{vm['vcpus']} vCPU, {gib(vm['memory_mib'])}; {why(vm)}",
+            )
+        ]
         if (host := docs["host"].get(vm["host"])) is not None:
             parts.append(
                 Part(
@@ -142,6 +149,13 @@ class Parts(Docs):
         found.sort(key=lambda each: -each[0])
         now = self.context.now()
         return [
-            Part("job", "job", job["id"], title(job, parts), tuple(state_cell("job", job["state"])), f"{age(now - submitted)} ago; {job['why']}")
+            Part(
+                "job",
+                "job",
+                job["id"],
+                title(job, parts),
+                tuple(state_cell("job", job["state"])),
+                f"{age(now - submitted)} ago; {job['why']}",
+            )
             for submitted, job, parts in found[:20]
-        ]  # fmt: skip
+        ]

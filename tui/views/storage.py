@@ -16,17 +16,52 @@ class Volumes(Docs):
 
     def made_columns(self) -> Sequence[Column]:
         return (
-            Column("STATE", 11, lambda row: state_cell("volume", row["state"]), lambda row: -sign("volume", row["state"]).trouble, "S"),
+            Column(
+                "STATE",
+                11,
+                lambda row: state_cell("volume", row["state"]),
+                lambda row: -sign("volume", row["state"]).trouble,
+                "S",
+            ),
             Column("NAME", 32, lambda row: (row["id"], "text"), lambda row: natural(row["id"]), "N", name=True),
-            Column("SIZE", 6, lambda row: (gib(row["size_gib"] * 1024), "text"), lambda row: row["size_gib"], "Z", right=True, stays=1),
-            Column("VM", 22, lambda row: (row["vm"] or "–", "text" if row["vm"] else "faint"), lambda row: row["vm"], "V", stays=2),
+            Column(
+                "SIZE",
+                6,
+                lambda row: (gib(row["size_gib"] * 1024), "text"),
+                lambda row: row["size_gib"],
+                "Z",
+                right=True,
+                stays=1,
+            ),
+            Column(
+                "VM",
+                22,
+                lambda row: (row["vm"] or "–", "text" if row["vm"] else "faint"),
+                lambda row: row["vm"],
+                "V",
+                stays=2,
+            ),
             Column("VM IS", 11, self._state, None, stays=3),
             Column("HOST", 10, self._host, None, stays=4),
-            Column("COPIES", 6, lambda row: (str(row["policy"]["replicas"]), "dim"), lambda row: row["policy"]["replicas"], "P", right=True, stays=5),
+            Column(
+                "COPIES",
+                6,
+                lambda row: (str(row["policy"]["replicas"]), "dim"),
+                lambda row: row["policy"]["replicas"],
+                "P",
+                right=True,
+                stays=5,
+            ),
             Column("THIN", 4, lambda row: ("yes" if row["policy"]["thin"] else "no", "dim"), None, stays=6),
-            Column("STRIPES", 10, lambda row: (f"{row['policy']['stripes']}×{row['policy']['stripe_kib']}K", "dim"), None, stays=7),
+            Column(
+                "STRIPES",
+                10,
+                lambda row: (f"{row['policy']['stripes']}×{row['policy']['stripe_kib']}K", "dim"),
+                None,
+                stays=7,
+            ),
             Column("WHY", 20, lambda row: (why(row), "dim"), None, stays=8, grows=True),
-        )  # fmt: skip
+        )
 
     def into(self, key: str) -> Place | None:
         row = self.row(key)

@@ -27,10 +27,18 @@ class VMs(Docs):
             Column("MEM", 5, _memory, lambda vm: vm["memory_mib"], "M", stays=2, right=True),
             Column("HA", 4, _ha, lambda vm: (not vm["ha"], _PRIORITIES.get(vm["priority"], 9)), "A", stays=7),
             Column("LABELS", 14, _labels, lambda vm: _labels(vm)[0], "B", stays=8),
-            Column("DISKS", 5, lambda vm: (str(len(vm["volumes"])), "dim"), lambda vm: len(vm["volumes"]), "D", stays=9, right=True),
+            Column(
+                "DISKS",
+                5,
+                lambda vm: (str(len(vm["volumes"])), "dim"),
+                lambda vm: len(vm["volumes"]),
+                "D",
+                stays=9,
+                right=True,
+            ),
             Column("EPOCH", 5, lambda vm: (str(vm["epoch"]), "dim"), lambda vm: vm["epoch"], "E", stays=10, right=True),
             Column("WHY HERE", 28, lambda vm: (why(vm), "dim"), why, "W", stays=5, grows=True),
-        )  # fmt: skip
+        )
 
     def zone(self, vm: Row) -> str:
         host = self.model.docs["host"].get(vm["host"])

@@ -50,14 +50,49 @@ class Why(Docs):
             Column("HOST", 14, lambda row: (row["host"], "text"), lambda row: row["host"], "H"),
             Column("OUTCOME", 13, _outcome, None),
             *(Column(_short(name), len(_short(name)), _verdict(name), None, stays=4) for name in filters),
-            *(Column(_short(name), len(_short(name)), _penalty(name), None, stays=3, right=True) for name in preferences),
-            Column("CPU", 6, lambda row: (f"{row['score']['cpu']:.3f}", "dim"), lambda row: row["score"]["cpu"], "P", right=True, stays=8),
-            Column("MEM", 6, lambda row: (f"{row['score']['memory']:.3f}", "dim"), lambda row: row["score"]["memory"], "M", right=True, stays=7),
-            Column("SCORE", 6, lambda row: (f"{row['score']['score']:.3f}", "text"), lambda row: row["score"]["score"], "S", right=True, stays=1),
-            Column("FREE", 6, lambda row: (gib(row["free_mib"]) if row["free_mib"] > 0 else "0", "text"), lambda row: row["free_mib"], "F", right=True, stays=6),
+            *(
+                Column(_short(name), len(_short(name)), _penalty(name), None, stays=3, right=True)
+                for name in preferences
+            ),
+            Column(
+                "CPU",
+                6,
+                lambda row: (f"{row['score']['cpu']:.3f}", "dim"),
+                lambda row: row["score"]["cpu"],
+                "P",
+                right=True,
+                stays=8,
+            ),
+            Column(
+                "MEM",
+                6,
+                lambda row: (f"{row['score']['memory']:.3f}", "dim"),
+                lambda row: row["score"]["memory"],
+                "M",
+                right=True,
+                stays=7,
+            ),
+            Column(
+                "SCORE",
+                6,
+                lambda row: (f"{row['score']['score']:.3f}", "text"),
+                lambda row: row["score"]["score"],
+                "S",
+                right=True,
+                stays=1,
+            ),
+            Column(
+                "FREE",
+                6,
+                lambda row: (gib(row["free_mib"]) if row["free_mib"] > 0 else "0", "text"),
+                lambda row: row["free_mib"],
+                "F",
+                right=True,
+                stays=6,
+            ),
             Column("VMS", 5, lambda row: (f"{row['vms']:,}", "dim"), lambda row: row["vms"], "V", right=True, stays=9),
             Column("BECAUSE", 20, _because, None, stays=5, grows=True),
-        )  # fmt: skip
+        )
 
     def seen(self) -> Any:
         return self._answers
