@@ -10,12 +10,13 @@ from ave.cli.remote.failures import Exit, Failure, Usage
 from tui import deeds
 from tui.columns import Span, state_cell
 from tui.deeds import Deed
-from tui.modals import Confirm, Faults, Menu
+from tui.modals import Confirm, Entry, Faults, Menu
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
-SPEEDS: tuple[float | str, ...] = (1.0, 5.0, 20.0, 60.0, 300.0, 1000.0, "max")
+NUMBERED = (1.0, 5.0, 20.0, 60.0, 300.0, 1000.0)
+SPEEDS: tuple[float | str, ...] = (*NUMBERED, "max")
 NAMED_MOST = 3  # things, in a toast
 LISTED_MOST = 200  # in a question
 TOAST_SECONDS, TROUBLE_SECONDS = 4.0, 9.0
@@ -156,7 +157,7 @@ class Acting:
         board = self.board
         noun, ids = board.meant()
         docs = [board.model.docs.get(noun, {}).get(id) for id in ids]
-        entries = [
+        entries: list[Entry] = [
             (deed.letter, deed.verb, deed.phrase, partial(self.perform, deed, ids))
             for deed in deeds.of_noun(noun)
             if any(not deeds.suits(deed, doc) for doc in docs)
@@ -169,12 +170,15 @@ class Acting:
     def action_everything(self) -> None:
         """Everything that has a key in this view."""
         board = self.board
-        entries = [
-            (key.shown.split()[0], key.id, key.words, partial(board.call_later, board.run_action, key.action))
+        entries: list[Entry] = [
+            (key.shown.split()[0], key.id, key.words, partial(self._later, key.action))
             for key in board.usable()
             if key.id not in ("menu-all", "down", "up", "left", "right")
         ]
         board.push_screen(Menu(board, f"all of {board.place.view}", entries))
+
+    def _later(self, action: str) -> None:
+        self.board.call_later(self.board.run_action, action)
 
     # Time
 
@@ -186,7 +190,8 @@ class Acting:
     @property
     def speed(self) -> float | str:
         clock = self.board.model.clock
-        return cast("float | str", self._wish.get("speed", clock.speed if clock is not None else 1.0))
+        wished: float | str | None = self._wish.get("speed")
+        return wished if wished is not None else clock.speed if clock is not None else 1.0
 
     def action_pause(self) -> None:
         self._set(paused=not self.paused)
@@ -197,7 +202,7 @@ class Acting:
         if isinstance(now, str):
             place = len(SPEEDS) - 1
         else:
-            place = min(range(len(SPEEDS) - 1), key=lambda each: abs(cast("float", SPEEDS[each]) - cast("float", now)))
+            place = min(range(len(NUMBERED)), key=lambda each: abs(NUMBERED[each] - now))
         self._set(speed=SPEEDS[max(0, min(place + by, len(SPEEDS) - 1))], paused=False)
 
     def set_speed(self, said: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import localtime, monotonic, strftime
 from typing import Any, ClassVar, Literal
 
 from textual import events
 from textual.app import App, ComposeResult
+from textual.binding import BindingType
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
@@ -82,7 +84,7 @@ def screen_of(keys: tuple[Key, ...]) -> type[Screen[None]]:
 
     class Main(Screen[None], inherit_bindings=False):
         AUTO_FOCUS = ""  # keys are for the view, until somebody begins to type
-        BINDINGS = bindings(keys)  # type: ignore[assignment]  # a list of Binding is one of what may stand here
+        BINDINGS: ClassVar[list[BindingType]] = list(bindings(keys))
 
     return Main
 
@@ -95,9 +97,9 @@ class Commands(Provider):
         assert isinstance(board, Dashboard)
         for key in board.usable():
             if key.id not in ("palette",):
-                yield key.words, key.shown, lambda key=key: board.run_action(key.action)
+                yield key.words, key.shown, partial(board.run_action, key.action)
         for name in board.available_themes:
-            yield f"theme {name}", "colours", lambda name=name: board.set_theme(name)
+            yield f"theme {name}", "colours", partial(board.set_theme, name)
         yield "history: the commands that do what was done here", ":history", board.action_history
 
     async def discover(self) -> Hits:
@@ -256,7 +258,7 @@ class Dashboard(Acting, Looking, App[int]):
     def tick(self) -> None:
         """What has changed since, and nothing else; it costs a seventh of the time at most."""
         began = monotonic()
-        if began < self._due or not self.is_mounted:
+        if began < self._due:
             return
         second = int(began)
         seen = (self.model.revision, second)
@@ -595,7 +597,7 @@ class Dashboard(Acting, Looking, App[int]):
         self.set_theme(names[(place + 1) % len(names)])
 
     def action_palette(self) -> None:
-        if not CommandPalette.is_open(self):
+        if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette())
 
     # The prompt

@@ -42,8 +42,8 @@ def buckets(points: Sequence[tuple[float, float]], begin: float, end: float, cel
         elif place == cells:
             found[cells - 1] = value
     last: float | None = None
-    for place, value in enumerate(found):
-        last = value if value is not None else last
+    for place, said in enumerate(found):
+        last = said if said is not None else last
         found[place] = last
     return found
 

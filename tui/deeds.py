@@ -15,8 +15,8 @@ from tui.asking import form
 
 
 class Deed(NamedTuple):
-    """``letter``: in the menu. ``states``: in which it makes sense; () is any. ``asks``: is it confirmed even for one? ``line``:
-    what is typed beyond names: "" nothing, else what stands there at first."""
+    """``letter``: in the menu. ``states``: in which it makes sense; () is any. ``asks``: is it confirmed even for one?
+    ``line``: what stands in the line that is typed into at first; None: nothing can be said."""
 
     name: str
     letter: str

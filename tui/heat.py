@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textual import events
@@ -75,7 +74,9 @@ def short_names(ids: Sequence[str]) -> Mapping[str, str]:
     """Without what they all begin with: host-01 is 01."""
     if len(ids) < 2:
         return {id: id for id in ids}
-    begin = commonprefix(list(ids)).rstrip("0123456789")
+    least, most = min(ids), max(ids)
+    same = next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(len(least), len(most)))
+    begin = least[:same].rstrip("0123456789")
     return {id: id[len(begin) :] or id for id in ids}
 
 

@@ -507,8 +507,8 @@ def spans(cell: Cell) -> list[Span]:
     if isinstance(cell, str):
         return [(cell, "text")]
     if isinstance(cell, tuple) and len(cell) == 2 and isinstance(cell[1], str):
-        return [cell]  # type: ignore[list-item]  # a pair of texts is one span
-    return list(cell)  # type: ignore[arg-type]
+        return [cell]
+    return list(cell)
 
 
 def segments(

@@ -96,12 +96,12 @@ class Looking:
             if lines:
                 groups.append([[(group, "accent!")], *lines, []])
         if board.size.width < HELP_BROAD:
-            return [line for group in groups for line in group][:-1]
+            return [line for part in groups for line in part][:-1]
         left: list[list[Span]] = []
         right: list[list[Span]] = []
-        for group in groups:
+        for part in groups:
             shorter = left if len(left) <= len(right) else right
-            shorter += group
+            shorter += part
         half = (min(board.size.width - 8, 150) - 4) // 2
         made: list[list[Span]] = []
         for row in range(max(len(left), len(right))):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 SHOWN_MOST = 240  # characters of a command, in a question
-CLOSE = [Binding("escape,q", "close", "close", show=False)]
+Entry = tuple[str, str, str, Callable[[], None]]  # of a menu: a letter, a name, its effect, and what is called then
+CLOSE: list[BindingType] = [Binding("escape,q", "close", "close", show=False)]
 
 
 class Text(Painted):
@@ -67,7 +68,7 @@ def _set_height(widget: Widget, height: int) -> None:
 
 class Modal(ModalScreen[Any]):
     AUTO_FOCUS = ""
-    BINDINGS = CLOSE  # type: ignore[assignment]  # a list of Binding is one of what may stand here
+    BINDINGS: ClassVar[list[BindingType]] = CLOSE
 
     def __init__(self, board: Dashboard) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class Modal(ModalScreen[Any]):
 class Reader(Modal):
     """Text to read: a description, YAML, the keys. ``plain``: what c copies."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         *CLOSE,
         Binding("question_mark,d,y,L,enter", "close", "close", show=False),
         Binding("j,down", "scroll(1)", show=False),
@@ -122,7 +123,7 @@ class Reader(Modal):
 class Confirm(Modal):
     """What will happen, and to whom; the equal command; if something can be said about it, a line to say it in."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         *CLOSE,
         Binding("enter,y", "yes", show=False),
         Binding("n", "close", show=False),
@@ -227,16 +228,14 @@ class Confirm(Modal):
 class Menu(Modal):
     """A letter, or the cursor and enter."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", show=False),
         Binding("down", "step(1)", show=False),
         Binding("up", "step(-1)", show=False),
         Binding("enter", "choose", show=False),
     ]
 
-    def __init__(
-        self, board: Dashboard, title: str, entries: Sequence[tuple[str, str, str, Callable[[], None]]]
-    ) -> None:
+    def __init__(self, board: Dashboard, title: str, entries: Sequence[Entry]) -> None:
         super().__init__(board)
         self._title, self.entries, self.place = title, list(entries), 0
         self.text = Text(board, self._lines(), wrap=False)
@@ -296,7 +295,7 @@ class Menu(Modal):
 class Faults(Modal):
     """Every fault that a simulated cluster knows, by theme; whom it shall hit, and with which parameters."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", show=False),
         Binding("down,ctrl+n", "step(1)", show=False),
         Binding("up", "step(-1)", show=False),

@@ -14,6 +14,7 @@ ENDED = ("done", "failed", "cancelled")
 TASK = "task:"  # how the key of a Follower begins
 UNFOLDED_MOST = 40  # Followers of a Job that nobody has unfolded
 GAUGE = 12
+_TASK_SHARE = {"done": 1.0, "running": 0.5}  # of a Follower nobody tells more than its state
 
 
 class Jobs(Docs):
@@ -126,10 +127,7 @@ class Jobs(Docs):
         return [(fold, "dim"), _glyph(row), (title(row, parts), "strong" if busy else _tone(row))]
 
     def _progress(self, row: Row) -> list[Span]:
-        if "job" in row:
-            share = {"done": 1.0, "running": 0.5}.get(row["state"], 0.0)
-        else:
-            share = row["progress"]
+        share = _TASK_SHARE.get(row["state"], 0.0) if "job" in row else row["progress"]
         return bar(share, GAUGE, _bar_tone(row["state"]))
 
     def _done(self, row: Row) -> Span:
