@@ -322,8 +322,9 @@ class Dashboard(Acting, Looking, App[int]):
         lines = self.above(max(10, self.query_one("#main").size.width - 3))
         few = self.size.height < 20
         self.heading.display = bool(lines) and not few
-        if lines and self.heading.styles.height is not None and self.heading.styles.height.value != len(lines):
-            self.heading.styles.height = len(lines)
+        wanted = len(lines) + 1  # and an empty one below
+        if lines and (self.heading.styles.height is None or self.heading.styles.height.value != wanted):
+            self.heading.styles.height = wanted
         self.heading.tick()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -81,7 +81,7 @@ def told(view: Docs, vm: Any) -> Lines:
         lines.append(pair("labels", " ".join(f"{key}={value}" for key, value in vm["labels"].items())))
     lines.append(pair("epoch", f"{vm['epoch']}"))
     lines += [[], heading("Why here")]
-    story = vm.get("story") or ()
+    story: Sequence[str] = vm.get("story") or ()
     lines += [[(each, "text" if each is story[-1] else "dim")] for each in story[-3:]] or [[("nothing is told", "dim")]]
     if host is not None:
         held = model.held.get(host["id"])
