@@ -11,6 +11,7 @@ from tui import deeds
 from tui.columns import Span, state_cell
 from tui.deeds import Deed
 from tui.modals import Confirm, Entry, Faults, Menu
+from tui.views.base import counted
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -60,10 +61,9 @@ class Acting:
             self._do(deed, yes, said)
             return
         found = [docs[id] for id in yes]
-        noun = deed.noun if len(yes) == 1 else f"{deed.noun}s"
         screen = Confirm(
             board,
-            f"{deed.verb} {len(yes)} {noun}" if len(yes) > 1 else f"{deed.verb} {yes[0]}",
+            f"{deed.verb} {counted(len(yes), deed.noun)}" if len(yes) > 1 else f"{deed.verb} {yes[0]}",
             self._listed(deed, yes, no),
             lambda line: board.source.line_of(deed.name, yes, deeds.given_of(deed, line)),
             dangerous=deed.destroys,
@@ -164,7 +164,7 @@ class Acting:
         ]
         if noun == "vm" and len(ids) == 1:
             entries.append(("w", "why", "every host against every rule", board.action_why))
-        what = ids[0] if len(ids) == 1 else f"{len(ids)} {noun}s"
+        what = ids[0] if len(ids) == 1 else counted(len(ids), noun)
         board.push_screen(Menu(board, f"{noun} {what}" if len(ids) == 1 else what, entries))
 
     def action_everything(self) -> None:

@@ -30,7 +30,7 @@ def clock(seconds: float) -> str:
 def gib(mib: float) -> str:
     """16G, 512M, 1.5T."""
     if mib < 1024:
-        return f"{mib:.0f}M"
+        return f"{mib:.0f}M" if mib else "0"
     size = mib / 1024
     if size < 1024:
         return f"{size:.0f}G" if size >= 10 or size == int(size) else f"{size:.1f}G"

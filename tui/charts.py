@@ -103,4 +103,5 @@ class Charts(Painted):
                 lines.append(
                     [(f"{label:<{LABEL}} ", "dim"), *edged(text, above, chart.tone), (f"{value:>{VALUE}}", "strong!")]
                 )
+                above = text
         return lines

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 STRETCHED_FROM, STRETCHED_MOST = 7, 26  # cells of a tile
+QUIET_BELOW = 4 / HEAT_STEPS  # a warm tile is too bright for grey words
 NO_ZONE = "hosts"  # of a cluster without zones
 _BACK = {"bad": "tile-bad", "warn": "tile-warn", "info": "tile-info", "time": "tile-info"}
 _WORDS = {
@@ -154,7 +155,8 @@ def _tile(model: Model, id: str, name: str, size: Size, row: int, first: bool, c
     text = _words(size, row, host, of, glyph, name, usual)
     if row == 0 and usual and not cursor and size.cells >= 4:
         return [(text, "strong", back)]
-    return [(text, tone if row == 0 or not usual or cursor else "dim", back)]
+    quiet = row and usual and not cursor and of.memory < QUIET_BELOW
+    return [(text, "dim" if quiet else tone, back)]
 
 
 def _words(size: Size, row: int, host: Mapping[str, Any], of: Use, glyph: str, name: str, usual: bool) -> str:

@@ -38,7 +38,14 @@ spec:
   workload:
     - {fleet: db, count: 5, vcpu: 4, memory: 16GiB, disk: 100GiB, priority: high, groups: [db-apart]}
     - {fleet: web, count: 24, vcpu: 2, memory: 8GiB, disk: 20GiB, groups: [web-in-a]}
-    - {fleet: ci, count: 40, vcpu: 1, memory: 2GiB, disk: 10GiB, ha: false, arrive: {dist: poisson, rate: 240/h, batch: 2}, life: {dist: lognormal, median: 90s, sigma: 0.5}}
+    - fleet: ci
+      count: 40
+      vcpu: 1
+      memory: 2GiB
+      disk: 10GiB
+      ha: false
+      arrive: {dist: poisson, rate: 240/h, batch: 2}
+      life: {dist: lognormal, median: 90s, sigma: 0.5}
 """
 CRASH, MOMENT = 60.0, 151.3
 REAL_SECONDS = 20.0  # a test gives up

@@ -38,7 +38,7 @@ def slim(svg: str) -> str:
     svg = re.sub(r"terminal-\d+-", "t-", svg)
     svg = re.sub(r'\s*<clipPath id="t-line-\d+">.*?</clipPath>', "", svg, flags=re.DOTALL)
     svg = re.sub(r' clip-path="url\(#t-line-\d+\)"', "", svg)
-    svg = svg.replace(' shape-rendering="crispEdges"', "").replace("font-family: Fira Code", "font-family: monospace")
+    svg = svg.replace("font-family: Fira Code", "font-family: monospace")
     return re.sub(r'"(-?\d+\.\d{1,2})\d*"', r'"\1"', svg) + "\n"
 
 

@@ -101,6 +101,12 @@ def natural(id: str) -> tuple[str, int, str]:
     return head, int(digits) if digits and len(digits) < 18 else -1, id
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 host", "16 VMs"."""
+    word = {"vm": "VM", "job": "Job"}.get(noun, noun)
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def within(doc: Mapping[str, Any], field: str, value: str) -> bool:
     found = doc.get(field)
     if isinstance(found, list | tuple):

@@ -8,7 +8,7 @@ from typing import Any
 from tui.ages import age
 from tui.columns import Column, Row, Span, bar, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, pair
+from tui.views.base import Docs, Lines, Place, counted, events_of, heading, pair
 
 ENDED = ("done", "failed", "cancelled")
 TASK = "task:"  # how the key of a Follower begins
@@ -218,7 +218,7 @@ def title(job: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> str:
         noun = "host" if about else noun
     if len(about) == 1:
         return f"{verb} {about[0]}"
-    return f"{verb} {len(about)} {noun}s" if about else f"{verb} {noun}"
+    return f"{verb} {counted(len(about), noun)}" if about else f"{verb} {noun}"
 
 
 def _glyph(row: Row) -> Span:

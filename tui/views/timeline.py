@@ -10,7 +10,7 @@ from tui.glyphs import sign
 from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair
 
 CELLS = 400  # of a lane; what is beyond the edge of the screen is cut
-_LANE = {"good": "━", "info": "╌", "warn": "▲", "bad": "✕", "time": "‖", "dim": "─"}
+_LANE = {"good": "━", "info": "╌", "warn": "╍", "bad": "┄", "time": "═", "dim": "─"}  # they differ without any colour
 FAULTS = "fault/"
 
 
@@ -130,7 +130,8 @@ class Timeline(Docs):
             if until > drawn:
                 each = sign("host", state) if state else None
                 glyph, tone = (_LANE.get(each.tone, "─"), each.tone) if each is not None else ("─", "faint")
-                made.append((glyph * (until - drawn), tone))
+                mark = each.glyph if each is not None and drawn else glyph  # where it came to be so
+                made.append((mark + glyph * (until - drawn - 1), tone))
                 drawn = until
             if turn is not None:
                 state = turn.state
