@@ -11,6 +11,7 @@ from ave.model.audit import Chain, Record
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
+from ave.model.identity import Identity
 from ave.model.network import Network
 from ave.model.settings import Settings
 from ave.model.target import Target
@@ -26,8 +27,9 @@ KINDS = (
     Kind("report", Report, (Index(),)),
     Kind("zone", Zone, (Index(),)),
     Kind("settings", Settings, (Index(),)),
+    Kind("identity", Identity, (), shown=False),
     Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
-    Kind("volume", Volume, (Index(),)),
+    Kind("volume", Volume, (Index(), Index(("state",)))),
     Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),

@@ -16,7 +16,7 @@ from ave.ha.lease import new_host
 from ave.ha.promise import not_promised
 from ave.model.host import Host
 from ave.node import run_node
-from ave.placement.place import Plugged
+from ave.placement.plugged import Plugged
 from ave.ports.together import Ports
 from ave.sync import together
 from drivers.assembly import HOSTS
@@ -31,6 +31,8 @@ from drivers.urls import endpoint, is_loopback, shown
 
 async def run(config: Config) -> None:
     """Run the node until SIGTERM or SIGINT. Raises Refused, Unavailable when it cannot begin."""
+    import networkx  # noqa: F401 - now: it takes a tenth of a second, in which no lease is renewed
+
     rules = plugged()
     runtime = AsyncioRuntime(f"{config.node.host}/node")
     store = await open_store(config.store, runtime)
@@ -67,7 +69,7 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
         raise Refused(f"api.listen: {problem}") from problem
     desk, view = open_desk(ports, rules)
     gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
-    host = Served(ports.host, desk, view, gate, Here(), epoch="1")
+    host = Served(ports.host, desk, view, gate, Here())
     secret = Secret(config.api.certificate, config.api.key) if config.api.certificate else None
 
     def bug(error: BaseException) -> None:

@@ -31,7 +31,7 @@ from ave.api.questions import (
     ShowJob,
 )
 from ave.api.selection import select
-from ave.api.shown import Explained, Job, is_job, job
+from ave.api.shown import Explained, Job, JobLog, is_job, job, log
 from ave.api.view import View
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
@@ -39,20 +39,13 @@ from ave.jobs.crew import Crew
 from ave.model.access import Caller, Permission, Token, User
 from ave.model.audit import Chain, Record, broken
 from ave.model.settings import DEFAULTS
-from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
-from ave.operations import NewVM, Nothing
-from ave.placement.explain import explain
-from ave.placement.place import NONE, Plugged
-from ave.placement.purpose import Purpose
-from ave.placement.snapshot import Snapshot
-from ave.placement.told import sentence
+from ave.operations import Nothing
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.store import Above
 from ave.ports.together import Ports
 
 T = TypeVar("T")
-
-_USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
 
 
 class Floor:
@@ -120,6 +113,10 @@ async def _job(floor: Floor, caller: Caller, asked: ShowJob) -> Job:
     return job(work, floor.view.parts(asked.id))
 
 
+async def _log(floor: Floor, caller: Caller, asked: Show) -> JobLog:
+    return log(await _work(floor, caller, asked.id), floor.view.parts(asked.id))
+
+
 async def _cancel(floor: Floor, caller: Caller, asked: Show) -> Job:
     work = await _work(floor, caller, asked.id)
     require_allowed(caller, QUESTIONS["job.cancel"].permission, NOUNS["job"], asked.id, work)
@@ -144,35 +141,9 @@ async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explained:
     floor.view.require_fed()
     if bool(asked.id) == (asked.new is not None):
         raise Invalid("which VM? its id, or what a new one would be, one of them")
-    docs = floor.view.docs
-    cluster = Snapshot(
-        hosts=tuple(docs("host").values()),
-        zones=tuple(docs("zone").values()),
-        groups=tuple(docs("group").values()),
-        vms=tuple(docs("vm").values()),
-    )
-    if asked.new is not None:
-        require_allowed(caller, QUESTIONS["vm.explain-placement"].permission, NOUNS["vm"], asked.new.id, None)
-        vm = _might_be(asked.new)
-        cluster = msgspec.structs.replace(cluster, vms=tuple(known for known in cluster.vms if known.id != vm.id))
-    else:
-        require_seen(caller, NOUNS["vm"], asked.id, docs("vm").get(asked.id))
-        vm = docs("vm")[asked.id]
-    purpose = asked.purpose or _USUAL.get(vm.state, Purpose.START)
-    explanation = explain(cluster.view(), vm, purpose, plugged=floor.plugged)
-    return Explained(**msgspec.structs.asdict(explanation), says=sentence(explanation))
+    from ave.api.placing import explained  # loads arrays: not before somebody asks
 
-
-def _might_be(new: NewVM) -> VM:
-    return VM(
-        id=new.id,
-        vcpus=new.vcpus,
-        memory_mib=new.memory_mib,
-        cpu_model=new.cpu_model,
-        networks=new.networks,
-        pinned=new.pinned,
-        priority=new.priority,
-    )
+    return explained(floor.view, caller, asked, floor.plugged)
 
 
 async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
@@ -271,6 +242,7 @@ async def _fresh(floor: Floor, name: str, id: str) -> Any:
 _SPECIAL: Mapping[str, Answering] = {
     "job.list": _jobs,
     "job.show": _job,
+    "job.log": _log,
     "job.cancel": _cancel,
     "cluster.show": _cluster,
     "vm.explain-placement": _explain,

@@ -26,7 +26,7 @@ from ave.model.access import Caller
 from ave.model.audit import Record
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import OPERATIONS, Operation
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.together import Ports
 from ave.verbs import VERBS
 

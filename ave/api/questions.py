@@ -9,10 +9,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS, Noun
-from ave.api.shown import Explained, Job
+from ave.api.shown import Explained, Job, JobLog
 from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
 from ave.model.audit import Record
-from ave.operations import NewVM, Nothing
+from ave.operations import Named, NewVM, Nothing
 from ave.placement.purpose import Purpose
 
 T = TypeVar("T")
@@ -70,21 +70,11 @@ class AuditChecked(msgspec.Struct, frozen=True, kw_only=True):
     broken: dict[str, str]
 
 
-class Question(msgspec.Struct, frozen=True):
-    name: str
-    request: type[Any]
+class Question(Named, frozen=True):
     answer: Any
     phrase: str
     permission: Permission = Permission.VIEW
     of_none: bool = False  # it can also be asked of what is not there
-
-    @property
-    def noun(self) -> str:
-        return self.name.partition(".")[0]
-
-    @property
-    def verb(self) -> str:
-        return self.name.partition(".")[2]
 
 
 def _of(noun: Noun) -> tuple[Question, ...]:
@@ -131,6 +121,7 @@ QUESTIONS: Mapping[str, Question] = {
     for question in (
         *(question for noun in NOUNS.values() for question in _of(noun)),
         Question("job.cancel", Show, Job, "cancel a Job: what has begun is ended or undone", Permission.USE),
+        Question("job.log", Show, JobLog, "tell what a Job and its tasks have gone through"),
         Question(
             "vm.explain-placement",
             ExplainVM,

@@ -34,7 +34,7 @@ class Lab:
         self.desk, self.view = open_desk(self.ports)
         self.bugs: list[BaseException] = []
         gate = Tokens(store, self.view, loopback=loopback)
-        host = Served("h1", self.desk, self.view, gate, Here(), "1")
+        host = Served("h1", self.desk, self.view, gate, Here())
         self.app = application(host, bug=self.bugs.append)
         transport = httpx2.ASGITransport(self.app)
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://h1")
