@@ -42,6 +42,11 @@ def require_own_page(headers: Mapping[str, str]) -> None:
         raise Foreign(f"a page of {origin[:100]} may not ask this host")
 
 
+def has_two_lengths(headers: Mapping[str, str]) -> bool:
+    """Somebody between us may go by the other one, and take the end of this request for another one's begin."""
+    return "transfer-encoding" in headers and "content-length" in headers
+
+
 def require_local_name(headers: Mapping[str, str]) -> None:
     """Raises Foreign. A name that is not ours may be one that somebody else lets point to us."""
     host = headers.get("host", "")
