@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ave.api.problems import Foreign
 
 UNKNOWN = "unknown"
+KNOWN_MOST = 1024  # addresses that were read of late, for each request asks
 _LOCAL = ("localhost", "ip6-localhost")
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
     """Of IPv6 the network of 64 bits: whoever has one address in it has them all."""
     client = scope.get("client")
-    found = _address(client[0]) if client else None
+    return _network(client[0]) if client else UNKNOWN
+
+
+@lru_cache(KNOWN_MOST)
+def _network(address: str) -> str:
+    found = _address(address)
     if found is None:
         return UNKNOWN
     if isinstance(found, ipaddress.IPv6Address):
@@ -29,6 +36,7 @@ def address_of(scope: Mapping[str, Any]) -> str:
     return str(found)
 
 
+@lru_cache(KNOWN_MOST)
 def is_here(address: str) -> bool:
     """Is it this very machine?"""
     found = _address(address)

@@ -218,7 +218,7 @@ def test_no_text_in_a_path_or_a_parameter_is_an_error_of_ours(tmp_path: Path) ->
             for header in ("X-Ave-Revision", "X-Request-Id", "Idempotency-Key", "If-Match", "Prefer", "Last-Event-ID"):
                 value = text.encode("utf-8", "replace").replace(b"\r", b"").replace(b"\n", b"").replace(b"\x00", b"")
                 answer = await lab.client.post(
-                    "/v1/vms/web-1:start", params={"dry_run": "true"}, headers={header: value}
+                    "/v1/vms/web-1:start", params={"dry_run": "true"}, headers={header.encode(): value}
                 )
                 if answer.status_code not in (*FINE, 412):
                     wrong.append(f"{header} {text[:40]!r}: {answer.status_code} {answer.text[:100]}")
