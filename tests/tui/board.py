@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 
 from drivers.rest.served import world_within
@@ -21,6 +22,7 @@ from sim.scenario.load import loads
 from sim.served import Served
 from sim.tables import CATALOGUE
 from tui.app import Dashboard
+from tui.keys import name_of
 from tui.model import State
 from tui.source import Api
 
@@ -48,7 +50,7 @@ spec:
       life: {dist: lognormal, median: 90s, sigma: 0.5}
 """
 CRASH, MOMENT = 60.0, 151.3
-REAL_SECONDS = 20.0  # a test gives up
+REAL_SECONDS, LIMIT_SECONDS = 20.0, 110.0  # who waits for one thing, and a whole test, gives up
 
 
 class Board:
@@ -56,22 +58,31 @@ class Board:
         self.app, self.pilot, self.served = app, pilot, served
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """As the terminal would say it. A pilot's own press waits until the processor rests."""
+        driver = self.app._driver
+        assert driver is not None
+        for key in keys:
+            event = events.Key(name_of(key) if len(key) == 1 else key, key if len(key) == 1 else None)
+            event.set_sender(self.app)
+            driver.send_message(event)
+            await self.pilot.pause(0)
+            await self.pilot.pause(0)
         await self.settle()
 
     async def type(self, text: str) -> None:
-        await self.press(*("space" if each == " " else each for each in text))
+        await self.press(*text)
 
     async def settle(self) -> None:
         """All that is asked for has been drawn."""
-        await self.pilot.pause()
         self.app._repaint()
-        await self.pilot.pause()
+        await self.pilot.pause(0)
 
-    async def until(self, found: Callable[[], Any]) -> Any:
-        ends = monotonic() + REAL_SECONDS
+    async def until(self, found: Callable[[], Any], seconds: float = REAL_SECONDS) -> Any:
+        ends = monotonic() + seconds
         while not (what := found()):
-            assert monotonic() < ends, f"{self.app.model.state} {self.app.model.why}, in {self.app.place}"
+            assert monotonic() < ends, (
+                f"{self.app.model.state} {self.app.model.why}, {self.app.place}, {self.app.screen}"
+            )
             await asyncio.sleep(0.01)
         return what
 
@@ -115,4 +126,4 @@ async def board(
 
 
 def run(main: Any) -> None:
-    asyncio.run(asyncio.wait_for(main, 60.0))
+    asyncio.run(asyncio.wait_for(main, LIMIT_SECONDS))
