@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from ave.api.accounts import ACCOUNTS
 from ave.api.admission import require_allowed, require_seen, seen
-from ave.api.audit import Auditor, Commit, entry
+from ave.api.floor import Floor, require_administrator
 from ave.api.nouns import NOUNS, Noun
-from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
-from ave.api.problems import Denied, Invalid, NotFound, Taken
+from ave.api.problems import Invalid, Taken
 from ave.api.questions import (
     PAGE_MOST,
     QUESTIONS,
@@ -20,11 +20,7 @@ from ave.api.questions import (
     AskAudit,
     AuditChecked,
     AuditPage,
-    EditUser,
     ExplainVM,
-    MadeToken,
-    NewToken,
-    NewUser,
     Page,
     Select,
     Show,
@@ -32,48 +28,14 @@ from ave.api.questions import (
 )
 from ave.api.selection import select
 from ave.api.shown import Explained, Job, JobLog, is_job, job, log
-from ave.api.view import View
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
-from ave.jobs.crew import Crew
-from ave.model.access import Caller, Permission, Token, User
+from ave.model.access import Caller
 from ave.model.audit import Chain, Record, broken
 from ave.model.settings import DEFAULTS
 from ave.model.work import ENDED, Work
 from ave.operations import Nothing
-from ave.placement.plugged import NONE, Plugged
 from ave.ports.store import Above
-from ave.ports.together import Ports
-
-T = TypeVar("T")
-
-
-class Floor:
-    """All that answers may touch on this host. ``hurried``: nobody is to wait for the end of a Job now."""
-
-    def __init__(
-        self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False
-    ) -> None:
-        self.ports, self.crew, self.view, self.plugged, self.hurried = ports, crew, view, plugged, hurried
-        self.auditor = Auditor(ports)
-
-    async def ended(self, id: str, seconds: float) -> None:
-        """Until the Job has ended, or so long."""
-        works = self.view.docs("work")
-        try:
-            async with self.ports.runtime.timeout(min(seconds, WAIT_MOST)):
-                while ((work := works.get(id)) is None or work.state not in ENDED) and not self.hurried():
-                    await self.view.next()
-        except TimeoutError:
-            pass
-
-    async def find(self, noun: Noun, id: str) -> Any:
-        """The document, or None: the view may not have heard of it yet, the store has."""
-        doc = self.view.docs(noun.kind).get(id)
-        if doc is None:
-            doc = await self.ports.store.get(Work if noun.type is Job else noun.type, id)
-        return doc
-
 
 Answering = Callable[[Floor, Caller, Any], Awaitable[Any]]
 
@@ -146,61 +108,9 @@ async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explained:
     return explained(floor.view, caller, asked, floor.plugged)
 
 
-async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
-    if not floor.view.docs("user") and not await floor.ports.store.find(User, limit=1):
-        raise Taken("nobody could make a token for the first user, or be let in again: ave init, on a host, makes it")
-    made = await _changed(floor, caller, "user.create", asked.id, lambda commit: create_user(commit, asked))
-    await floor.view.until("user", made.id, made.version)
-    return made
-
-
-async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
-    async def act(commit: Commit) -> User:
-        return await edit_user(commit, await _fresh(floor, "user", asked.id), asked)
-
-    now = await _changed(floor, caller, "user.edit", asked.id, act)
-    await floor.view.until("user", now.id, now.version)
-    return now
-
-
-async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
-    async def act(commit: Commit) -> User:
-        return await delete_user(commit, floor.ports.store, await _fresh(floor, "user", asked.id))
-
-    return await _changed(floor, caller, "user.delete", asked.id, act)
-
-
-async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
-    async def act(commit: Commit) -> MadeToken:
-        return await create_token(commit, floor.ports.runtime, asked)
-
-    return await _changed(floor, caller, "token.create", asked.user, act)
-
-
-async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
-    async def act(commit: Commit) -> Token:
-        return await delete_token(commit, await _fresh(floor, "token", asked.id))
-
-    return await _changed(floor, caller, "token.delete", asked.id, act)
-
-
-async def _changed(
-    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[Commit], Awaitable[T]]
-) -> T:
-    """With its audit record, or with that of its refusal."""
-    noun = operation.partition(".")[0]
-    said = entry(floor.ports.host, caller, operation, [f"{noun}/{thing[:256]}"])
-    try:
-        _require_administrator(caller)
-        return await act(floor.auditor.commit_of(said))
-    except (Denied, Refused) as refusal:
-        await floor.auditor.refused(said, str(refusal))
-        raise
-
-
 async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
     """The newest first. Of every host as many as are asked for, since nobody knows whose are the newest."""
-    _require_administrator(caller)
+    require_administrator(caller)
     if not 1 <= asked.limit <= PAGE_MOST:
         raise Invalid(f"limit: from 1 to {PAGE_MOST}")
     found: list[Record] = []
@@ -212,7 +122,7 @@ async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
 
 
 async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChecked:
-    _require_administrator(caller)
+    require_administrator(caller)
     store = floor.ports.store
     told: dict[str, str] = {}
     counted = 0
@@ -226,19 +136,6 @@ async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChe
     return AuditChecked(records=counted, broken={host: what for host, what in told.items() if what})
 
 
-def _require_administrator(caller: Caller) -> None:
-    if not caller.may(Permission.ADMINISTER):
-        raise Denied(f"{caller.user} has no role that may {Permission.ADMINISTER} users and tokens")
-
-
-async def _fresh(floor: Floor, name: str, id: str) -> Any:
-    """As the store has it now."""
-    doc = await floor.ports.store.get(NOUNS[name].type, id)
-    if doc is None:
-        raise NotFound(f"there is no {name} {id[:256]}")
-    return doc
-
-
 _SPECIAL: Mapping[str, Answering] = {
     "job.list": _jobs,
     "job.show": _job,
@@ -246,11 +143,7 @@ _SPECIAL: Mapping[str, Answering] = {
     "job.cancel": _cancel,
     "cluster.show": _cluster,
     "vm.explain-placement": _explain,
-    "user.create": _create_user,
-    "user.edit": _edit_user,
-    "user.delete": _delete_user,
-    "token.create": _create_token,
-    "token.delete": _delete_token,
+    **ACCOUNTS,
     "audit.list": _audit,
     "audit.check": _check_audit,
 }

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
-from ave.api.answers import Floor
+from ave.api.floor import Floor
 from ave.api.shown import Place
+from ave.jobs.leader import owned
+from ave.jobs.quota import growth, room
 from ave.jobs.verb import Found, Resource
 from ave.model.work import Result, Step
 from ave.operations import Operation
@@ -38,7 +40,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = True
 
 
-async def preview(floor: Floor, operation: Operation, request: Any) -> Preview:
+async def preview(floor: Floor, operation: Operation, request: Any, tenant: str) -> Preview:
     """Raises Refused as a Leader would."""
     verb = VERBS[operation.name]
     resources = verb.resources(request)
@@ -53,6 +55,7 @@ async def preview(floor: Floor, operation: Operation, request: Any) -> Preview:
     for kind in verb.whole(request):
         docs |= {(kind, doc.id): doc for doc in await store.find(kind)}
     split = verb.split(request, Found(docs))
+    await room(store, growth([owned(write, tenant) for write in split.writes], docs))
     steps = {**split.steps, **{name: step for group in split.groups.values() for name, step in group.items()}}
     places: dict[str, Place] = {}
     if any(step.function == PLACE for step in split.steps.values()):

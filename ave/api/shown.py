@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ave.model.tenant import Tenant, Use
 from ave.model.work import ENDED, GROUP, LEAD, Plan, Result, Work, WorkState
 from ave.placement.explanation import Explanation
 
@@ -74,6 +75,12 @@ class Explained(Explanation, frozen=True, kw_only=True):
     """Where a VM would go, and why; with the answer in a sentence."""
 
     says: str
+
+
+class TenantShare(Tenant, frozen=True, kw_only=True):
+    """What a tenant may have, and what it has."""
+
+    used: Use
 
 
 def is_job(work: Work) -> bool:

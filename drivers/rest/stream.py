@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ave.api.admission import sees
 from ave.api.nouns import BY_KIND, NOUNS, plain
-from ave.api.problems import FieldError, Invalid
+from ave.api.problems import FieldError, Invalid, TooMany
 from ave.api.shown import is_job, job, task
 from ave.api.view import BEHIND_SECONDS, View
 from ave.model.access import Caller, Permission
@@ -23,6 +25,8 @@ from drivers.rest.simulated import Clock
 FLUSH_SECONDS, COMMENT_SECONDS = 0.1, 15.0
 COST_RATIO = 6.0  # who is costly to tell is told less often
 INTERVAL_MOST = 60.0
+STREAMS_OF_ONE, STREAMS_MOST = 100, 500
+STREAM_RETRY_SECONDS = 10.0
 BEGIN = -1  # the revision of who knows nothing
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -113,6 +117,39 @@ async def _feed(
             yield b": still here\n\n"
             quiet_since = began
         await asyncio.sleep(max(interval, COST_RATIO * (monotonic() - began)))
+
+
+class Streams:
+    """Those that are open. Each holds a connection and what it was told of, so nobody may have them all."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def one(self, stream: StreamingResponse, whose: str) -> Response:
+        """Raises TooMany."""
+        for many, most, of in (
+            (self._open[whose], STREAMS_OF_ONE, "of you"),
+            (self._open.total(), STREAMS_MOST, "at all"),
+        ):
+            if many >= most:
+                raise TooMany(f"{most} streams {of} are open already", STREAM_RETRY_SECONDS)
+        return _Counted(stream, self._open, whose)
+
+
+class _Counted(Response):
+    def __init__(self, stream: StreamingResponse, open: Counter[str], whose: str) -> None:
+        self._stream, self._open, self._whose = stream, open, whose
+        self.background = None
+        self.raw_headers = stream.raw_headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._open[self._whose] += 1
+        try:
+            await self._stream(scope, receive, send)
+        finally:
+            self._open[self._whose] -= 1
+            if not self._open[self._whose]:
+                del self._open[self._whose]
 
 
 class Ticks:

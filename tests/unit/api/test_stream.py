@@ -124,9 +124,9 @@ def test_clients_that_do_not_read_and_do_not_speak_keep_nobody_waiting(tmp_path:
         for number in range(60):
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
             kinds = (
-                b"GET /v1/events HTTP/1.1\r\nHost: h\r\n\r\n",
-                b"GET /v1/vms HTTP/1.1\r\nHost: h\r\nX-Slow: ",
-                b"POST /v1/vms HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n{",
+                b"GET /v1/events HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+                b"GET /v1/vms HTTP/1.1\r\nHost: [::1]\r\nX-Slow: ",
+                b"POST /v1/vms HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{",
             )
             writer.write(kinds[number % 3])
             idle.append(writer)
