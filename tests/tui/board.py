@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import httpx2
 from textual import events
 from textual.pilot import Pilot
 
@@ -54,8 +55,8 @@ REAL_SECONDS, LIMIT_SECONDS = 20.0, 110.0  # who waits for one thing, and a whol
 
 
 class Board:
-    def __init__(self, app: Dashboard, pilot: Pilot[Any], served: Served) -> None:
-        self.app, self.pilot, self.served = app, pilot, served
+    def __init__(self, app: Dashboard, pilot: Pilot[Any]) -> None:
+        self.app, self.pilot = app, pilot
 
     async def press(self, *keys: str) -> None:
         """As the terminal would say it. A pilot's own press waits until the processor rests."""
@@ -94,6 +95,21 @@ class Board:
 
 
 @asynccontextmanager
+async def before(
+    transport: httpx2.AsyncBaseTransport, *, size: tuple[int, int] = (120, 40), **of_app: Any
+) -> AsyncIterator[Board]:
+    """The dashboard before whatever answers there."""
+    source = Api("demo", ("http://127.0.0.1",), transport=transport)
+    app = Dashboard(source, **of_app)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        it = Board(app, pilot)
+        await it.until(lambda: app.model.state is State.LIVE and app.model.docs["vm"] and app.model.series)
+        await it.settle()
+        yield it
+    await source.close()
+
+
+@asynccontextmanager
 async def board(
     *,
     size: tuple[int, int] = (120, 40),
@@ -103,6 +119,7 @@ async def board(
     paused: bool = True,
     scenario: str = SCENARIO,
     prepare: Callable[[Served], None] = lambda served: None,
+    through: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport] = lambda transport: transport,
     **of_app: Any,
 ) -> AsyncIterator[Board]:
     """A bug in the world or in the dashboard fails the test."""
@@ -113,15 +130,11 @@ async def board(
             served.begin_fault({"fault": "host-crash", "target": "host-3", "for": "5m"})
         prepare(served)
         served.advance(moment)
-        async with world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport:
-            source = Api("demo", ("http://sim",), transport=transport)
-            app = Dashboard(source, **of_app)
-            async with app.run_test(size=size, notifications=True) as pilot:
-                it = Board(app, pilot, served)
-                await it.until(lambda: app.model.state is State.LIVE and app.model.docs["vm"] and app.model.series)
-                await it.settle()
-                yield it
-            await source.close()
+        async with (
+            world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport,
+            before(through(transport), size=size, **of_app) as it,
+        ):
+            yield it
     assert not bugs, bugs
 
 

@@ -47,7 +47,7 @@ async def seen(
     bugs: list[BaseException] = []
     with Served(scenario_of(f"sim:{hosts}-host")) as served:
         async with world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport:
-            source = Api("test", ("http://sim",), transport=through(transport))
+            source = Api("test", ("http://127.0.0.1",), transport=through(transport))
             it = Seen(source, served)
             running = asyncio.ensure_future(source.run(it.model))
             try:
