@@ -26,6 +26,7 @@ from typing import Any
 
 import msgspec
 
+from ave.api.history import History
 from ave.ports.store import Commit, Kind
 
 SCHEMA = 1
@@ -122,7 +123,7 @@ class Recorder:
         self._torn = False  # true while bytes are on their way: after an error there, nothing fits behind them
         self._members: list[Member] = []
         self._marks: list[Mark] = []
-        self._samples = _Samples()
+        self._samples, self._history = _Samples(), History()
         self._index_path = index_path(path)
         self._index_path.unlink(missing_ok=True)
         self._file = path.open("wb")
@@ -140,9 +141,10 @@ class Recorder:
             docs = self._docs.get(kind)
             if docs is None:
                 continue
-            docs.pop(id, None)  # so that it goes to the end
+            old = docs.pop(id, None)  # popped, so that it goes to the end
             if doc is not None:
                 docs[id] = doc
+            self._history.count(old, doc)
             self._add(_encode((commit.revision, now, kind, {"id": id, "gone": True} if doc is None else doc)))
         self._rev = commit.revision
 
@@ -160,8 +162,8 @@ class Recorder:
         self._add(_encode((self._rev, self._now(), "mark", self._marks[-1])))
 
     def sample(self, t: float, values: Mapping[str, float]) -> None:
-        """One point of every chart; every 10 s is often enough."""
-        row = {"t": t, **values}
+        """One point of every chart, the API's own among them; every 10 s is often enough."""
+        row = {"t": t, **values, **self._history.row()}
         self._samples.add(row)
         self._add(_encode((self._rev, self._now(), "sample", row)))
 
@@ -277,6 +279,11 @@ class Recording:
         self._members = index.members
         self.start = index.members[0].t if index.members else 0.0
         self.partial, self.end, self.marks, self.series = index.partial, index.end, index.marks, index.series
+
+    def member_before(self, t: float) -> float:
+        """The latest moment not after ``t`` at which a member begins; from there on everything is played the fastest."""
+        number = bisect_right(self._members, t, key=lambda member: member.t) - 1
+        return self._members[number].t if number >= 0 else self.start
 
     def seek(self, t: float) -> State:
         """Everything as it was when all that happened by then, and at that very moment, had happened."""
