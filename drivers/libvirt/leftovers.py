@@ -1,7 +1,9 @@
-"""What a libvirtd that died while it plugged something in has left in QEMU, and the next one does not know of.
+"""What QEMU has and libvirt does not know of. It is set right by QEMU's own commands, and libvirt's attempt made again.
 
-libvirt numbers devices by those that it knows. So the next attempt is told that its name is taken: by something that is
-nobody's, as no domain of libvirt has it. It is taken out by QEMU's own commands, and the attempt made again.
+A libvirtd that died while it plugged something in left a part of it. libvirt numbers devices by those that it knows, so the
+next attempt is told that its name is taken: by something that is nobody's, as no domain of libvirt has it.
+
+A guest that boots shuts its tray between libvirt's two steps. libvirt takes it for open from then on, and opens it no more.
 """
 
 from __future__ import annotations
@@ -14,17 +16,18 @@ import libvirt
 import libvirt_qemu
 
 # what QEMU says -> its command that takes this out, and how that calls the name
-TAKEN = (
+SAID = (
     (re.compile(r"Duplicate (?:device )?ID '(hostnet\d+)'"), "netdev_del", "id"),
     (re.compile(r"Duplicate device ID '([^']+)'"), "device_del", "id"),
     (re.compile(r"Duplicate nodes with node-name='(libvirt-[^']+)'"), "blockdev-del", "node-name"),
     (re.compile(r"duplicate property '(libvirt-[^']+)'"), "object-del", "id"),
+    (re.compile(r"Tray of device '([^']+)' is not open"), "blockdev-open-tray", "id"),
 )
 
 
-def taken_out(domain: libvirt.virDomain, said: str) -> bool:
+def set_right(domain: libvirt.virDomain, said: str) -> bool:
     """Was there such a thing? Then the attempt may be made again."""
-    for pattern, command, key in TAKEN:
+    for pattern, command, key in SAID:
         if found := pattern.search(said):
             words = json.dumps({"execute": command, "arguments": {key: found[1]}})
             with suppress(libvirt.libvirtError):

@@ -5,8 +5,6 @@ What it has is read off the domain itself, and never off its record: whoever die
 
 from __future__ import annotations
 
-import re
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 
@@ -19,9 +17,6 @@ from drivers.libvirt.disks import Lun
 from drivers.libvirt.domains import Domains, Here
 from drivers.phases import Phase
 
-TRAY_SHUT = re.compile("Tray of .* is not open")  # a guest that boots has shut it, between libvirt's two steps
-TRAY_TRIES = 5
-LOOK_AGAIN_SECONDS = 0.3
 LEFTOVERS_MAX = 8  # of one device that was half plugged in
 GIB = 2**30
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
@@ -61,14 +56,7 @@ def _change_medium(domains: Domains, here: Here, root: ET.Element, vm: VM, luns:
     wanted = xml.cdrom(luns[vm.cdrom] if vm.cdrom else None)
     if drive is None or xml.read_disk(drive).source == xml.read_disk(wanted).source:
         return
-    for tries_left in reversed(range(TRAY_TRIES)):
-        try:
-            _change(domains, here, here.domain.updateDeviceFlags, wanted)
-            return
-        except Unavailable as trouble:
-            if not tries_left or not TRAY_SHUT.search(str(trouble)):
-                raise
-        time.sleep(LOOK_AGAIN_SECONDS)
+    _change(domains, here, here.domain.updateDeviceFlags, wanted)
 
 
 def _require_gone(domains: Domains, here: Here, serials: Mapping[str, object], nics: Mapping[str, object]) -> None:
@@ -90,7 +78,7 @@ def _change(domains: Domains, here: Here, how: Callable[[str, int], object], dev
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_DEVICE_MISSING:
                     return  # gone from the one, not yet from the other: see what is left
-                if tries_left and leftovers.taken_out(here.domain, error.get_error_message() or ""):
+                if tries_left and leftovers.set_right(here.domain, error.get_error_message() or ""):
                     continue
                 raise
             return

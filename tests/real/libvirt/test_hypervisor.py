@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ave.errors import Refused, Unavailable
@@ -53,6 +54,16 @@ def test_a_memory_whose_target_is_silent_for_long_is_given_up(lab, do, domains, 
     with pytest.raises(Refused, match="the memory of vm was lost on b"):
         do("a", "abort_migration", "vm", "b", stamp())
     assert domains() == {}
+
+
+# A drive's tray, which libvirt takes for open when a guest has shut it at the wrong moment: one boot in two
+
+
+@pytest.mark.parametrize("boot", range(4))
+def test_a_guest_that_shuts_its_tray_while_it_boots_keeps_no_medium_out(lab, do, up, boot):
+    lab.place("cd", "a", 1)
+    for cdrom in ("cd", "", "cd"):
+        do("a", "plug", msgspec.structs.replace(up, cdrom=cdrom), stamp())
 
 
 # CPUs for a VM alone, as the kernel sees it

@@ -13,7 +13,7 @@ MAKER = """
 import sys, time
 from pathlib import Path
 from tests.real.libvirt.lab import LibvirtLab
-LibvirtLab(Path(sys.argv[1]))
+LibvirtLab(Path(sys.argv[1])).reset()
 print("up", flush=True)
 time.sleep(600)
 """
@@ -23,11 +23,13 @@ def test_a_sweep_leaves_nothing_of_a_lab_that_was_killed(tmp_path: Path) -> None
     root = tmp_path / "hosts"
     command = [sys.executable, "-c", MAKER, str(root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as maker:
-        assert maker.stdout is not None
-        assert maker.stdout.readline() == b"up\n"
-        (number,) = (record.bed for record in registry.records() if record.root == str(root))
-        assert {"libvirtd", "tgtd"} <= {processes.program(pid) for pid in inside(number)}
-        os.killpg(maker.pid, signal.SIGKILL)
+        try:
+            assert maker.stdout is not None
+            assert maker.stdout.readline() == b"up\n"
+            (number,) = (record.bed for record in registry.records() if record.root == str(root))
+            assert {"libvirtd", "tgtd"} <= {processes.program(pid) for pid in inside(number)}
+        finally:
+            os.killpg(maker.pid, signal.SIGKILL)
     assert inside(number), "the hosts have sessions of their own"
     sweep()
     assert not [*of_number(number), *of_root(root)]
