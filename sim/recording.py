@@ -21,6 +21,7 @@ import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -280,34 +281,39 @@ class Recording:
         self.start = index.members[0].t if index.members else 0.0
         self.partial, self.end, self.marks, self.series = index.partial, index.end, index.marks, index.series
 
-    def member_before(self, t: float) -> float:
-        """The latest moment not after ``t`` at which a member begins; from there on everything is played the fastest."""
-        number = bisect_right(self._members, t, key=lambda member: member.t) - 1
-        return self._members[number].t if number >= 0 else self.start
-
     def seek(self, t: float) -> State:
         """Everything as it was when all that happened by then, and at that very moment, had happened."""
         _, lines = self._find(t)
         if not lines:
             return State(t, 0, {}, [])
-        collects = gc.isenabled()
-        gc.disable()  # to look for cycles in 50,000 new documents takes several times as long as to read them
-        try:
+        with uncollected():
             return _play(lines[0], lines[1 : _after(lines, t)], t)
-        finally:
-            if collects:
-                gc.enable()
 
     def lines(self, from_t: float = -math.inf, to_t: float = math.inf) -> Iterator[Line]:
         """Changes and log lines after ``from_t`` and up to ``to_t``: what leads from one ``seek`` to the other."""
+        for line in map(_line, self.texts(from_t, to_t)):
+            if line.kind not in ("mark", "sample"):
+                yield line
+
+    def texts(self, from_t: float = -math.inf, to_t: float = math.inf) -> Iterator[bytes]:
+        """All lines after ``from_t`` and up to ``to_t``, as they are written."""
         number, lines = self._find(from_t)
         while lines:
             last = _after(lines, to_t)
-            for line in map(_line, lines[_after(lines, from_t) : last]):
-                if line.kind not in ("mark", "sample"):
-                    yield line
+            yield from lines[_after(lines, from_t) : last]
             number += 1
             lines = self._read(number) if last == len(lines) and number < len(self._members) else []
+
+    def text(self, t: float, lead: float = 0.0) -> list[bytes]:
+        """What leads to that moment, as it is written: a keyframe from before ``t - lead``, if there is one so early, and all
+        lines from there. Nothing, if there is nothing that can be played."""
+        number, lines = self._find(t - lead)
+        found = lines[: _after(lines, t)]
+        while lines and len(found) and number + 1 < len(self._members) and self._members[number + 1].t <= t:
+            number += 1
+            lines = self._read(number)
+            found += lines[1 : _after(lines, t)]
+        return found
 
     def _find(self, t: float) -> tuple[int, list[bytes]]:
         """The last member that begins by then, or else the first; its number and what it holds."""
@@ -360,6 +366,18 @@ class Recording:
         if problem:
             self._report(offset, problem, index.end)
         return index
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """To look for cycles in 50,000 new documents takes several times as long as to read them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _play(first: bytes, lines: list[bytes], t: float) -> State:

@@ -12,8 +12,6 @@ from math import inf
 from random import Random
 from typing import Any, NoReturn
 
-import msgspec
-
 from ave.api.desk import Answer, Desk, Manner, open_desk
 from ave.api.history import History
 from ave.api.problems import Taken
@@ -23,12 +21,12 @@ from ave.errors import Unavailable
 from ave.model.access import Caller
 from ave.ports.store import Commit, In
 from ave.ports.together import Ports
-from sim.recording import Line, Mark, Recording
+from sim.moment import LOG, Text, moment_of, read
+from sim.recording import Mark, Recording, uncollected
 
 HOST = "recording"
-LEAD_SECONDS = 60.0  # before the moment that is sought: whence its log begins
+LEAD_SECONDS = 20.0  # so far at least goes the log back from the moment that is sought
 READS = ("list", "show", "explain-placement")
-FAULT = "fault"  # who tells of them in a recording's log
 
 _TYPES = {kind.name: kind.type for kind in SHOWN}
 
@@ -65,48 +63,46 @@ class Replay:
 
     def seek(self, at: float | str) -> None:
         """Be as it was then; before the begin as at the begin, and after the end, or "live", as at the end."""
-        t = self.end if isinstance(at, str) else min(max(at, self.begin), self.end)
         self.jumps += 1
-        start = self._recording.member_before(t - LEAD_SECONDS)
-        state = self._recording.seek(start)
-        self.now = start
+        with uncollected():
+            self._show(self.end if isinstance(at, str) else min(max(at, self.begin), self.end))
+
+    def _show(self, t: float) -> None:
+        moment = moment_of(self._recording.text(t, LEAD_SECONDS))
+        t = min(t, self.end)  # on the way there damage may have been found
+        self.now = t
         ports = Ports(HOST, _Still(self), _Past(self), None, None, None)  # type: ignore[arg-type]
         self._desk, self.view = open_desk(ports, hurried=lambda: True)
         self.view.history = _Charts(self._recording.series)
-        everything = [(kind, id, _typed(kind, doc)) for kind, docs in state.docs.items() for id, doc in docs.items()]
-        self.view.show(Commit(state.rev, start, tuple(everything)))
-        self._lines: Iterator[Line] = self._recording.lines(start)
+        everything = tuple((kind, id, doc) for kind, docs in moment.docs.items() for id, doc in docs.items())
+        self.view.show(Commit(moment.rev, t, everything))
+        for line in moment.log:
+            self.view.projection.log(*line)
+        self._lines = map(read, self._recording.texts(t))
         self._next = next(self._lines, None)
-        self.advance(t)
 
     def peek(self) -> float:
         return inf if self._next is None else self._next.t
 
     def advance(self, until: float) -> None:
         """All that happened by then has happened."""
-        due = groupby(self._due(until), key=lambda line: (line.rev, line.t, line.kind == "log"))
-        for (rev, t, told), lines in due:
+        for (rev, t, told), lines in groupby(self._due(until), key=lambda line: (line.rev, line.t, line.kind == LOG)):
             if told:
                 for line in lines:
-                    self._tell(line)
+                    if (fault := line.fault) is not None:
+                        self.view.projection.log(*fault)
             else:
-                changes = [(line.kind, line.id, None if line.gone else _typed(line.kind, line.doc)) for line in lines]
-                self.view.apply(Commit(rev, t, tuple(changes)))
+                self.view.apply(Commit(rev, t, tuple(line.change for line in lines if line.kind in _TYPES)))
         self.now = max(self.now, min(until, self.end))
 
     def pause(self, paused: bool) -> None:
         """It waits for nobody anyway."""
 
-    def _due(self, until: float) -> Iterator[Line]:
+    def _due(self, until: float) -> Iterator[Text]:
         while self._next is not None and self._next.t <= until:
             line = self._next
             self._next = next(self._lines, None)
             yield line
-
-    def _tell(self, line: Line) -> None:
-        if line.doc.get("who") == FAULT:
-            fields = {name: value for name, value in line.doc.items() if name not in ("who", "event")}
-            self.view.projection.log(line.t, FAULT, str(line.doc.get("event", "")), {**fields, "level": FAULT})
 
     # The API
 
@@ -140,10 +136,6 @@ class Replay:
 
 def refuse() -> NoReturn:
     raise Taken("what is recorded has happened: it can be looked at, and not be changed")
-
-
-def _typed(kind: str, doc: Any) -> Any:
-    return msgspec.convert(doc, _TYPES[kind])
 
 
 class _Charts(History):

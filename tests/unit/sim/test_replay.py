@@ -99,11 +99,14 @@ def test_lists_and_explanations_are_answered_and_nothing_is_changed(run):
 
 def test_its_log_and_its_marks_are_of_then(run):
     replay = Replay(recording(run))
-    replay.seek(100.0)
+    replay.seek(40.0)
+    replay.advance(100.0)
     lines = replay.view.projection.lines(0).lines
     assert ("fault", "host-crash") in [(line.who, line.event) for line in lines]
     assert ("host/host-2", "suspect") in [(line.who, line.event) for line in lines]
     assert all(line.at <= 100.0 for line in lines)
+    replay.seek(100.0)
+    assert any(80.0 < line.at < 100.0 for line in replay.view.projection.lines(0).lines)
     assert [(mark.t, mark.text) for mark in replay.marks()] == [(30.0, "host-crash host-2")]
 
 
