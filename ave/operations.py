@@ -165,6 +165,13 @@ class ReviveVMs(msgspec.Struct, frozen=True, kw_only=True):
     vms: dict[str, int]
 
 
+class DiscardHalfDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What the VM Monitor asks for: remove VMs and volumes that are half made or half deleted, and that no Job goes on with."""
+
+    vms: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
 class EditCluster(msgspec.Struct, frozen=True, kw_only=True):
     network_failure: bool | UnsetType = UNSET
     guest_failure: bool | UnsetType = UNSET
@@ -184,16 +191,11 @@ class JobType(StrEnum):
     SCHEDULED = "scheduled"  # comes back every period; never retried, the next one is the retry
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """``permission``: on every thing that the request locks."""
+class Named(msgspec.Struct, frozen=True):
+    """An entry of the catalogue: ``name`` is noun.verb."""
 
     name: str
     request: type[Any]
-    phrase: str
-    permission: Permission = Permission.CHANGE
-    by_user: bool = True
-    type: JobType = JobType.RESOURCE
-    urgency: Urgency = Urgency.NORMAL
 
     @property
     def noun(self) -> str:
@@ -202,6 +204,16 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def verb(self) -> str:
         return self.name.partition(".")[2]
+
+
+class Operation(Named, frozen=True):
+    """``permission``: on every thing that the request locks."""
+
+    phrase: str
+    permission: Permission = Permission.CHANGE
+    by_user: bool = True
+    type: JobType = JobType.RESOURCE
+    urgency: Urgency = Urgency.NORMAL
 
 
 def _scheduled(name: str, request: type[Any], phrase: str) -> Operation:
@@ -280,6 +292,13 @@ OPERATIONS = {
             urgency=Urgency.STOP,
         ),
         Operation("ha.revive", ReviveVMs, "start VMs again whose guests are silent, where they are", by_user=False),
+        Operation(
+            "ha.discard",
+            DiscardHalfDone,
+            "remove what a Job left half made or half deleted when it was given up",
+            by_user=False,
+            urgency=Urgency.LOW,
+        ),
         _scheduled("vm.synchronise", NameHosts, "compare what runs on each host with what the store says"),
         _scheduled("host.report", NameHosts, "write what hosts are made of into the store, if it changed"),
         _scheduled("jobs.recover", Nothing, "the net below the continuous sweeps: nothing in the Job Center is stuck"),

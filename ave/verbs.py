@@ -8,6 +8,7 @@ from ave.groups import describe as group_describe
 from ave.groups import switch as group_switch
 from ave.groups.repair import REPAIR
 from ave.ha import settings as cluster
+from ave.ha.discard import DISCARD
 from ave.ha.rescue import RESCUE
 from ave.hosts.enter import ENTER
 from ave.hosts.evacuate import EVACUATE_HOSTS
@@ -50,6 +51,7 @@ VERBS: Mapping[str, Verb] = {
         EVACUATE_HOSTS,
         DISPLACE,
         REVIVE,
+        DISCARD,
         volume_create.CREATE,
         volume_grow.GROW,
         volume_delete.DELETE,

@@ -87,12 +87,26 @@ def with_nouns() -> App:
     return app
 
 
+def _without_leading(words: list[str]) -> list[str]:
+    """What stands before the command holds for whatever it is. Exits with 2 if it is not understood."""
+    while len(words) > 1 and words[0] in ("--context", "--color"):
+        if words[0] == "--context":
+            os.environ["AVE_CONTEXT"] = words[1]
+        else:
+            from ave.cli.listing import colour
+
+            try:
+                colour(words[1])
+            except ValueError as wrong:
+                print(f"ave: {wrong}", file=sys.stderr)
+                sys.exit(2)
+        words = words[2:]
+    return words
+
+
 def main() -> None:
     """The entry point of the installed ``ave``."""
-    words = sys.argv[1:]
-    if words[:1] == ["--context"] and len(words) > 1:
-        os.environ["AVE_CONTEXT"] = words[1]
-        words = words[2:]
+    words = _without_leading(sys.argv[1:])
     if words != ["--version"] and not (words and words[0] in app and not words[0].startswith("-")):
         with_nouns()
     try:
@@ -101,6 +115,8 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -13,6 +13,7 @@ from ave.ha.flapping import Standing
 from ave.ha.guests import Guests
 from ave.ha.holding import Holding
 from ave.ha.timing import TICK_SECONDS, Timing
+from ave.ha.unfinished import Unfinished
 from ave.ha.verdict import Signs, Silence, Starts, Verdict, doubtful, judge, weigh
 from ave.jobs.crew import Crew
 from ave.jobs.worker import BEAT_SECONDS
@@ -37,6 +38,7 @@ class Office(NamedTuple):
     holding: Holding
     evacuation: Evacuation
     guests: Guests
+    unfinished: Unfinished
 
 
 class Monitor:
@@ -95,6 +97,7 @@ class Monitor:
                 await self._reopen(role, mirror)
                 await self._office.evacuation.go_on(mirror, self._signs)
                 await self._office.guests.go_on(mirror)
+                await self._office.unfinished.go_on(mirror)
             except (Unavailable, UnknownOutcome, Conflict):
                 pass  # the next tick is the retry
 
@@ -111,7 +114,8 @@ class Monitor:
     def _take_office(self, role: Role, mirror: Mirror) -> Office:
         dispatch, holding = Dispatch(self._ports, self._crew, role), Holding(self._ports, role)
         evacuation = Evacuation(self._ports, self._crew, self._timing)
-        return Office(role, mirror, dispatch, holding, evacuation, Guests(self._ports, self._crew, role))
+        guests, unfinished = Guests(self._ports, self._crew, role), Unfinished(self._ports, self._crew)
+        return Office(role, mirror, dispatch, holding, evacuation, guests, unfinished)
 
     async def _judge(self, office: Office) -> None:
         mirror = office.mirror

@@ -22,6 +22,7 @@ AT_WORK = (
     HostState.QUARANTINED,
     HostState.READ_ONLY,
 )
+DOUBTFUL = (HostState.UNMANAGED, HostState.SUSPECT)  # their workers may be well: it is a disk that is full, or a line
 
 
 class Crew:
@@ -76,11 +77,13 @@ class Crew:
 
     async def _read(self) -> None:
         store = self._ports.store
-        found = await store.find(Host, {"state": In(AT_WORK)})
+        found = await store.find(Host, {"state": In((*AT_WORK, *DOUBTFUL))})
         busy = {handler.id: handler.busy for handler in await store.find(Handler)}
-        here = [host for host in found if host.id in busy]
+        there = [host for host in found if host.id in busy]
+        here = [host for host in there if host.state in AT_WORK]
         self._here = tuple(host.id for host in here)
         online = [host for host in here if host.state is HostState.ONLINE]
-        # A small cluster may have nobody who accepts VMs for a while, and its Jobs must go on.
-        self._idle = [(host.id, max(1, UNITS_PER_HOST - busy[host.id])) for host in online or here]
+        # A small cluster may have nobody who accepts VMs for a while, or nobody who is well, and its Jobs must go on. What a
+        # silent worker was given is given to another one.
+        self._idle = [(host.id, max(1, UNITS_PER_HOST - busy[host.id])) for host in online or here or there]
         self._read_at = self._ports.runtime.now()

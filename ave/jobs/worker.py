@@ -62,7 +62,8 @@ class Worker:
         self._mine: dict[_Claim, Task[None] | None] = {}  # what is being executed here
         self._left = False  # did the last look leave work that had no unit?
         self._unsure = False  # do we perhaps hold what we do not know of?
-        self._beat_at = float("-inf")  # the last one that the store confirmed
+        self._beat_at = float("-inf")  # the last one that the store confirmed …
+        self._beaten: int | None = None  # … and its number; None: the answer to a later one was not heard
         self.uuid = ""
 
     def wake(self) -> None:
@@ -116,10 +117,27 @@ class Worker:
             await runtime.sleep(BEAT_SECONDS)
 
     async def _beat_once(self) -> None:
-        busy = UNITS_PER_HOST - self._free
-        beat = Change(Handler, self._ports.host, {"uuid": self.uuid}, {"busy": busy}, {"beat": 1})
-        await self._ports.store.commit(beat)
-        self._beat_at = self._ports.runtime.now()
+        """It takes effect only if the one before it was answered, or the store was read since: who is heard and does not hear
+        claims what it never learns of, and must look as silent as one who is not heard."""
+        while True:
+            number, self._beaten = self._beaten, None
+            if number is None:
+                number = await self._number_in_store()
+            same = {"uuid": self.uuid, "beat": number}
+            beat = Change(Handler, self._ports.host, same, {"busy": UNITS_PER_HOST - self._free}, {"beat": 1})
+            try:
+                (now,) = await self._ports.store.commit(beat)
+            except Conflict as conflict:
+                if conflict.found is None or conflict.found.uuid != self.uuid:
+                    raise
+                continue  # an earlier one of ours took effect late
+            self._beaten = now.beat
+            self._beat_at = self._ports.runtime.now()
+            return
+
+    async def _number_in_store(self) -> int:
+        known = await self._ports.store.get(Handler, self._ports.host)
+        return known.beat if known is not None else 0
 
     # Hearing of work
 

@@ -12,6 +12,8 @@ from ave.model.cluster import Key
 from ave.model.group import Rule
 from ave.model.host import Host, HostState
 from ave.model.states import born, move
+from ave.model.vm import VM, VMState
+from ave.model.volume import Volume, VolumeState
 from ave.model.work import LEAD, Work, WorkState
 from ave.operations import (
     CreateVMs,
@@ -119,6 +121,14 @@ def _last_host_is_read_only(cluster: SimCluster) -> None:
     machine.read_only = True
     judged = move(cluster.store.ledger.get(Host, machine.name), HostState.READ_ONLY, "its file system takes no writes")
     cluster.store.ledger.commit([Replace(judged)], cluster.world.now)
+
+
+def _left_half_deleted(cluster: SimCluster) -> None:
+    """A VM and a volume, by Jobs that were given up."""
+    ledger, now = cluster.store.ledger, cluster.world.now
+    vm = move(ledger.get(VM, "web-1"), VMState.DELETING, "its user deletes it")
+    volume = move(ledger.get(Volume, "data-1"), VolumeState.DELETING, "its user deletes it")
+    ledger.commit([Replace(vm), Replace(volume)], now)
 
 
 def _long_ago(cluster: SimCluster) -> None:
@@ -320,6 +330,12 @@ CASES: tuple[Case, ...] = (
         operation="ha.revive",
         phrase="a VM where it is, and one that is another since",
         about=(Ask(operation="ha.revive", request=ReviveVMs(vms={"web-1": 1, "web-2": 7})),),
+    ),
+    Case(
+        operation="ha.discard",
+        phrase="of a VM and a volume",
+        before=_first(OFF, DATA),
+        arrange=_left_half_deleted,
     ),
     _asked(
         "cluster.edit",

@@ -5,6 +5,7 @@ from typing import Any
 
 from ave.model.group import Aspect, Group
 from ave.model.host import Host
+from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import OPERATIONS
 from ave.placement.purpose import Purpose
@@ -34,12 +35,16 @@ class PreferOnlyRanks:
         self._before: dict[str, tuple[str, float]] = {}  # VM -> where it was before that, and until when
         self._epochs: dict[str, int] = {}  # VM -> the newest in which it ran
         self._ended: dict[str, None] = {}  # VMs that a Job of their user ended where they ran
+        self._sent: dict[
+            str, tuple[str, int]
+        ] = {}  # VM -> where its user's migration gave it the right to run, and epoch
         self._lost: dict[str, float] = {}  # host -> when something last befell it
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {
             "work": self.work,
-            **dict.fromkeys(("vm", "host", "group"), self.moved),
+            "vm": self.recorded,
+            **dict.fromkeys(("host", "group"), self.moved),
             Powered: self.lost,
             Revoked: self.lost,
             Disturbed: self.disturbed,
@@ -65,6 +70,14 @@ class PreferOnlyRanks:
     def moved(self, change: tuple[str, Any]) -> None:
         for task in self._fit:
             self._narrow(task)
+
+    def recorded(self, change: tuple[str, VM | None]) -> None:
+        id, vm = change
+        if vm is None:
+            self._sent.pop(id, None)
+        else:
+            self._hand_over(vm)
+        self.moved(change)
 
     def _narrow(self, task: str) -> None:
         work = self._stage.store.ledger.get(Work, task)
@@ -99,6 +112,14 @@ class PreferOnlyRanks:
 
     # Moves
 
+    def _hand_over(self, vm: VM) -> None:
+        """From then on it is where its user sent it, though its copy may be lost before it runs there: whoever then starts it
+        at that place brings it nowhere else."""
+        newest = max(self._sent.get(vm.id, ("", 0))[1], self._epochs.get(vm.id, 0))
+        moved = vm.state is VMState.RUNNING and vm.epoch > newest and vm.host != self._on.get(vm.id, ("", 0.0))[0]
+        if moved and self._asked_for(vm.id):
+            self._sent[vm.id] = (vm.host, vm.epoch)
+
     def lost(self, fact: Powered | Revoked) -> None:
         self._lost[fact.host] = self._stage.now()
 
@@ -121,7 +142,8 @@ class PreferOnlyRanks:
         self._on[fact.vm], self._before[fact.vm] = (fact.host, now), (last, now)
         ended = fact.vm in self._ended
         self._ended.pop(fact.vm, None)
-        if self._asked_for(fact.vm):
+        sent, _ = self._sent.pop(fact.vm, ("", 0))
+        if self._asked_for(fact.vm) or sent == fact.host:
             return
         self.armed += 1
         if ended and isinstance(fact, Started):

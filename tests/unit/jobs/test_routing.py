@@ -54,9 +54,18 @@ def test_without_a_host_that_accepts_vms_those_that_are_there_do_the_work():
         assert {lanes(center, [ANY])[0][0] for _ in range(20)} == set(HOSTS[:2])
 
 
-def test_without_a_host_online_nothing_is_routed():
+def test_without_a_host_that_is_well_those_that_may_be_do_the_work():
+    """Found by exploration (J11, seed 214): one host of three was lost, and the disks of the others were full."""
+    with JobCenter() as center:
+        states = HostState.UNMANAGED, HostState.FENCED, HostState.SUSPECT
+        for host, state in zip(HOSTS, states, strict=True):
+            center.store.ledger.commit([Change(Host, host, {}, {"state": state})], 0.0)
+        assert {lanes(center, [ANY])[0][0] for _ in range(20)} == {HOSTS[0], HOSTS[2]}
+
+
+def test_without_a_host_that_lives_nothing_is_routed():
     with JobCenter() as center:
         for host in HOSTS:
-            center.store.ledger.commit([Change(Host, host, {}, {"state": HostState.SUSPECT})], 0.0)
+            center.store.ledger.commit([Change(Host, host, {}, {"state": HostState.FENCED})], 0.0)
         with pytest.raises(Unavailable, match="no host is there"):
             lanes(center, [ANY])

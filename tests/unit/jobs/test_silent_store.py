@@ -9,7 +9,7 @@ from ave.jobs.crew import CLAIM_MAX, UNITS_PER_HOST
 from ave.jobs.worker import RESERVED_UNITS
 from ave.model.cluster import Handler
 from ave.model.work import Step, Work, WorkState
-from drivers.sim.network import Plane
+from drivers.sim.network import Line, Plane
 from drivers.sim.physics import ANSWER_SECONDS
 from tests.unit.jobs.center import (
     DAG,
@@ -130,3 +130,25 @@ def test_a_quiet_job_center_writes_only_beats():
         center.world.advance(center.world.now + 100.0)
         beats = sum(handler.version for handler in center.all(Handler)) - before[1]
         assert center.store.ledger.revision - before[0] == beats > 0
+
+
+def test_a_worker_that_is_heard_and_does_not_hear_is_found_silent():
+    """Explore 182 and 268: every answer came later than anybody waits for it, and its beats took effect all the same."""
+    with JobCenter({"x": Step(function="do", resource="x", host="three")}) as center:
+        assert center.store.primary != "three"
+        slow = Line(delay=5.5)
+        center.network.strain("three", slow)
+        center.world.advance(center.world.now + 60.0)
+        job = center.submit(DAG, "a", lane="two")
+        (ended,) = center.finish(job)
+        assert ended.results["x"].why == "three does not answer"
+        center.network.relieve("three", slow)
+        center.world.advance(center.world.now + 60.0)
+        assert center.finish(center.submit(DAG, "b", lane="two"))[0].state is WorkState.DONE, "it is there again"
+
+
+def test_a_worker_that_is_answered_late_but_in_time_is_not():
+    with JobCenter({"x": Step(function="do", resource="x", host="three")}) as center:
+        center.network.strain("three", Line(delay=2.0))
+        center.world.advance(center.world.now + 60.0)
+        assert center.finish(center.submit(DAG, "a", lane="two"))[0].state is WorkState.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,18 +20,9 @@ from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
 from sim.invariants.p3_pins_not_shared import PinsNotShared
 from sim.invariants.p4_old_terms_decide_nothing import OldTermsDecideNothing
 from sim.invariants.p6_prefer_only_ranks import BACK_SECONDS, PreferOnlyRanks
-from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
+from tests.unit.sim.history import HOSTS, History, W, host, job, of, task, vm
 
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        history.put(*map(host, HOSTS))
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 def group(rule: Rule, *vms: str, enabled: bool = True, **fields: Any) -> Group:
@@ -291,6 +281,26 @@ def test_what_its_user_ended_may_be_started_where_it_was_before(history: History
     else:
         with history.broken("web", "host-1", "host-2"):
             rescued(history, "host-1", epoch=3)
+
+
+@of(PreferOnlyRanks)
+@pytest.mark.parametrize("operation", ["vm.migrate", "ha.evacuate"])
+def test_a_vm_whose_copy_is_lost_where_its_user_sent_it_may_be_started_there(history: History, operation: str) -> None:
+    """Explore 411: the right was handed over in the moment in which the target booted."""
+    history.saw(Started("web", "host-1", 1, 1, 1024, False))
+    rescued(history, "host-2", epoch=2)
+    history.put(job("j", W.WAITING, operation=operation), Lock(id="vm/web", job="j"))
+    history.saw(Started("web", "host-1", 2, 3, 1024, True))
+    history.put(vm("web", "host-1", epoch=3))
+    history.saw(Gone("web", "host-1", 2))
+    if operation == "vm.migrate":
+        rescued(history, "host-1", epoch=4)
+        assert history.armed == 1
+        with history.broken("web", "host-2", "host-1"):  # that was one move, and excuses no other one
+            rescued(history, "host-2", epoch=5)
+    else:
+        with history.broken("web", "host-1", "host-2"):
+            rescued(history, "host-1", epoch=4)
 
 
 # H1, whose promise ends where the rules leave no room
