@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +17,12 @@ from sim.recording import Recording
 from sim.replay import Replay
 from sim.scenario.load import loads
 from sim.scenario.model import Scenario
-from sim.serve import Books, scenario_of, tell_bug
+from sim.serve import Books, scenario_of
 from sim.served import Served
 from sim.showing import Showing
 from sim.tables import CATALOGUE
+
+Bug = Callable[[BaseException], None]
 
 DEMO = """
 apiVersion: ave.sim/v1
@@ -56,11 +58,11 @@ def demo() -> Scenario:
 
 @asynccontextmanager
 async def simulated(
-    scenario: Scenario | str, *, seed: int | None = None, speed: Speed = 60.0, out: Path | None = None
+    scenario: Scenario | str, bug: Bug, *, seed: int | None = None, speed: Speed = 60.0, out: Path | None = None
 ) -> AsyncIterator[Within]:
     """A scenario, or the name of a built-in cluster such as sim:6-host, that goes on while the block runs.
 
-    ``out``: the run directory, instead of one that is gone at the end. Raises Refused.
+    ``bug`` is told of what nobody foresaw. ``out``: the run directory, instead of one that is gone at the end. Raises Refused.
     """
     name, scenario = (scenario, scenario_of(scenario)) if isinstance(scenario, str) else ("demo", scenario)
     seed = scenario.seed if seed is None else seed
@@ -70,12 +72,12 @@ async def simulated(
         served = held.enter_context(Served(scenario, seed=seed, recorder=books.recorder, journal=books.journal))
         books.clock = lambda: served.now
         world = Showing(served, books.recorded)
-        yield await held.enter_async_context(world_within(world, speed=speed, bug=tell_bug))
+        yield await held.enter_async_context(world_within(world, speed=speed, bug=bug))
 
 
 @asynccontextmanager
-async def recorded(run: Path, *, speed: Speed = 60.0) -> AsyncIterator[Within]:
+async def recorded(run: Path, bug: Bug, *, speed: Speed = 60.0) -> AsyncIterator[Within]:
     """A run directory, standing at its begin. Raises Refused: there is no recording in it."""
     recording: Recording = recording_of(run)
-    async with world_within(Replay(recording), speed=speed, paused=True, bug=tell_bug) as transport:
+    async with world_within(Replay(recording), speed=speed, paused=True, bug=bug) as transport:
         yield transport

@@ -33,11 +33,12 @@ def demo(*, seed: int | None = None, speed: float | None = None, story: bool = F
     out
         Keep the recording of what is seen in this directory: ave tui --run shows it again.
     """
-    if story or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    from ave.cli.tui import at_terminal, show, simulated
+
+    if story or not at_terminal():
         return _tell(seed, speed)
     from ave.cli.remote.failures import Failure
     from ave.cli.remote.failures import complain as say
-    from ave.cli.tui import show, simulated
     from sim.shown import demo as scenario
 
     try:

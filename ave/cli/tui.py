@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from traceback import print_exception
 from typing import TYPE_CHECKING, Any
 
 from ave.cli.remote import contexts
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
 GC = (50_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
 ADDRESS, PORT = "127.0.0.1", 8461
-WITHIN = "http://within"
+WITHIN = "http://localhost"
+
+_bugs: list[BaseException] = []  # of a world in this process: told when nothing is drawn any more
 
 
 def tui(
@@ -72,12 +75,17 @@ def show(
     source: AbstractAsyncContextManager[Api], *, read_only: bool = False, theme: str = "", ascii: bool = False
 ) -> int:
     """The dashboard on what the source shows, until it is left. Raises Failure."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not at_terminal():
         raise Usage(
             "the dashboard needs a terminal", "ave vm ls --watch writes lines; ave tui --serve shows it in a browser"
         )
     _prepare()
     return asyncio.run(_show(source, read_only=read_only, theme=theme, ascii=ascii))
+
+
+def at_terminal() -> bool:
+    """Textual draws on stderr."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
@@ -86,7 +94,13 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     async with source as api:
         board = Dashboard(api, config=contexts.folder() / "tui.toml", **look)
         await board.run_async()
-        return board.return_code or 0
+    for bug in _bugs:
+        print_exception(bug, file=sys.stderr)
+    return int(Exit.FAILED) if _bugs else board.return_code or 0
+
+
+def _tell_later(bug: BaseException) -> None:
+    _bugs.append(bug)
 
 
 def _prepare() -> None:
@@ -118,7 +132,7 @@ async def simulated(name: str, what: Any, *, read_only: bool = False, **how: Any
     from sim.shown import simulated as world
 
     try:
-        async with world(what, **how) as transport, _within(name, transport, read_only) as api:
+        async with world(what, _tell_later, **how) as transport, _within(name, transport, read_only) as api:
             yield api
     except Refused as refusal:
         raise Usage(str(refusal)) from None
@@ -130,7 +144,7 @@ async def _recorded(run: Path) -> AsyncIterator[Api]:
     from sim.shown import recorded
 
     try:
-        async with recorded(run) as transport, _within(run.name, transport, True) as api:
+        async with recorded(run, _tell_later) as transport, _within(run.name, transport, True) as api:
             yield api
     except Refused as refusal:
         raise Usage(str(refusal)) from None

@@ -103,7 +103,7 @@ async def board(
         prepare(served)
         served.advance(moment)
         async with world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport:
-            source = Api("demo", ("http://sim",), transport=transport)
+            source = Api("demo", ("http://localhost",), transport=transport)
             app = Dashboard(source, **of_app)
             async with app.run_test(size=size, notifications=True) as pilot:
                 it = Board(app, pilot, served)

@@ -54,7 +54,7 @@ async def seen_of(
 ) -> AsyncIterator[Seen]:
     bugs: list[BaseException] = []
     async with world_within(world, speed=speed, paused=paused, bug=bugs.append) as transport:
-        source = Api("test", ("http://sim",), transport=through(transport))
+        source = Api("test", ("http://localhost",), transport=through(transport))
         it = Seen(source, world)
         running = asyncio.ensure_future(source.run(it.model))
         try:
