@@ -1,19 +1,15 @@
-"""Worlds for a client on this very loop, without a socket: a simulated cluster whose past can be sought, and a recorded run."""
+"""Worlds that one process shows by itself: a simulated cluster whose past can be sought, and a recorded run."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ave import __version__
-from drivers.rest.served import world_within
-from drivers.rest.simulated import Speed
-from drivers.rest.within import Within
 from sim.hindsight import recording_of
 from sim.journal import Head
-from sim.recording import Recording
 from sim.replay import Replay
 from sim.scenario.load import loads
 from sim.scenario.model import Scenario
@@ -21,8 +17,6 @@ from sim.serve import Books, scenario_of
 from sim.served import Served
 from sim.showing import Showing
 from sim.tables import CATALOGUE
-
-Bug = Callable[[BaseException], None]
 
 DEMO = """
 apiVersion: ave.sim/v1
@@ -56,28 +50,22 @@ def demo() -> Scenario:
     return loads(DEMO, CATALOGUE, Path("demo"))
 
 
-@asynccontextmanager
-async def simulated(
-    scenario: Scenario | str, bug: Bug, *, seed: int | None = None, speed: Speed = 60.0, out: Path | None = None
-) -> AsyncIterator[Within]:
-    """A scenario, or the name of a built-in cluster such as sim:6-host, that goes on while the block runs.
+@contextmanager
+def simulated(scenario: Scenario | str, *, seed: int | None = None, out: Path | None = None) -> Iterator[Showing]:
+    """A scenario, or the name of a built-in cluster such as sim:6-host, with its past.
 
-    ``bug`` is told of what nobody foresaw. ``out``: the run directory, instead of one that is gone at the end. Raises Refused.
+    ``out``: the run directory, instead of one that is gone at the end. Raises Refused.
     """
     name, scenario = (scenario, scenario_of(scenario)) if isinstance(scenario, str) else ("demo", scenario)
     seed = scenario.seed if seed is None else seed
-    async with AsyncExitStack() as held:
+    with ExitStack() as held:
         folder = out or Path(held.enter_context(TemporaryDirectory(prefix="ave-")))
         books = held.enter_context(Books(folder, Head(ave=__version__, scenario=name, seed=seed, host=""), None))
         served = held.enter_context(Served(scenario, seed=seed, recorder=books.recorder, journal=books.journal))
         books.clock = lambda: served.now
-        world = Showing(served, books.recorded)
-        yield await held.enter_async_context(world_within(world, speed=speed, bug=bug))
+        yield Showing(served, books.recorded)
 
 
-@asynccontextmanager
-async def recorded(run: Path, bug: Bug, *, speed: Speed = 60.0) -> AsyncIterator[Within]:
+def recorded(run: Path) -> Replay:
     """A run directory, standing at its begin. Raises Refused: there is no recording in it."""
-    recording: Recording = recording_of(run)
-    async with world_within(Replay(recording), speed=speed, paused=True, bug=bug) as transport:
-        yield transport
+    return Replay(recording_of(run))

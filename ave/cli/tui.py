@@ -7,7 +7,7 @@ import gc
 import shlex
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from traceback import print_exception
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn fro
 GC = (50_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
 ADDRESS, PORT = "127.0.0.1", 8461
 WITHIN = "http://localhost"
+SPEED = 60.0  # simulated seconds per real one
 
 _bugs: list[BaseException] = []  # of a world in this process: told when nothing is drawn any more
 
@@ -99,10 +100,6 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     return int(Exit.FAILED) if _bugs else board.return_code or 0
 
 
-def _tell_later(bug: BaseException) -> None:
-    _bugs.append(bug)
-
-
 def _prepare() -> None:
     """A world, the API and the screen share one loop and one thread."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -126,16 +123,20 @@ async def _of_context(context: str, *, read_only: bool, interval: float) -> Asyn
 
 
 @asynccontextmanager
-async def simulated(name: str, what: Any, *, read_only: bool = False, **how: Any) -> AsyncIterator[Api]:
+async def simulated(
+    name: str, what: Any, *, read_only: bool = False, speed: float = SPEED, **how: Any
+) -> AsyncIterator[Api]:
     """``what``: the name of a built-in cluster, or a scenario. Raises Failure."""
     from ave.errors import Refused
-    from sim.shown import simulated as world
+    from sim.shown import simulated as made
 
-    try:
-        async with world(what, _tell_later, **how) as transport, _within(name, transport, read_only) as api:
+    with ExitStack() as held:
+        try:
+            world = held.enter_context(made(what, **how))
+        except Refused as refusal:
+            raise Usage(str(refusal)) from None
+        async with _within(name, world, read_only=read_only, speed=speed) as api:
             yield api
-    except Refused as refusal:
-        raise Usage(str(refusal)) from None
 
 
 @asynccontextmanager
@@ -144,21 +145,25 @@ async def _recorded(run: Path) -> AsyncIterator[Api]:
     from sim.shown import recorded
 
     try:
-        async with recorded(run, _tell_later) as transport, _within(run.name, transport, True) as api:
-            yield api
+        world = recorded(run)
     except Refused as refusal:
         raise Usage(str(refusal)) from None
+    async with _within(run.name, world, read_only=True, speed=SPEED, paused=True) as api:
+        yield api
 
 
 @asynccontextmanager
-async def _within(name: str, transport: Any, read_only: bool) -> AsyncIterator[Api]:
+async def _within(name: str, world: Any, *, read_only: bool, **how: Any) -> AsyncIterator[Api]:
+    """A world in this process, on this very loop: its API is asked without a socket."""
+    from drivers.rest.served import world_within
     from tui.source import Api
 
-    api = Api(name, (WITHIN,), transport=transport, read_only=read_only)
-    try:
-        yield api
-    finally:
-        await api.close()
+    async with world_within(world, bug=_bugs.append, **how) as transport:
+        api = Api(name, (WITHIN,), transport=transport, read_only=read_only)
+        try:
+            yield api
+        finally:
+            await api.close()
 
 
 def _serve(context: str, run: Path | None, *, read_only: bool, theme: str, port: int) -> int:
