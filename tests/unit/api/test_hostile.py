@@ -502,8 +502,8 @@ def test_a_key_is_its_users_own(tmp_path: Path) -> None:
         assert theirs.json()["id"] != mine
         assert (await lab.ask("POST", "/v1/vms/a:start", **eve, **key)).status_code == 404
         tricky = await lab.token("eve2", Grant(Role.ADMIN))
-        for forged in ("../ann/the same", "ann/the same", "the same\u2028"):
-            answer = await lab.client.post("/v1/vms/b:start", headers={**tricky, "Idempotency-Key": forged.encode()})
+        for forged in ("../ann/the same", "ann/the same", "the same/.."):
+            answer = await lab.client.post("/v1/vms/b:start", headers=[*tricky.items(), ("Idempotency-Key", forged)])
             assert answer.status_code in (202, 400)
             assert answer.json().get("id") != mine
 
