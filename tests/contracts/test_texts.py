@@ -1,5 +1,7 @@
 """Whatever a user writes is kept as it was written, or refused; no store is upset by it, nor takes it for words of its own."""
 
+from typing import Any
+
 import pytest
 
 from ave.errors import Refused
@@ -22,7 +24,7 @@ def test_any_text_is_kept_in_values_keys_and_ids(stores):
             upset = []
             for number, text in enumerate(map(kept, TEXTS)):
                 arguments = {"vms": [{"id": text, "labels": {text: text}}], text: {text: [text]}}
-                docs = [
+                docs: list[Any] = [
                     Work(
                         id=f"w{number}", job="j", function=LEAD, lane="h1", arguments=arguments, user=text, tenant=text
                     ),
