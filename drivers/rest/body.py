@@ -39,9 +39,12 @@ async def read(request: Request) -> Any:
     if kind != "application/json":
         raise Said(415, "not-json", "send application/json")
     try:
-        return msgspec.json.decode(text)
+        said = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the body is no JSON: {error}") from None
+    if said is None:
+        raise Invalid("the body must be an object, or absent")
+    return said
 
 
 async def _all(request: Request) -> bytes:

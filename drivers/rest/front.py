@@ -253,12 +253,20 @@ def manner_of(
         key=key,
         on_conflict=OnConflict(conflict),
         version=_version(headers.get("if-match", "")),
-        dry_run=query.get("dry_run", ["false"])[-1].lower() in ("true", "1", ""),
+        dry_run=_flag("dry_run", query.get("dry_run", ["false"])[-1]),
         wait=_wait(headers.get("prefer", "")),
         revision=revision,
         one=one,
         request_id=request_id,
     )
+
+
+def _flag(name: str, said: str) -> bool:
+    """What cannot be understood is refused: a dry run that is misspelt must not be done."""
+    word = said.lower()
+    if word not in ("true", "false", "1", "0", ""):
+        raise Invalid(f"{name}: true or false", (FieldError(f"?{name}", "true or false"),))
+    return word in ("true", "1", "")
 
 
 def _version(said: str) -> int | None:

@@ -85,6 +85,24 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(tmp_path: Path) -> None
     run(tmp_path, test)
 
 
+@pytest.mark.parametrize("word", ["yes", "-1", "tru", "False?"])
+def test_a_dry_run_that_is_misspelt_is_not_done(tmp_path: Path, word: str) -> None:
+    async def test(lab: Lab) -> None:
+        answer = await lab.ask("POST", f"/v1/vms?dry_run={word}", NEW)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "?dry_run")
+        assert await lab.store.find(Work) == []
+
+    run(tmp_path, test)
+
+
+def test_null_is_no_body(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        answer = await lab.client.post("/v1/audit:check", content=b"null", headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
+
+    run(tmp_path, test)
+
+
 def test_a_change_to_what_has_changed_meanwhile_is_refused(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await lab.put(vm())
