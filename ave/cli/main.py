@@ -54,7 +54,8 @@ config.command(
     "ave.cli.config:show", name="show", help="Say every value that a service would use, and where it is from."
 )
 app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
-app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+app.command("ave.cli.demo:demo", name="demo", help="Look at a simulated cluster, and do to it what you like.")
+app.command("ave.cli.tui:tui", name="tui", help="Look at a cluster on the whole terminal: the dashboard.")
 app.command("ave.cli.remote.more:api", name="api", help="Make one call of the API.")
 app.command("ave.cli.remote.more:wait", name="wait", help="Wait until things of a cluster are as is said.")
 context = App(name="context", help="Which clusters there are, and which one is asked.")
