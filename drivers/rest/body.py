@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ave.api.problems import Invalid
+from drivers.rest.incoming import Ready
 
 BODY_MOST = 8 << 20
 BODY_SECONDS = 30.0  # for all of one
@@ -65,8 +66,8 @@ async def _all(request: Request) -> bytes:
 
 
 def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/json")
+    return Ready(_encode(value), status, b"application/json", headers or {})
 
 
 def problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/problem+json")
+    return Ready(_encode(value), status, b"application/problem+json", headers or {})

@@ -100,8 +100,9 @@ class Front:
         host, headers = self._host, request.headers
         caller = await self._caller(request, anybody=isinstance(route.entry, Question) and route.entry.anybody)
         query: dict[str, list[str]] = {}
-        for key, value in request.query_params.multi_items():
-            query.setdefault(key, []).append(value)
+        if request.scope["query_string"]:
+            for key, value in request.query_params.multi_items():
+                query.setdefault(key, []).append(value)
         revision = self._revision(seen) if (seen := headers.get("x-ave-revision")) else 0
         one = name or (NOUNS[route.entry.noun].only if route.one else "")
         if route.job:

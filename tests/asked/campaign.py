@@ -16,6 +16,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
 from ave.api.openapi import openapi
@@ -34,6 +35,9 @@ CHECKS = [
 ]
 _MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 _SENT = ("method", "url", "headers", "params", "data", "json", "cookies")
+
+
+NOBODYS = Request("", "", "", {}, b"")
 
 
 class Wrong(NamedTuple):
@@ -71,6 +75,7 @@ class Campaign:
     def one_by_one(self, examples: int) -> None:
         """So many of each operation and mode, if there are so many."""
         for found in self._schema.get_all_operations():
+            assert isinstance(found, Ok), found
             operation = found.ok()
             for mode in _MODES:
 
@@ -94,7 +99,7 @@ class Campaign:
                 campaign._begin()
 
             def call(self, case: Any, **_: Any) -> schemathesis.Response:
-                return campaign._drawn(case)[0]
+                return campaign._drawn(case)
 
             def validate_response(self, response: schemathesis.Response, case: Any, **_: Any) -> None:
                 campaign._validate(case, response, negative=True)
@@ -102,7 +107,8 @@ class Campaign:
         Chain.run(settings=_settings(examples))
 
     def _call(self, case: Any) -> schemathesis.Response:
-        answer, request = self._drawn(case)
+        answer = self._drawn(case)
+        request = _plain(answer.request)
         for _ in range(self._again):
             mixed = self._mixer.mix(case.operation.path, request, self._world.things())
             self._validate(case, _response(self._ask(case, mixed), answer.request), request=mixed)
@@ -111,15 +117,12 @@ class Campaign:
             self._begin()
         return answer
 
-    def _drawn(self, case: Any) -> tuple[schemathesis.Response, Request]:
+    def _drawn(self, case: Any) -> schemathesis.Response:
         told = case.as_transport_kwargs(base_url="http://h1")
         sent = requests.Request(**{key: value for key, value in told.items() if key in _SENT}).prepare()
-        where = urlsplit(sent.url)
-        body = sent.body.encode() if isinstance(sent.body, str) else sent.body or b""
-        headers = {name: _text(value) for name, value in sent.headers.items()}
-        request = Request(sent.method, where.path, where.query, headers, body)
+        request = _plain(sent)
         self._mixer.learn(case.operation.path, request)
-        return _response(self._ask(case, request), sent), request
+        return _response(self._ask(case, request), sent)
 
     def _begin(self) -> None:
         """Another world."""
@@ -141,16 +144,15 @@ class Campaign:
         try:
             case.validate_response(response, checks=CHECKS + more)
         except BaseExceptionGroup as group:
-            sent = response.request
-            asked = request or Request(str(sent.method), str(sent.url), "", dict(sent.headers), sent.body or b"")
+            asked = request or _plain(response.request)
             for failure in group.exceptions:
                 self.wrong.setdefault((case.operation.label, type(failure).__name__), Wrong(str(failure), asked))
 
     def _look(self) -> None:
         for bug in self._world.bugs:
-            self.wrong.setdefault(("a bug", type(bug).__name__), Wrong(repr(bug), Request("", "", "", {}, b"")))
+            self.wrong.setdefault(("a bug", type(bug).__name__), Wrong(repr(bug), NOBODYS))
         if self._world.broken:
-            self.wrong.setdefault(("the world", "broken"), Wrong(self._world.broken, Request("", "", "", {}, b"")))
+            self.wrong.setdefault(("the world", "broken"), Wrong(self._world.broken, NOBODYS))
 
 
 def _settings(examples: int) -> hypothesis.settings:
@@ -167,6 +169,16 @@ def _settings(examples: int) -> hypothesis.settings:
 
 def _response(answer: Answer, sent: requests.PreparedRequest) -> schemathesis.Response:
     return schemathesis.Response(answer.status, answer.headers, answer.body, sent, 0.0, False)
+
+
+def _plain(sent: requests.PreparedRequest) -> Request:
+    where = urlsplit(_text(sent.url or ""))
+    body = sent.body or b""
+    assert isinstance(body, str | bytes)
+    headers = {name: _text(value) for name, value in sent.headers.items()}
+    return Request(
+        sent.method or "GET", where.path, where.query, headers, body.encode() if isinstance(body, str) else body
+    )
 
 
 def _text(value: str | bytes) -> str:

@@ -12,7 +12,18 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 KEPT = 40  # parts of one operation
-NAMES = {"vms": "vm", "hosts": "host", "volumes": "volume", "networks": "network", "groups": "group", "host": "host"}
+NAMES = {  # fields that name things of a noun
+    **{"vms": "vm", "hosts": "host", "volumes": "volume", "networks": "network", "groups": "group"},
+    **{"host": "host", "user": "user"},
+}
+    "vms": "vm",
+    "hosts": "host",
+    "volumes": "volume",
+    "networks": "network",
+    "groups": "group",
+    "host": "host",
+    "user": "user",
+}
 
 
 class Request(NamedTuple):

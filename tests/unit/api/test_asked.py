@@ -30,8 +30,8 @@ def test_it_finds_a_bug_and_an_answer_of_another_shape(monkeypatch: pytest.Monke
     async def other(*_: Any) -> Any:
         return {"items": 7}
 
-    monkeypatch.setitem(answers.ANSWERS, "zone.list", bug)  # type: ignore[arg-type]
-    monkeypatch.setitem(answers.ANSWERS, "alarm.list", other)  # type: ignore[arg-type]
+    monkeypatch.setitem(answers.ANSWERS, "zone.list", bug)
+    monkeypatch.setitem(answers.ANSWERS, "alarm.list", other)
     campaign = Campaign(seed=1, again=0, only=r"/v1/(zones|alarms)$")
     campaign.one_by_one(2)
     campaign.close()

@@ -56,6 +56,17 @@ def test_an_explanation_has_its_sentence(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+@pytest.mark.parametrize("size", [{"vcpus": -3, "memory_mib": 512}, {"vcpus": 1, "memory_mib": -65_967}])
+def test_of_what_can_never_be_nobody_asks_where_it_would_go(tmp_path: Path, size: dict[str, int]) -> None:
+    """It was a server's error."""
+
+    async def test(lab: Lab) -> None:
+        answer = await lab.ask("POST", "/v1/vms:explain-placement", {"new": {"id": "x", **size}})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+    run(tmp_path, test)
+
+
 def test_the_same_key_is_the_same_job_and_another_request_under_it_is_refused(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         key = {"Idempotency-Key": "k1"}
