@@ -13,9 +13,6 @@ from urllib.parse import quote
 
 KEPT = 40  # parts of one operation
 NAMES = {  # fields that name things of a noun
-    **{"vms": "vm", "hosts": "host", "volumes": "volume", "networks": "network", "groups": "group"},
-    **{"host": "host", "user": "user"},
-}
     "vms": "vm",
     "hosts": "host",
     "volumes": "volume",
