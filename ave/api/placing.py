@@ -34,7 +34,7 @@ _USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
 
 
 def explained(view: View, caller: Caller, asked: ExplainVM, plugged: Plugged) -> Explained:
-    """Raises NotFound, Denied, Refused."""
+    """Raises NotFound, Denied, Refused: such a VM cannot be."""
     vms = view.docs("vm")
     if asked.new is not None:
         require_allowed(caller, QUESTIONS["vm.explain-placement"].permission, NOUNS["vm"], asked.new.id, None)
