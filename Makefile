@@ -14,7 +14,7 @@ help:  ## show this list
 setup: .venv/ready  ## install AVE and its tools into .venv (the other targets do it too)
 	@echo "AVE is installed in .venv. Next: make demo, or make test"
 
-demo: .venv/ready  ## a host dies in a simulated cluster; watch its VMs come back
+demo: .venv/ready  ## the dashboard on a simulated cluster; ! kills a host, and its VMs come back
 	@$(RUN)/ave demo
 
 test: .venv/ready  ## all tests but the long ones; make test ARGS="-k lease" picks

@@ -5,15 +5,17 @@ A shape not declared here is an error, not a slow scan (``ports.store``). Indexe
 
 from __future__ import annotations
 
-from ave.model.access import Token, User
+from ave.model.access import Password, Token, User
 from ave.model.alarm import Alarm
 from ave.model.audit import Chain, Record
 from ave.model.cluster import Handler, JobQueue, Key, Lock, Role
 from ave.model.group import Group
 from ave.model.host import Host, Report, Zone
+from ave.model.identity import Identity
 from ave.model.network import Network
 from ave.model.settings import Settings
 from ave.model.target import Target
+from ave.model.tenant import Tenant
 from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.model.work import Work
@@ -26,8 +28,9 @@ KINDS = (
     Kind("report", Report, (Index(),)),
     Kind("zone", Zone, (Index(),)),
     Kind("settings", Settings, (Index(),)),
-    Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)))),
-    Kind("volume", Volume, (Index(), Index(("state",)))),
+    Kind("identity", Identity, (), shown=False),
+    Kind("vm", VM, (Index(), Index(("host",)), Index(("reserved",)), Index(("tenant",)))),
+    Kind("volume", Volume, (Index(), Index(("state",)), Index(("tenant",)))),
     Kind("target", Target, (Index(),), shown=False),
     Kind("network", Network, (Index(),)),
     Kind("group", Group, (Index(),)),
@@ -49,8 +52,10 @@ KINDS = (
     Kind("lock", Lock, (Index(("job",)), Index((), ("job",))), shown=False),
     Kind("queue", JobQueue, (Index(),), shown=False),
     Kind("key", Key, (Index((), ("made",)),), shown=False),
+    Kind("tenant", Tenant, (Index(),)),
     Kind("user", User, (Index(),)),
     Kind("token", Token, (Index(),)),
+    Kind("password", Password, shown=False),
     Kind("audit", Record, (Index((), ("at",)), Index(("host",), ("number",))), shown=False),
     Kind("audit-chain", Chain, (Index(),), shown=False),
     Kind("alarm", Alarm, (Index(), Index((), ("raised",)))),

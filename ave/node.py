@@ -15,7 +15,7 @@ from ave.jobs.timetable import Timetable
 from ave.jobs.verb import TaskKind, Verb
 from ave.jobs.worker import Worker
 from ave.model.services import SERVICES
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.together import Ports
 from ave.scheduler.active import Scheduler
 from ave.scheduler.role import ROLES, Leadership

@@ -191,16 +191,11 @@ class JobType(StrEnum):
     SCHEDULED = "scheduled"  # comes back every period; never retried, the next one is the retry
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """``permission``: on every thing that the request locks."""
+class Named(msgspec.Struct, frozen=True):
+    """An entry of the catalogue: ``name`` is noun.verb."""
 
     name: str
     request: type[Any]
-    phrase: str
-    permission: Permission = Permission.CHANGE
-    by_user: bool = True
-    type: JobType = JobType.RESOURCE
-    urgency: Urgency = Urgency.NORMAL
 
     @property
     def noun(self) -> str:
@@ -209,6 +204,16 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def verb(self) -> str:
         return self.name.partition(".")[2]
+
+
+class Operation(Named, frozen=True):
+    """``permission``: on every thing that the request locks."""
+
+    phrase: str
+    permission: Permission = Permission.CHANGE
+    by_user: bool = True
+    type: JobType = JobType.RESOURCE
+    urgency: Urgency = Urgency.NORMAL
 
 
 def _scheduled(name: str, request: type[Any], phrase: str) -> Operation:

@@ -86,8 +86,8 @@ class Projection:
                 self.revisions[kind][id] = revision
                 if not known:
                     self._gone.pop((kind, id), None)
-            elif known:
-                del self.revisions[kind][id]
+            else:  # of one that is not known here another host may have told
+                self.revisions[kind].pop(id, None)
                 self._bury(kind, id, revision)
 
     def log(
@@ -136,5 +136,6 @@ class Projection:
 
     def _bury(self, kind: str, id: str, revision: int) -> None:
         self._gone[kind, id] = revision
+        self._gone.move_to_end((kind, id))
         if len(self._gone) > MOST_TOMBSTONES:
             _, self._forgotten = self._gone.popitem(last=False)

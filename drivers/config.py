@@ -8,6 +8,7 @@ A secret is never in it, nor in the process's arguments: the store's password is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +98,9 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ""  # a PEM file, with those that it hangs on; only with it one may listen elsewhere than on loopback
     )
     key: str = ""  # its private key, a PEM file that nobody else may read
+    # Requests in a second, five times as many at once; 0: any number. This machine's own addresses are not limited.
+    address_rate: float = 200.0  # from one address
+    token_rate: float = 100.0  # with one token
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,6 +158,9 @@ def _wrong(config: Config) -> Iterator[Problem]:
         )
     if bool(config.api.certificate) != bool(config.api.key):
         yield Problem((), "api.certificate and api.key belong together: one of them is missing")
+    for name in ("address_rate", "token_rate"):
+        if not 0.0 <= getattr(config.api, name) < inf:
+            yield Problem(("api", name), "requests in a second, 0 or more")
     if config.storage is not None:
         yield from _wrong_address(endpoint, ("storage", "box"), config.storage.box)
         yield from _wrong_address(endpoint, ("storage", "portal"), config.storage.portal)

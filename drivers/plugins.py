@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from ave.errors import Refused
 from ave.placement.filters import FILTERS, Filter
-from ave.placement.place import TARGET, Plugged
+from ave.placement.place import TARGET
+from ave.placement.plugged import Plugged
 from ave.placement.preferences import PREFERENCES, Preference
 
 T = TypeVar("T", Filter, Preference)

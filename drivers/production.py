@@ -10,13 +10,14 @@ from typing import Any
 from ave.api.desk import open_desk
 from ave.api.gate import Tokens
 from ave.api.people import first_token
+from ave.api.rates import Rates
 from ave.errors import Refused, Unavailable
 from ave.guard import run_guard
 from ave.ha.lease import new_host
 from ave.ha.promise import not_promised
 from ave.model.host import Host
 from ave.node import run_node
-from ave.placement.place import Plugged
+from ave.placement.plugged import Plugged
 from ave.ports.together import Ports
 from ave.sync import together
 from drivers.assembly import HOSTS
@@ -31,6 +32,8 @@ from drivers.urls import endpoint, is_loopback, shown
 
 async def run(config: Config) -> None:
     """Run the node until SIGTERM or SIGINT. Raises Refused, Unavailable when it cannot begin."""
+    import networkx  # noqa: F401 - now: it takes a tenth of a second, in which no lease is renewed
+
     rules = plugged()
     runtime = AsyncioRuntime(f"{config.node.host}/node")
     store = await open_store(config.store, runtime)
@@ -56,6 +59,7 @@ async def run(config: Config) -> None:
 
 async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutine[Any, Any, None]) -> None:
     """What people ask is taken by the same process, and read from a view that it keeps."""
+    from drivers.passwords import Argon2
     from drivers.rest.app import application
     from drivers.rest.host import Here, Served
     from drivers.rest.server import Secret, listen, serve
@@ -65,18 +69,18 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
     except Refused as problem:
         main.close()
         raise Refused(f"api.listen: {problem}") from problem
-    desk, view = open_desk(ports, rules)
+    desk, view = open_desk(ports, rules, hasher=Argon2())
     gate = Tokens(ports.store, view, loopback=is_loopback(config.api.listen))
-    host = Served(ports.host, desk, view, gate, Here(), epoch="1")
+    host = Served(ports.host, desk, view, gate, Here())
     secret = Secret(config.api.certificate, config.api.key) if config.api.certificate else None
 
     def bug(error: BaseException) -> None:
         ports.runtime.log("bug in the API", error="".join(format_exception(error)))
 
     ports.runtime.log("api listens", address=config.api.listen)
-    await together(
-        ports.runtime, {"node": main, "view": view.run(), "api": serve(application(host, bug=bug), where, secret)}
-    )
+    rates = Rates(ports.runtime.now, address=config.api.address_rate, token=config.api.token_rate)
+    served = serve(application(host, bug=bug, rates=rates), where, secret)
+    await together(ports.runtime, {"node": main, "view": view.run(), "api": served})
 
 
 async def _warn(ports: Ports) -> None:

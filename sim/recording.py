@@ -21,11 +21,13 @@ import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ave.api.history import History
 from ave.ports.store import Commit, Kind
 
 SCHEMA = 1
@@ -122,7 +124,7 @@ class Recorder:
         self._torn = False  # true while bytes are on their way: after an error there, nothing fits behind them
         self._members: list[Member] = []
         self._marks: list[Mark] = []
-        self._samples = _Samples()
+        self._samples, self._history = _Samples(), History()
         self._index_path = index_path(path)
         self._index_path.unlink(missing_ok=True)
         self._file = path.open("wb")
@@ -140,9 +142,10 @@ class Recorder:
             docs = self._docs.get(kind)
             if docs is None:
                 continue
-            docs.pop(id, None)  # so that it goes to the end
+            old = docs.pop(id, None)  # popped, so that it goes to the end
             if doc is not None:
                 docs[id] = doc
+            self._history.count(old, doc)
             self._add(_encode((commit.revision, now, kind, {"id": id, "gone": True} if doc is None else doc)))
         self._rev = commit.revision
 
@@ -160,8 +163,8 @@ class Recorder:
         self._add(_encode((self._rev, self._now(), "mark", self._marks[-1])))
 
     def sample(self, t: float, values: Mapping[str, float]) -> None:
-        """One point of every chart; every 10 s is often enough."""
-        row = {"t": t, **values}
+        """One point of every chart, the API's own among them; every 10 s is often enough."""
+        row = {"t": t, **values, **self._history.row()}
         self._samples.add(row)
         self._add(_encode((self._rev, self._now(), "sample", row)))
 
@@ -283,24 +286,34 @@ class Recording:
         _, lines = self._find(t)
         if not lines:
             return State(t, 0, {}, [])
-        collects = gc.isenabled()
-        gc.disable()  # to look for cycles in 50,000 new documents takes several times as long as to read them
-        try:
+        with uncollected():
             return _play(lines[0], lines[1 : _after(lines, t)], t)
-        finally:
-            if collects:
-                gc.enable()
 
     def lines(self, from_t: float = -math.inf, to_t: float = math.inf) -> Iterator[Line]:
         """Changes and log lines after ``from_t`` and up to ``to_t``: what leads from one ``seek`` to the other."""
+        for line in map(_line, self.texts(from_t, to_t)):
+            if line.kind not in ("mark", "sample"):
+                yield line
+
+    def texts(self, from_t: float = -math.inf, to_t: float = math.inf) -> Iterator[bytes]:
+        """All lines after ``from_t`` and up to ``to_t``, as they are written."""
         number, lines = self._find(from_t)
         while lines:
             last = _after(lines, to_t)
-            for line in map(_line, lines[_after(lines, from_t) : last]):
-                if line.kind not in ("mark", "sample"):
-                    yield line
+            yield from lines[_after(lines, from_t) : last]
             number += 1
             lines = self._read(number) if last == len(lines) and number < len(self._members) else []
+
+    def text(self, t: float, lead: float = 0.0) -> list[bytes]:
+        """What leads to that moment, as it is written: a keyframe from before ``t - lead``, if there is one so early, and all
+        lines from there. Nothing, if there is nothing that can be played."""
+        number, lines = self._find(t - lead)
+        found = lines[: _after(lines, t)]
+        while lines and len(found) and number + 1 < len(self._members) and self._members[number + 1].t <= t:
+            number += 1
+            lines = self._read(number)
+            found += lines[1 : _after(lines, t)]
+        return found
 
     def _find(self, t: float) -> tuple[int, list[bytes]]:
         """The last member that begins by then, or else the first; its number and what it holds."""
@@ -353,6 +366,18 @@ class Recording:
         if problem:
             self._report(offset, problem, index.end)
         return index
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """To look for cycles in 50,000 new documents takes several times as long as to read them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _play(first: bytes, lines: list[bytes], t: float) -> State:

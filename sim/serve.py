@@ -20,7 +20,7 @@ from drivers.rest.served import serve_world
 from drivers.rest.server import listen
 from drivers.rest.simulated import SPEED_MOST, Speed
 from sim.journal import Head, Journal, JournalFile, read
-from sim.recording import Recorder
+from sim.recording import Recorder, Recording
 from sim.run import Asked, workloads
 from sim.scenario.load import load, loads
 from sim.scenario.model import Scenario
@@ -131,10 +131,16 @@ class Books:
         self.clock: Callable[[], float] = lambda: 0.0
         self._lines = JournalFile(out / JOURNAL, head)
         self.journal = Journal(self._lines.write)
-        self.recorder = Recorder(out / "events.jsonl.gz", KINDS, lambda: self.clock())
+        self._recording = out / "events.jsonl.gz"
+        self.recorder = Recorder(self._recording, KINDS, lambda: self.clock())
 
     def __enter__(self) -> Books:
         return self
+
+    def recorded(self) -> Recording:
+        """All that there is by now."""
+        self.recorder.flush()
+        return Recording(self._recording)
 
     def __exit__(self, *_: object) -> None:
         self.recorder.close()

@@ -107,6 +107,16 @@ class Served:
 
     # Time
 
+    extensions: tuple[str, ...] = ("clock", "faults")
+    past, jumps, damage, partial, begin = False, 0, "", True, 0.0
+
+    @property
+    def end(self) -> float:
+        return self._world.now
+
+    def seek(self, at: float | str) -> None:
+        raise Taken("this world keeps no recording, so there is no way back in it")
+
     @property
     def now(self) -> float:
         return self._world.now

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ave.api.routes import catalogue
-from ave.cli.remote.asking import Form, Sent, form_of
+from ave.cli.remote.asking import Form, form_of
 from ave.cli.remote.asking import requests as requests_of
 from ave.cli.remote.failures import Usage
+from ave.cli.remote.pacing import Sent
 
 
 def form(name: str) -> Form:

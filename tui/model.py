@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import inf
 from typing import Any
 
 import msgspec
@@ -167,15 +168,17 @@ class Model:
         self._dirty = True
 
     def history(self, columns: Mapping[str, list[float | None]], marks: Iterable[Mark]) -> None:
-        """All points so far, in place of those that are known: columns of equal length, "t" is when."""
-        self.series.clear()
+        """All points that whoever answers has: columns of equal length, "t" is when. What is older is kept: another host may
+        know less of it than the one before."""
         times = columns.get("t", [])
         for name, values in columns.items():
             if name != "t":
-                points = [
+                found = [
                     (t, value) for t, value in zip(times, values, strict=True) if t is not None and value is not None
                 ]
-                self.series[name] = deque(points, maxlen=SERIES_MOST)
+                begin = found[0][0] if found else inf
+                known = [point for point in self.series.get(name, ()) if point[0] < begin]
+                self.series[name] = deque([*known, *found], maxlen=SERIES_MOST)
         self.marks = list(marks)
         self._dirty = True
 

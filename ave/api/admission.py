@@ -32,12 +32,14 @@ def require_seen(caller: Caller, noun: Noun, id: str, doc: Any) -> None:
 
 
 def require_allowed(caller: Caller, permission: Permission, noun: Noun, id: str, doc: Any) -> None:
-    """Raises NotFound or Denied. ``doc`` is None for what is still to be made: that belongs to the caller's tenant."""
+    """Raises NotFound or Denied. ``doc`` is None for what is still to be made: that belongs to the caller's tenant, if such
+    things belong to anybody."""
     if doc is not None:
         require_seen(caller, noun, id, doc)
         allowed = caller.may(permission, *_paths(noun, doc))
     else:
-        allowed = caller.may(permission, *paths(noun.plural, id, caller.tenant))
+        owned = "tenant" in noun.type.__struct_fields__
+        allowed = caller.may(permission, *paths(noun.plural, id, caller.tenant if owned else ""))
     if not allowed:
         raise Denied(f"{caller.user} has no role that may {permission} {noun.name} {id[:256]}")
 

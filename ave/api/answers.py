@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from ave.api.accounts import ACCOUNTS
 from ave.api.admission import require_allowed, require_seen, seen
-from ave.api.audit import Auditor, Commit, entry
+from ave.api.floor import Floor, require_administrator
 from ave.api.nouns import NOUNS, Noun
-from ave.api.people import create_token, create_user, delete_token, delete_user, edit_user
-from ave.api.problems import Denied, Invalid, NotFound, Taken
+from ave.api.problems import Invalid, Taken
 from ave.api.questions import (
     PAGE_MOST,
     QUESTIONS,
@@ -20,67 +20,22 @@ from ave.api.questions import (
     AskAudit,
     AuditChecked,
     AuditPage,
-    EditUser,
     ExplainVM,
-    MadeToken,
-    NewToken,
-    NewUser,
     Page,
     Select,
     Show,
     ShowJob,
 )
 from ave.api.selection import select
-from ave.api.shown import Explained, Job, is_job, job
-from ave.api.view import View
+from ave.api.shown import Explained, Job, JobLog, is_job, job, log
 from ave.errors import Refused
 from ave.jobs.cancel import cancel
-from ave.jobs.crew import Crew
-from ave.model.access import Caller, Permission, Token, User
+from ave.model.access import Caller
 from ave.model.audit import Chain, Record, broken
 from ave.model.settings import DEFAULTS
-from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work
-from ave.operations import NewVM, Nothing
-from ave.placement.explain import explain
-from ave.placement.place import NONE, Plugged
-from ave.placement.purpose import Purpose
-from ave.placement.snapshot import Snapshot
-from ave.placement.told import sentence
+from ave.operations import Nothing
 from ave.ports.store import Above
-from ave.ports.together import Ports
-
-T = TypeVar("T")
-
-_USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
-
-
-class Floor:
-    """All that answers may touch on this host. ``hurried``: nobody is to wait for the end of a Job now."""
-
-    def __init__(
-        self, ports: Ports, crew: Crew, view: View, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False
-    ) -> None:
-        self.ports, self.crew, self.view, self.plugged, self.hurried = ports, crew, view, plugged, hurried
-        self.auditor = Auditor(ports)
-
-    async def ended(self, id: str, seconds: float) -> None:
-        """Until the Job has ended, or so long."""
-        works = self.view.docs("work")
-        try:
-            async with self.ports.runtime.timeout(min(seconds, WAIT_MOST)):
-                while ((work := works.get(id)) is None or work.state not in ENDED) and not self.hurried():
-                    await self.view.next()
-        except TimeoutError:
-            pass
-
-    async def find(self, noun: Noun, id: str) -> Any:
-        """The document, or None: the view may not have heard of it yet, the store has."""
-        doc = self.view.docs(noun.kind).get(id)
-        if doc is None:
-            doc = await self.ports.store.get(Work if noun.type is Job else noun.type, id)
-        return doc
-
 
 Answering = Callable[[Floor, Caller, Any], Awaitable[Any]]
 
@@ -120,6 +75,10 @@ async def _job(floor: Floor, caller: Caller, asked: ShowJob) -> Job:
     return job(work, floor.view.parts(asked.id))
 
 
+async def _log(floor: Floor, caller: Caller, asked: Show) -> JobLog:
+    return log(await _work(floor, caller, asked.id), floor.view.parts(asked.id))
+
+
 async def _cancel(floor: Floor, caller: Caller, asked: Show) -> Job:
     work = await _work(floor, caller, asked.id)
     require_allowed(caller, QUESTIONS["job.cancel"].permission, NOUNS["job"], asked.id, work)
@@ -144,92 +103,14 @@ async def _explain(floor: Floor, caller: Caller, asked: ExplainVM) -> Explained:
     floor.view.require_fed()
     if bool(asked.id) == (asked.new is not None):
         raise Invalid("which VM? its id, or what a new one would be, one of them")
-    docs = floor.view.docs
-    cluster = Snapshot(
-        hosts=tuple(docs("host").values()),
-        zones=tuple(docs("zone").values()),
-        groups=tuple(docs("group").values()),
-        vms=tuple(docs("vm").values()),
-    )
-    if asked.new is not None:
-        require_allowed(caller, QUESTIONS["vm.explain-placement"].permission, NOUNS["vm"], asked.new.id, None)
-        vm = _might_be(asked.new)
-        cluster = msgspec.structs.replace(cluster, vms=tuple(known for known in cluster.vms if known.id != vm.id))
-    else:
-        require_seen(caller, NOUNS["vm"], asked.id, docs("vm").get(asked.id))
-        vm = docs("vm")[asked.id]
-    purpose = asked.purpose or _USUAL.get(vm.state, Purpose.START)
-    explanation = explain(cluster.view(), vm, purpose, plugged=floor.plugged)
-    return Explained(**msgspec.structs.asdict(explanation), says=sentence(explanation))
+    from ave.api.placing import explained  # loads arrays: not before somebody asks
 
-
-def _might_be(new: NewVM) -> VM:
-    return VM(
-        id=new.id,
-        vcpus=new.vcpus,
-        memory_mib=new.memory_mib,
-        cpu_model=new.cpu_model,
-        networks=new.networks,
-        pinned=new.pinned,
-        priority=new.priority,
-    )
-
-
-async def _create_user(floor: Floor, caller: Caller, asked: NewUser) -> User:
-    if not floor.view.docs("user") and not await floor.ports.store.find(User, limit=1):
-        raise Taken("nobody could make a token for the first user, or be let in again: ave init, on a host, makes it")
-    made = await _changed(floor, caller, "user.create", asked.id, lambda commit: create_user(commit, asked))
-    await floor.view.until("user", made.id, made.version)
-    return made
-
-
-async def _edit_user(floor: Floor, caller: Caller, asked: EditUser) -> User:
-    async def act(commit: Commit) -> User:
-        return await edit_user(commit, await _fresh(floor, "user", asked.id), asked)
-
-    now = await _changed(floor, caller, "user.edit", asked.id, act)
-    await floor.view.until("user", now.id, now.version)
-    return now
-
-
-async def _delete_user(floor: Floor, caller: Caller, asked: Show) -> User:
-    async def act(commit: Commit) -> User:
-        return await delete_user(commit, floor.ports.store, await _fresh(floor, "user", asked.id))
-
-    return await _changed(floor, caller, "user.delete", asked.id, act)
-
-
-async def _create_token(floor: Floor, caller: Caller, asked: NewToken) -> MadeToken:
-    async def act(commit: Commit) -> MadeToken:
-        return await create_token(commit, floor.ports.runtime, asked)
-
-    return await _changed(floor, caller, "token.create", asked.user, act)
-
-
-async def _delete_token(floor: Floor, caller: Caller, asked: Show) -> Token:
-    async def act(commit: Commit) -> Token:
-        return await delete_token(commit, await _fresh(floor, "token", asked.id))
-
-    return await _changed(floor, caller, "token.delete", asked.id, act)
-
-
-async def _changed(
-    floor: Floor, caller: Caller, operation: str, thing: str, act: Callable[[Commit], Awaitable[T]]
-) -> T:
-    """With its audit record, or with that of its refusal."""
-    noun = operation.partition(".")[0]
-    said = entry(floor.ports.host, caller, operation, [f"{noun}/{thing[:256]}"])
-    try:
-        _require_administrator(caller)
-        return await act(floor.auditor.commit_of(said))
-    except (Denied, Refused) as refusal:
-        await floor.auditor.refused(said, str(refusal))
-        raise
+    return explained(floor.view, caller, asked, floor.plugged)
 
 
 async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
     """The newest first. Of every host as many as are asked for, since nobody knows whose are the newest."""
-    _require_administrator(caller)
+    require_administrator(caller)
     if not 1 <= asked.limit <= PAGE_MOST:
         raise Invalid(f"limit: from 1 to {PAGE_MOST}")
     found: list[Record] = []
@@ -241,7 +122,7 @@ async def _audit(floor: Floor, caller: Caller, asked: AskAudit) -> AuditPage:
 
 
 async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChecked:
-    _require_administrator(caller)
+    require_administrator(caller)
     store = floor.ports.store
     told: dict[str, str] = {}
     counted = 0
@@ -255,30 +136,14 @@ async def _check_audit(floor: Floor, caller: Caller, asked: Nothing) -> AuditChe
     return AuditChecked(records=counted, broken={host: what for host, what in told.items() if what})
 
 
-def _require_administrator(caller: Caller) -> None:
-    if not caller.may(Permission.ADMINISTER):
-        raise Denied(f"{caller.user} has no role that may {Permission.ADMINISTER} users and tokens")
-
-
-async def _fresh(floor: Floor, name: str, id: str) -> Any:
-    """As the store has it now."""
-    doc = await floor.ports.store.get(NOUNS[name].type, id)
-    if doc is None:
-        raise NotFound(f"there is no {name} {id[:256]}")
-    return doc
-
-
 _SPECIAL: Mapping[str, Answering] = {
     "job.list": _jobs,
     "job.show": _job,
+    "job.log": _log,
     "job.cancel": _cancel,
     "cluster.show": _cluster,
     "vm.explain-placement": _explain,
-    "user.create": _create_user,
-    "user.edit": _edit_user,
-    "user.delete": _delete_user,
-    "token.create": _create_token,
-    "token.delete": _delete_token,
+    **ACCOUNTS,
     "audit.list": _audit,
     "audit.check": _check_audit,
 }

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from ave.api.admission import require_allowed, require_seen
-from ave.api.answers import ANSWERS, Floor
+from ave.api.answers import ANSWERS
 from ave.api.audit import entry
+from ave.api.floor import Floor
 from ave.api.nouns import BY_TYPE, NOUNS, Noun
+from ave.api.passwords import Hasher
 from ave.api.preview import preview
 from ave.api.problems import Changed, Denied, NotFound
 from ave.api.questions import QUESTIONS, Question
@@ -26,7 +28,7 @@ from ave.model.access import Caller
 from ave.model.audit import Record
 from ave.model.work import ENDED, OnConflict, Work
 from ave.operations import OPERATIONS, Operation
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.together import Ports
 from ave.verbs import VERBS
 
@@ -53,11 +55,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     job: bool = False
 
 
-def open_desk(ports: Ports, plugged: Plugged = NONE, hurried: Callable[[], bool] = lambda: False) -> tuple[Desk, View]:
+def open_desk(
+    ports: Ports,
+    plugged: Plugged = NONE,
+    hurried: Callable[[], bool] = lambda: False,
+    hasher: Hasher | None = None,
+) -> tuple[Desk, View]:
     """Of this host. The view is kept by whoever runs it. While it is ``hurried`` nobody waits for the end of a Job; who lets
-    that begin sets the view's ``changed``."""
+    that begin sets the view's ``changed``. Without a ``hasher`` there are no passwords."""
     view = View(ports)
-    return Desk(Floor(ports, Crew(ports), view, plugged, hurried)), view
+    return Desk(Floor(ports, Crew(ports), view, plugged, hurried, hasher)), view
 
 
 class Desk:
@@ -80,7 +87,7 @@ class Desk:
             await self._floor.auditor.refused(self._entry(caller, operation, request, manner), str(refusal))
             raise
         if manner.dry_run:
-            value = await preview(self._floor, operation, request)
+            value = await preview(self._floor, operation, request, caller.tenant)
             return Answer(value=value, noun=NOUNS[operation.noun], revision=view.projection.revision)
         return await self._submit(caller, operation, request, manner)
 
@@ -94,7 +101,9 @@ class Desk:
             named = manner.one == id
             if (doc is None and operation.verb != "create") or (named and manner.version is not None):
                 doc = await store.get(kind, id)  # the view may be behind; of what is to be made, the Leader looks
-            if named and not noun.only:
+            # Who does not see everything cannot tell what is not there from what is another's.
+            secret = doc is None and operation.verb != "create" and not caller.may(noun.seen_by)
+            if (named or secret) and not noun.only:
                 require_seen(caller, noun, id, doc)
             require_allowed(caller, operation.permission, noun, id, doc)
             if named and doc is not None and manner.version not in (None, doc.version):

@@ -39,10 +39,13 @@ class History:
         if at >= self._next:
             self._take(at)
         for old, new in changes:
-            if old is not None:
-                self._add(old, -1)
-            if new is not None:
-                self._add(new, 1)
+            self.count(old, new)
+
+    def count(self, old: Any, new: Any) -> None:
+        if old is not None:
+            self._add(old, -1)
+        if new is not None:
+            self._add(new, 1)
 
     def since(self, taken: int) -> list[Row]:
         """The points after that many."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ave.api.shown import Job
+from ave.api.shown import Job, TenantShare
 from ave.model.access import Permission, Token, User
 from ave.model.alarm import Alarm
 from ave.model.audit import Record
@@ -78,6 +78,20 @@ NOUNS: Mapping[str, Noun] = {
         ),
         Noun("role", "roles", "role", Role, (_ID, ("HOLDER", "holder"), ("TERM", "term"))),
         Noun("zone", "zones", "zone", Zone, (_ID, _STATE, ("PRIMARY", "primary"))),
+        Noun(
+            "tenant",
+            "tenants",
+            "tenant",
+            TenantShare,
+            (
+                _ID,
+                ("CPUS", "vcpus"),
+                ("MEMORY", "memory_mib"),
+                ("VMS", "vms"),
+                ("VOLUMES", "volumes_gib"),
+                ("USED", "used"),
+            ),
+        ),
         Noun(
             "user",
             "users",

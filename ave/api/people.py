@@ -15,13 +15,14 @@ from ave.api.audit import Commit
 from ave.api.problems import FieldError, Invalid, Taken
 from ave.api.questions import EditUser, MadeToken, NewToken, NewUser
 from ave.errors import Refused
-from ave.model.access import EVERYTHING, Grant, Role, Token, User
+from ave.model.access import EVERYTHING, Grant, Password, Role, Token, User
 from ave.ports.store import Check, Conflict, Delete, Insert, Replace, Store
 from ave.runtime import Runtime
 
 DAY_SECONDS = 86_400.0
 DAYS_MOST = 3650.0
 PHRASE_MOST, GRANTS_MOST = 200, 50
+NAME_MOST = 63
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@-]{0,62}")  # no _: that divides a token
 _PATH = re.compile(r"/[a-z]{1,20}/[^/\s]{1,255}")
 PREFIX = "ave"
@@ -44,8 +45,8 @@ def split(token: str) -> tuple[str, str] | None:
 
 
 async def create_user(commit: Commit, asked: NewUser) -> User:
-    _require_name("id", asked.id)
-    _require_name("tenant", asked.tenant)
+    require_name("id", asked.id)
+    require_name("tenant", asked.tenant)
     _require_grants(asked.grants)
     user = User(id=asked.id, tenant=asked.tenant, grants=asked.grants)
     try:
@@ -57,7 +58,7 @@ async def create_user(commit: Commit, asked: NewUser) -> User:
 
 async def edit_user(commit: Commit, known: User, asked: EditUser) -> User:
     if asked.tenant is not UNSET:
-        _require_name("tenant", asked.tenant)
+        require_name("tenant", asked.tenant)
     if asked.grants is not UNSET:
         _require_grants(asked.grants)
     wanted = msgspec.structs.replace(
@@ -74,10 +75,11 @@ async def edit_user(commit: Commit, known: User, asked: EditUser) -> User:
 
 
 async def delete_user(commit: Commit, store: Store, known: User) -> User:
-    """Its tokens go in the same commit, so that none of them outlives it."""
+    """Its tokens and its password go in the same commit, so that none of them outlives it."""
     tokens = [token for token in await store.find(Token) if token.user == known.id]
+    password = await store.get(Password, known.id)
     try:
-        await commit(Delete(known), *[Delete(token) for token in tokens])
+        await commit(Delete(known), *map(Delete, tokens), *map(Delete, [password] if password is not None else []))
     except Conflict:
         raise Taken(f"user {known.id} was changed just now: try again") from None
     return known
@@ -120,7 +122,7 @@ async def first_token(store: Store, runtime: Runtime, name: str, *, again: bool 
     return await create_token(store.commit, runtime, NewToken(user=name, phrase="made by ave init"))
 
 
-def _require_name(field: str, name: str) -> None:
+def require_name(field: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         what = "letters, digits and .@-, at most 63, beginning with a letter or a digit"
         raise Invalid(f"{field}: {what}", (FieldError(f"/{field}", what),))

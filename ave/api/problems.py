@@ -19,6 +19,10 @@ class Denied(AveError):
     """Whoever it is, he may not."""
 
 
+class Foreign(Denied):
+    """A page of somebody else's asks."""
+
+
 class NotFound(Refused):
     """There is none; or it is somebody else's, which looks the same."""
 
@@ -29,6 +33,10 @@ class Taken(Refused):
 
 class OnlySimulated(Refused):
     """Time and faults are made in a simulation alone."""
+
+
+class OnlyReal(Refused):
+    """There is no such thing in a simulation."""
 
 
 class Standing(Refused):
@@ -95,9 +103,10 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
             401,
             "unauthenticated",
             "who are you?",
-            "send Authorization: Bearer with a token; ave init makes the first one",
+            "send Authorization: Bearer with a token; ave init makes the first one, a login one for some hours",
         ),
     ),
+    (Foreign, _Row(403, "foreign", "not from there", "send a token, and no Origin")),
     (Denied, _Row(403, "denied", "not allowed", "ask an administrator for a role that has this permission")),
     (NotFound, _Row(404, "not-found", "there is none")),
     (Taken, _Row(409, "conflict", "not now", "look at its state, or let the request wait with on_conflict=queue")),
@@ -110,6 +119,7 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
             "ave sim serve FILE serves a simulated one; api_extensions of /v1/version says what a cluster can do",
         ),
     ),
+    (OnlyReal, _Row(409, "only-real", "this cluster is simulated", "ask a real one")),
     (
         Standing,
         _Row(

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ave.api.nouns import NOUNS, Noun
-from ave.api.shown import Explained, Job
+from ave.api.shown import Explained, Job, JobLog, TenantShare
 from ave.model.access import DEFAULT_TENANT, Grant, Permission, Token, User
 from ave.model.audit import Record
-from ave.operations import NewVM, Nothing
+from ave.operations import Named, NewVM, Nothing
 from ave.placement.purpose import Purpose
 
 T = TypeVar("T")
@@ -70,21 +70,12 @@ class AuditChecked(msgspec.Struct, frozen=True, kw_only=True):
     broken: dict[str, str]
 
 
-class Question(msgspec.Struct, frozen=True):
-    name: str
-    request: type[Any]
+class Question(Named, frozen=True):
     answer: Any
     phrase: str
     permission: Permission = Permission.VIEW
     of_none: bool = False  # it can also be asked of what is not there
-
-    @property
-    def noun(self) -> str:
-        return self.name.partition(".")[0]
-
-    @property
-    def verb(self) -> str:
-        return self.name.partition(".")[2]
+    anybody: bool = False  # also by who has no token: what it shows instead stands in the request
 
 
 def _of(noun: Noun) -> tuple[Question, ...]:
@@ -96,6 +87,16 @@ def _of(noun: Noun) -> tuple[Question, ...]:
         f"{noun.name}.show", ShowJob if noun.type is Job else Show, noun.type, f"show one of the {noun.plural}"
     )
     return Question(f"{noun.name}.list", Select, Page[noun.type], f"list {noun.plural}"), show  # type: ignore[name-defined]
+
+
+class EditTenant(msgspec.Struct, frozen=True, kw_only=True):
+    """How much it may have; 0: no limit."""
+
+    id: str
+    vcpus: int | UnsetType = UNSET
+    memory_mib: int | UnsetType = UNSET
+    vms: int | UnsetType = UNSET
+    volumes_gib: int | UnsetType = UNSET
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +118,22 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     days: float = 0.0  # that it is good for; 0: for ever
 
 
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    user: str
+    password: str
+
+
+class SetPassword(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    password: str
+
+
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    old_password: str
+    new_password: str
+
+
 class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
     """``token`` is told this once: nobody keeps it."""
 
@@ -131,6 +148,7 @@ QUESTIONS: Mapping[str, Question] = {
     for question in (
         *(question for noun in NOUNS.values() for question in _of(noun)),
         Question("job.cancel", Show, Job, "cancel a Job: what has begun is ended or undone", Permission.USE),
+        Question("job.log", Show, JobLog, "tell what a Job and its tasks have gone through"),
         Question(
             "vm.explain-placement",
             ExplainVM,
@@ -138,9 +156,18 @@ QUESTIONS: Mapping[str, Question] = {
             "say where a VM would go now, and why nowhere else",
             of_none=True,
         ),
+        Question("tenant.edit", EditTenant, TenantShare, "say how much a tenant may have", Permission.ADMINISTER),
         Question("user.create", NewUser, User, "let somebody in", Permission.ADMINISTER),
         Question("user.edit", EditUser, User, "change what a user may do, or shut it out", Permission.ADMINISTER),
         Question("user.delete", Show, User, "delete a user, and with it all its tokens", Permission.ADMINISTER),
+        Question(
+            "user.set-password", SetPassword, User, "give a user a password; his logins end", Permission.ADMINISTER
+        ),
+        Question(
+            "user.change-password", ChangePassword, User, "change one's own password; all logins end", anybody=True
+        ),
+        Question("token.login", Login, MadeToken, "get a token for some hours, with a password", anybody=True),
+        Question("token.logout", Nothing, Token, "end the token with which this is asked"),
         Question("token.create", NewToken, MadeToken, "make a token, and say it once", Permission.ADMINISTER),
         Question("token.delete", Show, Token, "take a token back", Permission.ADMINISTER),
         Question("audit.list", AskAudit, AuditPage, "say who asked for what, the newest first", Permission.ADMINISTER),

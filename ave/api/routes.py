@@ -16,6 +16,7 @@ Entry = Operation | Question
 ROOT = "/v1"
 _METHODS = {"list": "GET", "show": "GET", "edit": "PATCH", "delete": "DELETE", "cancel": "DELETE"}
 _SEVERAL_AS_THEY_ARE = ("list", "create")
+_READS = ("log",)  # by a verb, and yet no change
 
 
 T = TypeVar("T")
@@ -102,7 +103,10 @@ def _routes(entry: Entry) -> Iterable[Route]:
         yield Route("POST", f"{path}:{verb}", entry, False)
         return
     one = f"{path}/{{id}}"
-    yield Route(_METHODS[verb], one, entry, True) if verb in _METHODS else Route("POST", f"{one}:{verb}", entry, True)
+    if verb in _METHODS:
+        yield Route(_METHODS[verb], one, entry, True)
+    else:
+        yield Route("GET" if verb in _READS else "POST", f"{one}:{verb}", entry, True)
     if isinstance(entry, Operation) and several(entry.request) is not None:
         yield Route("POST", f"{path}:batch-{verb}", entry, False)
     if isinstance(entry, Question) and entry.of_none:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ave.model.tenant import Tenant, Use
 from ave.model.work import ENDED, GROUP, LEAD, Plan, Result, Work, WorkState
 from ave.placement.explanation import Explanation
 
@@ -49,10 +50,37 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ()
 
 
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """``at``: seconds of the store's clock; 0: when, nobody has kept. ``step``: "" of the Job itself."""
+
+    at: float
+    step: str
+    what: str
+
+
+class JobLog(msgspec.Struct, frozen=True, kw_only=True):
+    """Step by step, in the order in which they were submitted: what became of each, its last moves (no more are kept)."""
+
+    items: tuple[Line, ...]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a VM would go: a host; or "", and why nowhere."""
+
+    host: str = ""
+    why: str = ""
+
+
 class Explained(Explanation, frozen=True, kw_only=True):
     """Where a VM would go, and why; with the answer in a sentence."""
 
     says: str
+
+
+class TenantShare(Tenant, frozen=True, kw_only=True):
+    """What a tenant may have, and what it has."""
+
+    used: Use
 
 
 def is_job(work: Work) -> bool:
@@ -83,6 +111,20 @@ def job(work: Work, parts: Iterable[Work] = ()) -> Job:
         finished=work.finished,
         tasks=tuple(task(part) for part in sorted(tasks, key=lambda part: (part.submitted, part.id))),
     )
+
+
+def log(work: Work, parts: Iterable[Work]) -> JobLog:
+    steps = sorted((part for part in parts if part.function != LEAD), key=lambda part: (part.submitted, part.id))
+    return JobLog(items=tuple(line for each in (work, *steps) for line in _lines(each)))
+
+
+def _lines(work: Work) -> Iterable[Line]:
+    what = work.operation or f"{work.function} {work.resource}".rstrip()
+    yield Line(at=work.submitted, step=work.step, what=f"{what}, for {work.lane}")
+    last = len(work.story) - 1
+    for number, what in enumerate(work.story):
+        at = (work.finished or work.modified) if number == last else 0.0
+        yield Line(at=at, step=work.step, what=what)
 
 
 def _progress(work: Work, groups: Iterable[Plan | None]) -> float:

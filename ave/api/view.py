@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from ave.api.epoch import epoch_of
 from ave.api.history import History
 from ave.api.telling import told
-from ave.errors import Unavailable
+from ave.errors import Unavailable, UnknownOutcome
 from ave.kinds import KINDS
 from ave.model.work import LEAD, Work
 from ave.ports.store import Commit, Kind, TooOld
@@ -25,8 +26,8 @@ SHOWN: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind.shown)
 
 
 class View:
-    """``run`` keeps it; everything else reads it. ``epoch`` tells this copy from any other whose revisions mean something else:
-    those of one store mean the same on every host."""
+    """``run`` keeps it; everything else reads it. ``epoch`` tells its revisions from those that mean something else: revisions
+    of one store mean the same on every host."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -36,6 +37,7 @@ class View:
         self._parts: dict[str, dict[str, None]] = {}  # Job -> its tasks and groups
         self._at = self._heard = 0.0  # the store's time when it last said it, and ours
         self._fed = False
+        self.epoch = ""  # not before it was fed
 
     @property
     def fed(self) -> bool:
@@ -89,13 +91,14 @@ class View:
         while True:
             try:
                 await self._follow()
-            except (Unavailable, TooOld):
+            except (Unavailable, UnknownOutcome, TooOld):
                 self._fed = False
                 self.changed.set()
                 await self._ports.runtime.sleep(RETRY_SECONDS)
 
     async def _follow(self) -> None:
         store = self._ports.store
+        self.epoch = await epoch_of(self._ports)
         watch = await store.watch([kind.type for kind in SHOWN])
         try:
             since = watch.revision

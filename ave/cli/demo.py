@@ -1,10 +1,11 @@
-"""``ave demo``: a simulated cluster loses a host under load, and the story is told as it happens."""
+"""``ave demo``: the dashboard on a simulated cluster; or, as text, the story of one that loses a host under load."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ave.cli.screen import Interrupt, complain
@@ -16,19 +17,38 @@ SLICE_SECONDS = 0.5  # simulated, between two looks at the real clock
 SPEED = 25.0  # simulated seconds per real one, on a terminal
 
 
-def demo(*, seed: int | None = None, speed: float | None = None) -> int:
-    """Watch a six-host cluster lose a host under load and save its VMs: the real control plane, simulated hardware.
+def demo(*, seed: int | None = None, speed: float | None = None, story: bool = False, out: Path | None = None) -> int:
+    """Look at a simulated six-host cluster under load: the real control plane, simulated hardware. ! lets something befall it.
+
+    Without a terminal, or with --story, it is told as text how such a cluster loses a host and saves its VMs.
 
     Parameters
     ----------
     seed
         Another seed is another story.
     speed
-        Simulated seconds per real one; 0 is as fast as it goes. 25 on a terminal, else 0.
+        Simulated seconds per real one; in the story 0 is as fast as it goes. 25 on a terminal, else 0.
+    story
+        As text, on a terminal too.
+    out
+        Keep the recording of what is seen in this directory: ave tui --run shows it again.
     """
-    print("ave demo: the control plane of production, on a simulated cluster", flush=True)
-    from pathlib import Path
+    from ave.cli.tui import at_terminal, show, simulated
 
+    if story or not at_terminal():
+        return _tell(seed, speed)
+    from ave.cli.remote.failures import Failure
+    from ave.cli.remote.failures import complain as say
+    from sim.shown import demo as scenario
+
+    try:
+        return show(simulated("demo", scenario(), seed=seed, speed=speed or SPEED, out=out))
+    except Failure as failure:
+        return int(say(failure))
+
+
+def _tell(seed: int | None, speed: float | None) -> int:
+    print("ave demo: the control plane of production, on a simulated cluster", flush=True)
     import sim as simulator
     from sim.report import verdict
     from sim.scenario.load import load

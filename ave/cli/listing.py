@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 WIDTH = 100  # columns, without a terminal
+WHEN: Final = ("auto", "always", "never")  # there are colours
 WHOLE = 10_000  # columns, where nothing is to be folded: what reads a line wants all of it in one
 
 
@@ -20,10 +23,24 @@ class _Trimmed(io.TextIOBase):
         return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
 
 
+def colour(when: str) -> None:
+    """For this whole process, and for whoever else reads the variables that are the custom for it. ValueError: no such word."""
+    if when not in WHEN:
+        raise ValueError(f"--color: one of {', '.join(WHEN)}")
+    os.environ.pop("NO_COLOR", None)
+    os.environ.pop("FORCE_COLOR", None)
+    if when != "auto":
+        os.environ["NO_COLOR" if when == "never" else "FORCE_COLOR"] = "1"
+
+
 def console(width: int = WIDTH) -> Console:
+    """Coloured on a terminal alone, unless NO_COLOR or FORCE_COLOR says otherwise."""
+    no, forced = bool(os.environ.get("NO_COLOR")), bool(os.environ.get("FORCE_COLOR"))
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(file=_Trimmed(), width=width, highlight=False)  # type: ignore[arg-type]
+        return Console(highlight=False, color_system=None if no else "auto")
+    if forced and not no:
+        return Console(width=width, highlight=False, force_terminal=True, color_system="standard")
+    return Console(file=_Trimmed(), width=width, highlight=False, force_terminal=False)  # type: ignore[arg-type]
 
 
 def new_table(*columns: str) -> Table:

@@ -54,7 +54,8 @@ config.command(
     "ave.cli.config:show", name="show", help="Say every value that a service would use, and where it is from."
 )
 app.command("ave.cli.doctor:doctor", name="doctor", help="Check whether this host has what its services need.")
-app.command("ave.cli.demo:demo", name="demo", help="Watch a cluster lose a host under load and save its VMs.")
+app.command("ave.cli.demo:demo", name="demo", help="Look at a simulated cluster, and do to it what you like.")
+app.command("ave.cli.tui:tui", name="tui", help="Look at a cluster on the whole terminal: the dashboard.")
 app.command("ave.cli.remote.more:api", name="api", help="Make one call of the API.")
 app.command("ave.cli.remote.more:wait", name="wait", help="Wait until things of a cluster are as is said.")
 context = App(name="context", help="Which clusters there are, and which one is asked.")
@@ -86,12 +87,26 @@ def with_nouns() -> App:
     return app
 
 
+def _without_leading(words: list[str]) -> list[str]:
+    """What stands before the command holds for whatever it is. Exits with 2 if it is not understood."""
+    while len(words) > 1 and words[0] in ("--context", "--color"):
+        if words[0] == "--context":
+            os.environ["AVE_CONTEXT"] = words[1]
+        else:
+            from ave.cli.listing import colour
+
+            try:
+                colour(words[1])
+            except ValueError as wrong:
+                print(f"ave: {wrong}", file=sys.stderr)
+                sys.exit(2)
+        words = words[2:]
+    return words
+
+
 def main() -> None:
     """The entry point of the installed ``ave``."""
-    words = sys.argv[1:]
-    if words[:1] == ["--context"] and len(words) > 1:
-        os.environ["AVE_CONTEXT"] = words[1]
-        words = words[2:]
+    words = _without_leading(sys.argv[1:])
     if words != ["--version"] and not (words and words[0] in app and not words[0].startswith("-")):
         with_nouns()
     try:
@@ -100,6 +115,8 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
 
 

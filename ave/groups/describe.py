@@ -11,7 +11,7 @@ from ave.model.group import Aspect, Group
 from ave.model.vm import VM
 from ave.model.work import Result, Step
 from ave.operations import DescribedGroup, DescribeGroups
-from ave.scheduler.rules import Change, change_step
+from ave.scheduler.steps import Change, change_step
 
 NAME_MAX = 128
 

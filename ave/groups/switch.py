@@ -6,7 +6,7 @@ from ave.jobs.verb import Found, Resource, Split, Verb, each
 from ave.model.group import Group
 from ave.model.work import Result, Step
 from ave.operations import NameGroups
-from ave.scheduler.rules import Change, change_step
+from ave.scheduler.steps import Change, change_step
 
 
 def _verb(change: Change) -> Verb:

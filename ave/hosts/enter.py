@@ -18,7 +18,7 @@ from ave.model.work import Fact, Result, Step, Work
 from ave.operations import EnterMaintenance
 from ave.ports.store import Conflict, Replace
 from ave.ports.together import Ports
-from ave.scheduler.maintenance import CLOSE, CLOSED, MAY_CLOSE, Closing, close_step
+from ave.scheduler.steps import CLOSE, CLOSED, MAY_CLOSE, Closing, close_step
 
 LOOK_SECONDS = 2.0
 TRIES = 3  # per VM: the first to where it was foreseen, the others to where there is room by then

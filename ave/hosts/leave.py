@@ -15,7 +15,7 @@ from ave.model.work import Fact, Result, Step, Work
 from ave.operations import ExitMaintenance
 from ave.ports.store import Replace
 from ave.ports.together import Ports
-from ave.scheduler.maintenance import CLOSED
+from ave.scheduler.steps import CLOSED
 
 BACK = "bring-back"
 LOOK_SECONDS = 2.0

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
-import networkx
 
 from ave.errors import Refused
 from ave.model.work import GROUP, Fact, Pace, Plan, Result, Step, Work, WorkState
+
+if TYPE_CHECKING:
+    import networkx  # loaded where a graph is drawn: whoever only asks for Jobs draws none
 
 STEPS_MAX = 10_000
 UNDO = "undo/"
@@ -167,6 +170,8 @@ def _fail(
     graph: _Lazy, steps: dict[str, Step], groups: Groups, results: dict[str, Result], name: str, why: str
 ) -> None:
     """Nothing that needs this step will begin."""
+    import networkx
+
     for dependant in sorted(networkx.descendants(graph.drawn(), name)):
         if (gone := steps.pop(dependant, None)) is not None:
             _drop(dependant, gone, steps, groups, results, Result(False, why))
@@ -234,12 +239,16 @@ def _require_possible(steps: Steps) -> None:
         _require_known(f"step {name}", step.needs, steps)
     if not any(step.needs for step in steps.values()):
         return
+    import networkx
+
     if not networkx.is_directed_acyclic_graph(_graph(steps)):
         cycle = " -> ".join(edge[0] for edge in networkx.find_cycle(_graph(steps)))
         raise Refused(f"the steps wait for each other: {cycle}")
 
 
 def _graph(steps: Steps) -> networkx.DiGraph[str]:
+    import networkx
+
     graph: networkx.DiGraph[str] = networkx.DiGraph()
     graph.add_nodes_from(steps)
     graph.add_edges_from((need, name) for name, step in steps.items() for need in step.needs)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ave.errors import Refused, Stale, UnknownOutcome
-from ave.jobs import dag, locks
+from ave.jobs import dag, locks, quota
 from ave.jobs.alarms import poison
 from ave.jobs.crew import Crew
 from ave.jobs.folding import FINISHED, MODIFIED, next_tasks
@@ -112,8 +112,7 @@ class Leader:
         others = {(type, id): await store.get(type, id) for type, id in verb.also(request)}
         others |= {(kind, doc.id): doc for kind in verb.whole(request) for doc in await store.find(kind)}
         split = verb.split(request, Found({**mine, **others}))
-        checks: list[Write] = [_unmoved(type, id, doc) for (type, id), doc in mine.items()]
-        await self._submit(job, split, free, checks, skipped)
+        await self._submit(job, split, free, mine, skipped)
 
     async def _read(self, resources: Sequence[Resource]) -> dict[Resource, Any]:
         """The documents, kind by kind; in the order in which they were named."""
@@ -124,10 +123,17 @@ class Leader:
         return docs
 
     async def _submit(
-        self, job: Work, split: Split, free: Mapping[str, Lock], checks: list[Write], skipped: dict[str, Result]
+        self,
+        job: Work,
+        split: Split,
+        free: Mapping[str, Lock],
+        mine: Mapping[Resource, Any],
+        skipped: dict[str, Result],
     ) -> None:
         lock_writes, tokens = locks.take(free, job.id)
-        writes = [_owned(write, job.tenant) for write in split.writes]
+        writes = [owned(write, job.tenant) for write in split.writes]
+        checks: list[Write] = [_unmoved(type, id, doc) for (type, id), doc in mine.items()]
+        checks += await quota.room(self._ports.store, quota.growth(writes, mine))
         results = {**split.results, **skipped}
         plan = dag.plan(split.steps, results, tokens, split.groups, split.groups_need, split.pace)
         plan, tasks = await next_tasks(job, plan, self._crew)
@@ -186,7 +192,7 @@ def _unmoved(type: type[Any], name: str, doc: Any) -> Check:
     return Check(type, name, None if doc is None else {"version": doc.version})
 
 
-def _owned(write: Write, tenant: str) -> Write:
+def owned(write: Write, tenant: str) -> Write:
     """What a Job makes belongs to its tenant."""
     if not isinstance(write, Insert) or getattr(write.doc, "tenant", tenant) == tenant:
         return write

@@ -66,6 +66,16 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     phrase: str = ""  # what it is for
     made: float = 0.0  # store time, as the next one
     expires: float = 0.0  # 0: never
+    login: bool = False  # it was made for a password, and ends with that
+
+
+class Password(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's; its id is the user's. Nobody is shown it."""
+
+    id: str
+    version: int = 0
+    hash: str = ""  # argon2id, as its own text says with which parameters
+    changed: float = 0.0  # store time
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +85,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = DEFAULT_TENANT
     grants: tuple[Grant, ...] = ()
     token: str = ""
+    address: str = ""  # from where, if that matters
 
     def may(self, permission: Permission, *paths: str) -> bool:
         """On any of these paths, all of which lead to one thing; of none: on everything."""
@@ -86,6 +97,9 @@ def paths(plural: str, id: str, tenant: str = "") -> tuple[str, ...]:
     own = f"/{plural}/{id}"
     return (own, f"/tenants/{tenant}") if tenant else (own,)
 
+
+#: Who asks what anybody may ask: to be let in, say.
+NOBODY = Caller(user="")
 
 #: Who is let in where nobody is asked for a token: on a cluster that only exists in this process.
 ROOT = Caller(user="root", grants=(Grant(Role.ADMIN),))

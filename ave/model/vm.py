@@ -82,6 +82,7 @@ class VM(msgspec.Struct, frozen=True, kw_only=True):
     reserved_under: int = 0  # the version of the scheduler's role under which that was decided
     had: tuple[str, ...] = ()  # volumes that it gave away under this epoch: it may have them again
     revived: int = 0  # restarts in a row because its guest had fallen silent
+    making_gib: int = 0  # of its volumes, those that are still to be made: they count for its tenant
     refit: bool = False  # its domain's devices are being changed; should nobody end that, its host makes them these
 
     @property

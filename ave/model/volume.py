@@ -46,6 +46,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     story: tuple[str, ...] = ()
     tenant: str = "default"
     size_gib: int
+    growing_gib: int = 0  # how large it is being made; 0: it is as large as it shall be
     policy: StoragePolicy = StoragePolicy()
     vm: str = ""  # to which it belongs, attached or not
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import networkx
+if TYPE_CHECKING:
+    import networkx
 
 SEARCH_STEPS: Final = 5_000  # then nothing is claimed …
 SEARCHED_NAMES: Final = 200  # … nor is it of more names than these: as deep is the recursion
@@ -15,6 +16,8 @@ Hosts = frozenset[str]
 
 def unmatched(hosts: Mapping[str, Hosts]) -> dict[str, None]:
     """Of names that must all be on different hosts, some that have fewer hosts than they are; none: all find one."""
+    import networkx
+
     tight = _tight(hosts)
     # Nodes are numbers: the library walks through sets of them, and of strings each process has an order of its own.
     place = {host: len(tight) + number for number, host in enumerate(sorted(frozenset[str]().union(*hosts.values())))}

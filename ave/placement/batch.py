@@ -19,7 +19,8 @@ from ave.model.group import Aspect, tied
 from ave.model.vm import PRIORITIES, VM
 from ave.placement.explanation import Choice
 from ave.placement.filters import screen
-from ave.placement.place import NONE, Plugged, decide
+from ave.placement.place import decide
+from ave.placement.plugged import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.ranking import Rankings
 from ave.placement.scores import exact

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
-
-import networkx
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ave.model.group import Aspect, Group
 from ave.model.host import Host
 from ave.placement.apart import core, unmatched
+
+if TYPE_CHECKING:
+    import networkx
 
 NAMED: Final = 10  # of VMs or hosts in a sentence
 
@@ -60,6 +61,8 @@ def contradictions(groups: Iterable[Group], hosts: Iterable[Host]) -> list[str]:
 
 def _components(musts: Sequence[Group]) -> Iterator[tuple[tuple[str, ...], networkx.Graph[str]]]:
     """The VMs of these groups, those together that must share a host, with what ties them: an edge knows its group."""
+    import networkx  # not with the module: whoever only words a refusal needs none of it
+
     bound: networkx.Graph[str] = networkx.Graph()
     for group in musts:
         bound.add_nodes_from(group.vms)
@@ -123,6 +126,8 @@ def _torn(group: Group, members: Mapping[str, None], through: networkx.Graph[str
     both = [vm for vm in group.vms if vm in members]
     if group.rule.aspect is not Aspect.DIFFERENT_HOSTS or len(both) < 2:
         return ""
+    import networkx
+
     path = networkx.shortest_path(through, both[0], both[1])
     ties = dict.fromkeys(through.edges[edge]["group"] for edge in pairwise(path))
     return f"{both[0]} and {both[1]} must be on one host ({', '.join(ties)}), and must not ({group.id})"
@@ -160,6 +165,8 @@ def _overlapping(apart: Sequence[Group], ties: Mapping[str, Tie], hopeless: Mapp
 
 def _connected(cliques: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """Groups that have ties in common, directly or through others."""
+    import networkx
+
     shared: networkx.Graph[tuple[str, str]] = networkx.Graph()
     for id, names in cliques.items():
         shared.add_edges_from((("group", id), ("tie", name)) for name in names)

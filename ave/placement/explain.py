@@ -23,7 +23,8 @@ from ave.placement.explanation import (
     Score,
     Verdict,
 )
-from ave.placement.place import NONE, Plugged, decide
+from ave.placement.place import decide
+from ave.placement.plugged import NONE, Plugged
 from ave.placement.preferences import PREFERENCES, narrowing
 from ave.placement.purpose import Purpose
 from ave.placement.remedy import Rule, cheapest, rules

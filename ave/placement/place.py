@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ave.errors import NoFit
 from ave.placement.explanation import Choice
-from ave.placement.filters import Filter, Screened, screen
-from ave.placement.preferences import PREFERENCES, Preference, narrow
+from ave.placement.filters import Screened, screen
+from ave.placement.plugged import NONE, Plugged
+from ave.placement.preferences import PREFERENCES, narrow
 from ave.placement.purpose import Purpose
 from ave.placement.scores import exact, lowest, tightest
 from ave.placement.unit import Unit, alone
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
     from ave.placement.view import View
 
 TARGET: Final = "TargetHostFilter"  # hosts that the request itself rules out
-
-
-class Plugged(NamedTuple):
-    """Filters and preferences of others, after ours: what they turn away or prefer is reported by their own names."""
-
-    filters: tuple[Filter, ...] = ()
-    preferences: tuple[Preference, ...] = ()
-
-
-NONE: Final = Plugged()
 
 
 def place(

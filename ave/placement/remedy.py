@@ -9,7 +9,8 @@ import numpy as np
 from ave.placement.account import Account, Cost, Mend, names, plain, predicate
 from ave.placement.explanation import Change
 from ave.placement.filters import FILTERS, masks
-from ave.placement.place import TARGET, Plugged, asked
+from ave.placement.place import TARGET, asked
+from ave.placement.plugged import Plugged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

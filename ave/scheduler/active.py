@@ -18,15 +18,15 @@ from ave.model.settings import Settings
 from ave.model.vm import VM
 from ave.model.work import Fact, Work
 from ave.placement.batch import Batch, place_batch, reserving
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.ports.store import Change, Check, Conflict, In, TooOld, Write
 from ave.ports.together import Ports
-from ave.scheduler.maintenance import CLOSE, close
+from ave.scheduler.maintenance import close
 from ave.scheduler.mirror import Mirror
 from ave.scheduler.refusals import refusals
 from ave.scheduler.role import ROLES, SCHEDULER, Held, Leadership, still_held, take_role
-from ave.scheduler.rules import CHANGE, change
-from ave.scheduler.steps import PLACE, Placing
+from ave.scheduler.rules import change
+from ave.scheduler.steps import CHANGE, CLOSE, PLACE, Placing
 from ave.sync import Slots
 
 RETRY_SECONDS = 1.0

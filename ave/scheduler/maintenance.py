@@ -15,36 +15,21 @@ from ave.model.cluster import Lock, Role, lock_name
 from ave.model.host import Host, HostState, Wish
 from ave.model.states import move
 from ave.model.vm import VM, VMState
-from ave.model.work import Fact, Step, Work
+from ave.model.work import Fact, Work
 from ave.placement.batch import place_batch
-from ave.placement.place import NONE, Plugged
+from ave.placement.plugged import NONE, Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.ports.store import Check, Conflict, In, Replace, Store
 from ave.ports.together import Ports
 from ave.scheduler.mirror import Mirror
-from ave.scheduler.role import SCHEDULER, still_held
+from ave.scheduler.role import still_held
+from ave.scheduler.steps import CLOSED, MAY_CLOSE, Closing
 
-CLOSE = "host.close"  # the function, and the name of its step
-CLOSED = (HostState.ENTERING_MAINTENANCE, HostState.MAINTENANCE)
-MAY_CLOSE = (HostState.ONLINE, HostState.ENTERING_MAINTENANCE)  # the latter: an earlier attempt did
 NAMED = 20  # what is in the way, in a refusal
 TRIES = 10
 
 Active = Callable[[], tuple[Role, Mirror]]  # raises Unavailable on a host that is not
-
-
-class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of a close step."""
-
-    host: str
-    check_only: bool = False
-
-
-def close_step(closing: Closing, undo: str = "") -> Step:
-    """Done by whoever is Active; its facts say where each VM would go."""
-    arguments = msgspec.to_builtins(closing)
-    return Step(function=CLOSE, role=SCHEDULER, resource=closing.host, arguments=arguments, undo=undo)
 
 
 async def close(ports: Ports, task: Work, active: Active, plugged: Plugged = NONE) -> dict[str, Fact]:

@@ -8,7 +8,7 @@ from typing import Final
 from ave.model.vm import VM
 from ave.model.work import Fact
 from ave.placement.batch import Batch, Terms, units
-from ave.placement.place import Plugged
+from ave.placement.plugged import Plugged
 from ave.placement.remedy import remedy
 from ave.placement.view import View
 from ave.scheduler.steps import Placing

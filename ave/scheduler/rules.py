@@ -6,7 +6,6 @@ Committed against the role's term, so that of two changes that contradict each o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 import msgspec
 
@@ -15,7 +14,7 @@ from ave.model.cluster import Lock, lock_name
 from ave.model.group import Group, GroupState
 from ave.model.states import born, move
 from ave.model.vm import VM, VMState
-from ave.model.work import Fact, Step, Work
+from ave.model.work import Fact, Work
 from ave.operations import DescribedGroup
 from ave.placement.contradictions import contradictions, listed
 from ave.placement.violations import broken_by
@@ -23,31 +22,11 @@ from ave.ports.store import Check, Conflict, Delete, In, Insert, Replace, Write
 from ave.ports.together import Ports
 from ave.scheduler.maintenance import Active
 from ave.scheduler.mirror import Mirror
-from ave.scheduler.role import SCHEDULER, still_held
+from ave.scheduler.role import still_held
+from ave.scheduler.steps import Change, Changing
 
-CHANGE = "group.change"  # the function of the step
 TRIES = 10
 SAID = 5  # contradictions, or broken rules, in one result
-
-
-class Change(StrEnum):
-    DESCRIBE = "describe"  # from now on it is as described
-    ENABLE = "enable"
-    DISABLE = "disable"
-    DELETE = "delete"
-
-
-class Changing(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of a change step."""
-
-    change: Change
-    wish: DescribedGroup | None = None
-
-
-def change_step(group: str, change: Change, wish: DescribedGroup | None = None) -> Step:
-    """Done by whoever is Active, in one commit: there is nothing to undo."""
-    arguments = msgspec.to_builtins(Changing(change=change, wish=wish))
-    return Step(function=CHANGE, role=SCHEDULER, resource=group, arguments=arguments)
 
 
 async def change(ports: Ports, task: Work, active: Active) -> dict[str, Fact]:

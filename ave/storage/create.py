@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.errors import Refused
+from ave.jobs import quota
 from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.states import move
 from ave.model.volume import Volume, VolumeState
@@ -46,7 +47,7 @@ async def create(ports: Ports, task: Work) -> None:
     volume = await ports.store.get(Volume, new.id)
     if volume is None:
         made = Volume(id=new.id, size_gib=new.size_gib, policy=new.policy, tenant=task.tenant)
-        volume = (await ports.store.commit(Insert(made), locked(task)))[0]
+        volume = (await quota.commit(ports, None, Insert(made), locked(task)))[0]
     if volume.vm or volume.state is VolumeState.DELETING:
         raise Refused(_taken(volume).why)  # it was made meanwhile, with a VM
     if volume.state is VolumeState.CREATING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ave.errors import Refused
+from ave.jobs import quota
 from ave.jobs.verb import Found, Split, TaskKind, Verb, each
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -33,7 +34,7 @@ def split(request: GrowVolumes, found: Found) -> Split:
             results[name] = Result(False, refusal)
         else:
             grow, arguments = f"grow/{name}", {"size_gib": size_gib}
-            steps[grow] = Step(function="volume.grow", resource=name, arguments=arguments)
+            steps[grow] = Step(function="volume.grow", resource=name, arguments=arguments, undo="volume.stay")
             if volume is not None and volume.vm:
                 steps[f"show/{name}"] = Step(function="volume.show", resource=name, fact=name, needs=(grow,))
     return Split(steps=steps, results=results)
@@ -50,17 +51,28 @@ def _refusal(name: str, volume: Volume | None, size_gib: int) -> str:
 
 
 async def grow(ports: Ports, task: Work) -> dict[str, Fact]:
-    """The LUN first: what the document promises is there. Its VM may be deleted, and it with the VM, at any moment. Answers
-    where its VM runs."""
+    """That it grows comes first, since that counts for its tenant; then the LUN: what the document promises is there. Its VM
+    may be deleted, and it with the VM, at any moment. Answers where its VM runs."""
     size_gib = int(task.arguments["size_gib"])
     volume = await read(ports, task)
     if volume.state is not VolumeState.READY:
         raise Refused(f"volume {volume.id} is {volume.state}: grow needs it {VolumeState.READY}")
     if volume.size_gib < size_gib:
+        if volume.growing_gib != size_gib:
+            begun = msgspec.structs.replace(volume, growing_gib=size_gib)
+            volume = (await quota.commit(ports, volume, Replace(begun), locked(task)))[0]
         await ports.block.grow(volume.id, size_gib, stamp(task))
-        await ports.store.commit(Replace(msgspec.structs.replace(volume, size_gib=size_gib)), locked(task))
+        grown = msgspec.structs.replace(volume, size_gib=size_gib, growing_gib=0)
+        await ports.store.commit(Replace(grown), locked(task))
     vm = await _runs_with(ports, volume)
     return {volume.id: Fact(host=vm.host if vm else ports.host)}
+
+
+async def stay(ports: Ports, task: Work) -> None:
+    """It could not be made larger, and counts no more as if it were. Its LUN may have grown: nobody was told."""
+    volume = await ports.store.get(Volume, task.resource)
+    if volume is not None and volume.growing_gib:
+        await ports.store.commit(Replace(msgspec.structs.replace(volume, growing_gib=0)), locked(task))
 
 
 async def show(ports: Ports, task: Work) -> dict[str, Fact]:
@@ -93,6 +105,7 @@ GROW = Verb(
     split=split,
     tasks={
         "volume.grow": TaskKind(function=grow, seconds=120.0),
+        "volume.stay": TaskKind(function=stay, seconds=60.0),
         "volume.show": TaskKind(function=show, seconds=60.0),
     },
 )

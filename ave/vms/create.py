@@ -119,6 +119,7 @@ def _document(new: NewVM, on: bool) -> VM:
         vcpus=new.vcpus,
         memory_mib=new.memory_mib,
         volumes=tuple(f"{new.id}-disk-{i}" for i in range(1, len(new.disks_gib) + 1)),
+        making_gib=sum(new.disks_gib),
         networks=new.networks,
         cpu_model=new.cpu_model,
         pinned=new.pinned,
@@ -150,7 +151,7 @@ async def make_volumes(ports: Ports, task: Work) -> None:
             )
             writes.append(Insert(ready))
         vm = await read(ports, task)  # the scheduler may have reserved a place for it meanwhile
-        writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made")))
+        writes.append(Replace(move(vm, VMState.STOPPED, "its volumes were made", making_gib=0)))
         await commit_with(ports, slots, *writes, locked(task))
     except (Refused, Stale, Conflict):
         if (

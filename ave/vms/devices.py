@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ave.errors import Refused
+from ave.jobs import quota
 from ave.model.host import Host
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume, VolumeState
@@ -21,7 +22,7 @@ from ave.ports.hypervisor import Stamp
 from ave.ports.store import Conflict, Replace, Write
 from ave.ports.together import Ports
 from ave.vms.describe import edited
-from ave.vms.steps import give_back, read, record, require_here, stamp
+from ave.vms.steps import give_back, locked, read, record, require_here, stamp
 
 
 async def edit(ports: Ports, task: Work) -> None:
@@ -43,7 +44,9 @@ async def edit(ports: Ports, task: Work) -> None:
         raise Refused(f"{vm.id} is {vm.state} by now: its devices can be changed while it is stopped or running")
     for name in lost:
         await give_back(ports, task, name)
-    await record(ports, task, replace(after, had=_had(vm, lost), refit=False), *volumes)
+    # Beside its devices a stopped VM may also get more vCPUs and memory.
+    now = replace(after, had=_had(vm, lost), refit=False)
+    await quota.commit(ports, vm, Replace(now), locked(task), *volumes)
 
 
 async def unedit(ports: Ports, task: Work) -> None:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ave import __version__
 from ave.api.openapi import openapi
+from ave.api.rates import Rates
 from ave.api.routes import ROOT, Route, catalogue, paths, routes
 from drivers.rest import metrics, simulated
 from drivers.rest.front import Front
@@ -24,10 +25,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 def application(
-    host: Host, *, bug: Callable[[BaseException], None], simulation: simulated.Simulation | None = None
+    host: Host,
+    *,
+    bug: Callable[[BaseException], None],
+    simulation: simulated.Simulation | None = None,
+    rates: Rates | None = None,
 ) -> ASGIApp:
-    """``bug`` is told of every error that nobody foresaw. ``simulation``: what can be asked of this one beyond the rest."""
-    front = Front(host, bug, None if simulation is None else simulation.clock)
+    """``bug`` is told of every error that nobody foresaw. ``simulation``: what can be asked of this one beyond the rest.
+    ``rates``: how much one may ask; None: as much as one likes."""
+    front = Front(host, bug, None if simulation is None else simulation.clock, rates)
     known = routes(catalogue().values())
     document = _encode(_document(known, of_simulation=simulation is not None))
     extensions = () if simulation is None else simulation.extensions
@@ -59,7 +65,7 @@ def application(
         Path(f"{ROOT}/version", say_version),
         Path(f"{ROOT}/events", front.safely(front.events), methods=["GET"]),
         Path(f"{ROOT}/series", front.safely(front.series), methods=["GET"]),
-        *simulated.paths(simulation, front.safely),
+        *simulated.paths(simulation, front.safely if simulation is None else front.locally),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: front.not_ours, 500: front.not_ours}
     return Shortcut(front, known, Starlette(routes=others, exception_handlers=dict(handlers)))

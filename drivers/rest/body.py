@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from starlette.responses import Response
 from ave.api.problems import Invalid
 
 BODY_MOST = 8 << 20
+BODY_SECONDS = 30.0  # for all of one
+CLOSE = {"Connection": "close"}  # what is still to come of it is not waited for
 _encode = msgspec.json.Encoder().encode
 
 
@@ -26,14 +29,11 @@ class Said(Exception):
 async def read(request: Request) -> Any:
     """None: there is none. Raises Said, Invalid."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_MOST:
-            raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB")
-        parts.append(part)
-    text = b"".join(parts)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            text = await _all(request)
+    except TimeoutError:
+        raise Said(408, "too-slow", f"a body has {BODY_SECONDS:g} s to come", CLOSE) from None
     if not text:
         return None
     if kind != "application/json":
@@ -42,6 +42,23 @@ async def read(request: Request) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the body is no JSON: {error}") from None
+
+
+async def _all(request: Request) -> bytes:
+    """Of one that is too large hardly more is read than it may have."""
+    length = request.headers.get("content-length", "")
+    parts: list[bytes] = []
+    size = int(length) if length.isdecimal() and len(length) < 19 else 0
+    if size <= BODY_MOST:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > BODY_MOST:
+                break
+            parts.append(part)
+    if size > BODY_MOST:
+        raise Said(413, "too-large", f"a body may have {BODY_MOST >> 20} MiB", CLOSE)
+    return b"".join(parts)
 
 
 def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

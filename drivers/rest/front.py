@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count
+from math import ceil
 from secrets import token_hex
 from typing import Any, TypeVar
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,22 +17,29 @@ from starlette.responses import Response
 from ave.api.desk import Answer, Manner
 from ave.api.nouns import NOUNS, plain
 from ave.api.problems import Denied, FieldError, Invalid, NotFound, problem, retry_after
-from ave.api.questions import Page
+from ave.api.questions import Page, Question
+from ave.api.rates import Rates
 from ave.api.routes import ROOT, Route
 from ave.api.wording import request as worded
 from ave.errors import AveError
-from ave.model.access import Caller, Permission
+from ave.model.access import NOBODY, Caller, Permission
 from ave.model.work import ENDED, OnConflict
 from drivers.rest import body
 from drivers.rest.host import Host
 from drivers.rest.simulated import Clock
-from drivers.rest.stream import events
+from drivers.rest.stream import Streams, events
+from drivers.rest.whence import address_of, is_here, require_local_name, require_own_page
 
 KEY_MOST = 200
 LINE_MOST = 200  # characters of a request id
 RETRY_SECONDS = "1"
 MANNERS = ("dry_run", "on_conflict")
-NO_STORE = (b"cache-control", b"no-store")
+#: With every answer: it is kept nowhere, is what it says it is, and stands in no page.
+EVERY = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -39,9 +48,14 @@ class Front:
     """From HTTP to the desk and back."""
 
     def __init__(
-        self, host: Host, bug: Callable[[BaseException], None], clock: Callable[[], Clock] | None = None
+        self,
+        host: Host,
+        bug: Callable[[BaseException], None],
+        clock: Callable[[], Clock] | None = None,
+        rates: Rates | None = None,
     ) -> None:
-        self._host, self._bug, self._clock = host, bug, clock
+        self._host, self._bug, self._clock, self._rates = host, bug, clock, rates
+        self._streams = Streams()
         self._name, self._count = token_hex(8), count(1)
 
     def safely(self, endpoint: Endpoint) -> Endpoint:
@@ -52,6 +66,16 @@ class Front:
             return await self._guarded(endpoint(request), request, id)
 
         return answer
+
+    def locally(self, endpoint: Endpoint) -> Endpoint:
+        """For what takes no token: a page elsewhere may not ask it."""
+
+        async def answer(request: Request) -> Response:
+            require_own_page(request.headers)
+            require_local_name(request.headers)
+            return await endpoint(request)
+
+        return self.safely(answer)
 
     async def answer(self, request: Request, by_method: Mapping[str, Route], name: str) -> Response:
         """``name``: of the one thing that the path is about."""
@@ -65,7 +89,7 @@ class Front:
             return Response(status_code=499)
         except Exception as error:
             response = self._failed(request, error, id)
-        response.raw_headers += [(b"x-request-id", id.encode("latin-1", "replace")), NO_STORE]
+        response.raw_headers += [(b"x-request-id", id.encode("latin-1", "replace")), *EVERY]
         return response
 
     async def _ask(self, request: Request, by_method: Mapping[str, Route], name: str, id: str) -> Response:
@@ -74,7 +98,7 @@ class Front:
         if route is None:
             raise _no_such_method(request, ", ".join(by_method))
         host, headers = self._host, request.headers
-        caller = await self._caller(request)
+        caller = await self._caller(request, anybody=isinstance(route.entry, Question) and route.entry.anybody)
         query: dict[str, list[str]] = {}
         for key, value in request.query_params.multi_items():
             query.setdefault(key, []).append(value)
@@ -95,7 +119,8 @@ class Front:
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        return events(request, lambda: self._host.view, caller, lambda: self._host.epoch, self._clock)
+        answer = events(request, lambda: self._host.view, caller, lambda: self._host.epoch, self._clock)
+        return self._streams.one(answer, caller.token or address_of(request.scope))
 
     async def series(self, request: Request) -> Response:
         """Figures over time, of the whole cluster: for who may see all of it."""
@@ -105,10 +130,25 @@ class Front:
         self._host.view.require_fed()
         return body.json(self._host.view.history.columns())
 
-    async def _caller(self, request: Request) -> Caller:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
+    async def _caller(self, request: Request, *, anybody: bool = False) -> Caller:
+        """Who asks. ``anybody``: he need not say so. Raises Unauthenticated, TooMany, Foreign."""
+        headers = request.headers
+        require_own_page(headers)
+        address = address_of(request.scope)
+        if self._rates is not None and not is_here(address):
+            self._rates.require_address(address)
+        if anybody:
+            return msgspec.structs.replace(NOBODY, address=address)
+        kind, _, token = headers.get("authorization", "").partition(" ")
         gate = self._host.gate
-        return await self._host.world.call(lambda: gate.caller(token.strip() if kind.lower() == "bearer" else ""))  # type: ignore[no-any-return]
+        caller: Caller = await self._host.world.call(
+            lambda: gate.caller(token.strip() if kind.lower() == "bearer" else "")
+        )
+        if not caller.token:
+            require_local_name(headers)
+        elif self._rates is not None:
+            self._rates.require_token(caller.token)
+        return caller
 
     def _id_of(self, request: Request) -> str:
         """As its sender calls it, if that can stand in a log."""
@@ -158,7 +198,7 @@ class Front:
         told = problem(error, instance=request.url.path, request_id=id)
         if not isinstance(error, AveError | TimeoutError):
             self._bug(error)
-        headers = {"Retry-After": f"{after:.0f}"} if (after := retry_after(error)) else {}
+        headers = {"Retry-After": str(ceil(after))} if (after := retry_after(error)) else {}
         if told.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return body.problem(told, told.status, headers)

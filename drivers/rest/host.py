@@ -47,11 +47,17 @@ class Host(Protocol):
     @property
     def world(self) -> World: ...
     @property
-    def epoch(self) -> str: ...
+    def epoch(self) -> str:
+        """It tells its revisions from those of any other cluster or world."""
+        ...
 
 
 class Served:
-    """What of a host the application needs. ``epoch`` tells its revisions from those of any other cluster or world."""
+    """What of a host the application needs, on the host itself."""
 
-    def __init__(self, name: str, desk: Desk, view: View, gate: Gate, world: World, epoch: str) -> None:
-        self.name, self.desk, self.view, self.gate, self.world, self.epoch = name, desk, view, gate, world, epoch
+    def __init__(self, name: str, desk: Desk, view: View, gate: Gate, world: World) -> None:
+        self.name, self.desk, self.view, self.gate, self.world = name, desk, view, gate, world
+
+    @property
+    def epoch(self) -> str:
+        return self.view.epoch

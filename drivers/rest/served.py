@@ -6,23 +6,23 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from secrets import token_hex
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UnsetType
 from starlette.types import ASGIApp
 
 from ave.api.gate import Gate, Open
-from ave.api.problems import Taken
 from ave.api.view import View
 from ave.runtime import Task
 from drivers.rest.app import application
 from drivers.rest.bridge import Bridge
-from drivers.rest.host import Asked
+from drivers.rest.host import Asked, Here
 from drivers.rest.host import World as Answering
 from drivers.rest.server import serve
-from drivers.rest.simulated import CLOCK, FAULTS, Clock, Mark, SetClock, Speed, Timeline
+from drivers.rest.simulated import Clock, Mark, SetClock, Speed, Timeline, When
 from drivers.rest.stepper import Stepper, Steps
 from drivers.rest.within import Within
 from drivers.sim.runtime import SimRuntime
@@ -35,8 +35,35 @@ class World(Steps, Protocol):
     def desk(self) -> Asked: ...
     @property
     def view(self) -> View: ...
+    @property
+    def begin(self) -> float:
+        """From when on it can be seen, ``end``: up to when."""
+        ...
+
+    @property
+    def end(self) -> float: ...
+    @property
+    def past(self) -> bool:
+        """Is it shown as it was once? Then nothing goes on in it, and whoever asks is answered where he is."""
+        ...
+
+    @property
+    def jumps(self) -> int:
+        """How often another moment was sought: across one, revisions mean nothing."""
+        ...
+
+    @property
+    def extensions(self) -> tuple[str, ...]: ...
+    @property
+    def damage(self) -> str: ...
+    @property
+    def partial(self) -> bool: ...
     def runtime(self) -> SimRuntime: ...
     def drop(self, task: Task[Any]) -> None: ...
+    def seek(self, at: When) -> None:
+        """Raises Taken."""
+        ...
+
     def marks(self) -> Sequence[Any]:
         """Moments to find again, each with ``t`` and ``text``."""
         ...
@@ -48,14 +75,21 @@ class World(Steps, Protocol):
 
 class ServedHost:
     def __init__(self, world: World, bridge: Bridge) -> None:
-        self._world = world
-        self.world: Answering = bridge
+        self._world, self._bridge = world, bridge
         self.gate: Gate = Open()
-        self.epoch = token_hex(6)  # no other world's revisions mean anything here
+        self._epoch = token_hex(6)  # no other world's revisions mean anything here
 
     @property
     def name(self) -> str:
         return self._world.host
+
+    @property
+    def world(self) -> Answering:
+        return _HERE if self._world.past else self._bridge
+
+    @property
+    def epoch(self) -> str:
+        return f"{self._epoch}-{self._world.jumps}"
 
     @property
     def desk(self) -> Asked:
@@ -66,6 +100,9 @@ class ServedHost:
         return self._world.view
 
 
+_HERE = Here()
+
+
 class Served:
     """What can be asked of the simulation itself."""
 
@@ -74,20 +111,32 @@ class Served:
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        return CLOCK, FAULTS
+        return self._world.extensions
 
     def clock(self) -> Clock:
-        return msgspec.structs.replace(self._stepper.clock(), marks=len(self._world.marks()))
+        world, clock = self._world, self._stepper.clock()
+        return msgspec.structs.replace(
+            clock,
+            begin=round(world.begin, 6),
+            end=round(world.end, 6),
+            past=world.past,
+            marks=len(world.marks()),
+            damage=world.damage,
+            paused=clock.paused or (world.past and world.peek() == inf and world.now >= world.end),
+        )
 
     async def set_clock(self, wish: SetClock) -> Clock:
-        if wish.at is not UNSET:
-            raise Taken("this world keeps no recording, so there is no way back in it")
+        if not isinstance(wish.at, UnsetType):
+            await self._stepper.set(SetClock(paused=True))
+            self._world.seek(wish.at)
+            self._stepper.moved()
         await self._stepper.set(wish)
         return self.clock()
 
     def timeline(self) -> Timeline:
-        marks = tuple(Mark(each.t, each.text) for each in self._world.marks())
-        return Timeline(begin=0.0, end=self._world.now, marks=marks, partial=True)
+        world = self._world
+        marks = tuple(Mark(each.t, each.text) for each in world.marks())
+        return Timeline(begin=world.begin, end=world.end, marks=marks, partial=world.partial, damage=world.damage)
 
     def faults(self) -> Any:
         return self._world.faults()

@@ -13,9 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ave.errors import Refused
+from drivers.rest.patience import Patience
 
 KEEP_ALIVE_SECONDS = 30
-HEAD_SECONDS = 10.0  # for a client to say what it wants
 CONNECTIONS_MAX = 1000
 BACKLOG = 512
 STOP_SECONDS = 3.0  # for answers under way
@@ -59,6 +59,7 @@ async def serve(app: ASGIApp, where: socket.socket, secret: Secret | None = None
         server_header=False,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        http="h11",  # whose connections `patience` knows
         h11_max_incomplete_event_size=64 << 10,
         ssl_certfile=secret.certificate if secret is not None else None,
         ssl_keyfile=secret.key if secret is not None else None,
@@ -70,9 +71,11 @@ async def serve(app: ASGIApp, where: socket.socket, secret: Secret | None = None
         raise Refused(f"api.certificate, api.key: they cannot be used: {problem}") from problem
     server = uvicorn.Server(config)
     running = asyncio.ensure_future(server._serve([where]))  # serve() would take the signals of our process
+    patience = asyncio.ensure_future(Patience(lambda: server.server_state.connections).run())
     try:
         await asyncio.shield(running)
     finally:
+        patience.cancel()
         server.should_exit = True
         _leave(server, running, where)
 

@@ -16,8 +16,6 @@ from ave.api.routes import ROOT
 from ave.api.wording import converted
 from drivers.rest import body
 
-CLOCK, FAULTS, SEEK = "clock", "faults", "clock.seek"  # extensions: what can be asked beyond the catalogue
-LIVE = "live"
 SPEED_MOST = 1e6
 STEP_MOST = 86_400.0  # simulated seconds at once
 ID_MOST = 64

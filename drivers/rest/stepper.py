@@ -118,6 +118,14 @@ class Stepper:
             await self._step(wish.step)
         return self.clock()
 
+    def moved(self) -> None:
+        """The world's time is another one, without having gone there: nobody's answer can come any more."""
+        for errand in self._pending():
+            errand.fail(Standing("another moment was sought meanwhile"))
+        self._mark, self._pace = (monotonic(), self._world.now), 0.0
+        self._rebase()
+        self._wake.set()
+
     def begin(self) -> Errand:
         errand = Errand(self._world.now + PUSH_SECONDS)
         self._errands[errand] = None

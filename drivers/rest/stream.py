@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ave.api.admission import sees
 from ave.api.nouns import BY_KIND, NOUNS, plain
-from ave.api.problems import FieldError, Invalid
+from ave.api.problems import FieldError, Invalid, TooMany
 from ave.api.shown import is_job, job, task
-from ave.api.view import View
+from ave.api.view import BEHIND_SECONDS, View
 from ave.model.access import Caller, Permission
 from ave.projection import LogLine
 from drivers.rest.simulated import Clock
@@ -23,6 +25,8 @@ from drivers.rest.simulated import Clock
 FLUSH_SECONDS, COMMENT_SECONDS = 0.1, 15.0
 COST_RATIO = 6.0  # who is costly to tell is told less often
 INTERVAL_MOST = 60.0
+STREAMS_OF_ONE, STREAMS_MOST = 100, 500
+STREAM_RETRY_SECONDS = 10.0
 BEGIN = -1  # the revision of who knows nothing
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -84,8 +88,10 @@ async def _feed(
     interval: float,
     clock: Callable[[], Clock] | None,
 ) -> AsyncIterator[bytes]:
+    """Whoever was told more by another host is told nothing until this one is as far: an older picture would be a step back. A
+    store that was put back to an earlier time never comes so far, and begins anew."""
     ticks = None if clock is None else Ticks(clock)
-    quiet_since = monotonic()
+    quiet_since = behind_since = monotonic()
     next_time = 0.0
     known = epoch()
     while True:
@@ -94,12 +100,15 @@ async def _feed(
             yield tick
             quiet_since = began
         now = view()
-        if epoch() != known:
+        if epoch() != known:  # another store stands where that one stood
             known, since = epoch(), BEGIN
         if told.time and began >= next_time:
             next_time = quiet_since = began + CLOCK_SECONDS
             yield b"event: time\ndata: %s\n\n" % _encode({"now": round(now.now(), 3), "fed": now.fed})
-        if now.fed and (since != now.projection.revision or told.more_of(now)):
+        if since <= now.projection.revision:
+            behind_since = began
+        ahead = since > now.projection.revision and began - behind_since < BEHIND_SECONDS
+        if now.fed and not ahead and (since != now.projection.revision or told.more_of(now)):
             event, body = told.since(now, since)
             since = now.projection.revision
             yield b"event: %s\nid: %s:%d\ndata: %s\n\n" % (event.encode(), known.encode(), since, _encode(body))
@@ -108,6 +117,39 @@ async def _feed(
             yield b": still here\n\n"
             quiet_since = began
         await asyncio.sleep(max(interval, COST_RATIO * (monotonic() - began)))
+
+
+class Streams:
+    """Those that are open. Each holds a connection and what it was told of, so nobody may have them all."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def one(self, stream: StreamingResponse, whose: str) -> Response:
+        """Raises TooMany."""
+        for many, most, of in (
+            (self._open[whose], STREAMS_OF_ONE, "of you"),
+            (self._open.total(), STREAMS_MOST, "at all"),
+        ):
+            if many >= most:
+                raise TooMany(f"{most} streams {of} are open already", STREAM_RETRY_SECONDS)
+        return _Counted(stream, self._open, whose)
+
+
+class _Counted(Response):
+    def __init__(self, stream: StreamingResponse, open: Counter[str], whose: str) -> None:
+        self._stream, self._open, self._whose = stream, open, whose
+        self.background = None
+        self.raw_headers = stream.raw_headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._open[self._whose] += 1
+        try:
+            await self._stream(scope, receive, send)
+        finally:
+            self._open[self._whose] -= 1
+            if not self._open[self._whose]:
+                del self._open[self._whose]
 
 
 class Ticks:
@@ -132,7 +174,7 @@ class Told:
     def __init__(self, caller: Caller, kinds: tuple[str, ...], more: tuple[str, ...] = ()) -> None:
         self._caller, self._kinds = caller, kinds
         self._all = caller.may(Permission.VIEW) and all(caller.may(BY_KIND[kind].seen_by) for kind in kinds)
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: set[tuple[str, str]] | None = None  # before anything was told: nobody knows what another host told
         self.time = TIME in more
         self._log = LOG in more
         self._samples = SAMPLE in more and caller.may(Permission.VIEW)  # they are of everything there is
@@ -149,6 +191,14 @@ class Told:
 
     def since(self, view: View, revision: int) -> tuple[str, dict[str, Any]]:
         delta = view.projection.since(revision)
+        if self._shown is None:
+            self._shown = set()
+            if not self._all and any(kind in self._kinds for kind, _ in delta.gone):
+                delta = view.projection.since(BEGIN)  # of what went he may not have known: nobody tells him its name
+            elif not self._all and not delta.reset:
+                for kind in self._kinds:
+                    for doc in view.docs(kind).values():
+                        self._sees(kind, doc)
         body: dict[str, Any] = {}
         for kind in self._kinds:
             docs = delta.docs.get(kind, ())
@@ -207,12 +257,14 @@ class Told:
             return True
         if not sees(self._caller, BY_KIND[kind], doc):
             return False
+        assert self._shown is not None
         self._shown.add((kind, doc.id))
         return True
 
     def _forgets(self, kind: str, id: str) -> bool:
         if self._all:
             return True
+        assert self._shown is not None
         known = (kind, id) in self._shown
         self._shown.discard((kind, id))
         return known

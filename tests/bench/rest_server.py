@@ -52,7 +52,7 @@ async def main(what: str, folder: Path) -> None:
         token = (await create_token(store.commit, runtime, NewToken(user="bench"))).token
         kept = runtime.spawn(view.run(), name="view")
         await view.reach(0)
-        host = Served("h1", desk, view, Tokens(store, view, loopback=True), Here(), "1")
+        host = Served("h1", desk, view, Tokens(store, view, loopback=True), Here())
         print(where.getsockname()[1], token, flush=True)
         await serve(application(host, bug=lambda error: print(repr(error), file=sys.stderr)), where)
         kept.cancel()

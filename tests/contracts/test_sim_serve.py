@@ -119,7 +119,7 @@ def test_a_cluster_that_is_real_says_so() -> None:
         with Served(scenario_of("sim:1-host")) as served:
             host = ServedHost(served, Bridge(Stepper(served, speed=1.0), served))
             transport = httpx2.ASGITransport(application(host, bug=tell_bug))
-            async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 asked = [("PUT", "/v1/clock"), ("GET", "/v1/faults"), ("DELETE", "/v1/faults/fault-1")]
                 return [await client.get("/v1/version"), *[await client.request(*each) for each in asked]]
 

@@ -33,13 +33,13 @@ sound_submit = Leader._submit
 
 
 async def one_by_one(
-    self: Leader, job: Work, split: Any, free: dict[str, Any], checks: list[Write], skipped: dict[str, Any]
+    self: Leader, job: Work, split: Any, free: dict[str, Any], mine: dict[Any, Any], skipped: dict[str, Any]
 ) -> None:
     if split.steps or split.groups:
         for name, lock in free.items():
             marked = locks._write(msgspec.structs.replace(lock, job=job.id))
             (free[name],) = await self._ports.store.commit(marked)
-    await sound_submit(self, job, split, free, checks, skipped)
+    await sound_submit(self, job, split, free, mine, skipped)
 
 
 async def mend_only(self: Recovery) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from time import monotonic, sleep
@@ -43,11 +43,12 @@ def die_with_parent() -> None:
 
 
 class Hosts:
-    """Close it, or use it as a context manager: then nothing of it runs any more."""
+    """Close it, or use it as a context manager: then nothing of it runs any more. ``ports``: at which APIs listen, if any."""
 
-    def __init__(self, root: Path, url: str, names: Sequence[str]) -> None:
+    def __init__(self, root: Path, url: str, names: Sequence[str], ports: Mapping[str, int] | None = None) -> None:
         self.root, self.url, self.names = root, url, tuple(names)
         self.cluster = root / "cluster"
+        self._ports = ports or {}
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._said: dict[str, int] = {}  # bytes of its log when it was started last
         for name in self.names:
@@ -66,19 +67,29 @@ class Hosts:
     def start(self, name: str) -> None:
         command = [sys.executable, "-m", "ave.cli.main", "node", "--host", name]
         command += ["--store", self.url, "--root", str(self.cluster)]
+        listen = {"AVE_API__LISTEN": f"127.0.0.1:{self._ports[name]}"} if name in self._ports else {}
         with self.log(name).open("ab") as log:
             self._said[name] = log.tell()
             self._nodes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+                env={**os.environ, **listen},
             )
 
     def kill(self, name: str) -> None:
         """``kill -9``, and a supervisor who starts it again."""
+        self.lose(name)
+        self.start(name)
+
+    def lose(self, name: str) -> None:
+        """``kill -9``."""
         node = self._nodes[name]
         assert node.poll() is None, f"{name} ended by itself with {node.returncode}: {self.last_words(name)}"
         node.kill()
         node.wait()
-        self.start(name)
 
     def freeze(self, name: str) -> None:
         os.kill(self._nodes[name].pid, signal.SIGSTOP)

@@ -21,12 +21,12 @@ REAL_SECONDS = 30.0  # a test gives up
 
 
 class Seen:
-    """A source and the model that it fills."""
+    """A source, the model that it fills, and the world behind it."""
 
-    def __init__(self, source: Api, served: Served) -> None:
-        self.source, self.served, self.model = source, served, Model()
+    def __init__(self, source: Api, world: Any) -> None:
+        self.source, self.world, self.model = source, world, Model()
 
-    async def until(self, found: Callable[[Model], Any]) -> Any:
+    async def until(self, found: Callable[[Any], Any]) -> Any:
         """For what the model shall show: never for seconds."""
         ends = monotonic() + REAL_SECONDS
         while not (what := found(self.model)):
@@ -35,28 +35,35 @@ class Seen:
         return what
 
 
+Through = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+
+
 @asynccontextmanager
 async def seen(
-    *,
-    hosts: int = 4,
-    speed: Speed = 60.0,
-    paused: bool = False,
-    through: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport] = lambda transport: transport,
+    *, hosts: int = 4, speed: Speed = 60.0, paused: bool = False, through: Through = lambda transport: transport
 ) -> AsyncIterator[Seen]:
     """Of a small simulated cluster; ``through`` stands between it and the source. A bug in either fails the test."""
-    bugs: list[BaseException] = []
     with Served(scenario_of(f"sim:{hosts}-host")) as served:
-        async with world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport:
-            source = Api("test", ("http://sim",), transport=through(transport))
-            it = Seen(source, served)
-            running = asyncio.ensure_future(source.run(it.model))
-            try:
-                yield it
-            finally:
-                running.cancel()
-                await asyncio.wait([running])
-                await source.close()
-                assert running.cancelled(), running.exception()
+        async with seen_of(served, speed=speed, paused=paused, through=through) as it:
+            yield it
+
+
+@asynccontextmanager
+async def seen_of(
+    world: Any, *, speed: Speed = 60.0, paused: bool = False, through: Through = lambda transport: transport
+) -> AsyncIterator[Seen]:
+    bugs: list[BaseException] = []
+    async with world_within(world, speed=speed, paused=paused, bug=bugs.append) as transport:
+        source = Api("test", ("http://localhost",), transport=through(transport))
+        it = Seen(source, world)
+        running = asyncio.ensure_future(source.run(it.model))
+        try:
+            yield it
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            await source.close()
+            assert running.cancelled(), running.exception()
     assert not bugs, bugs
 
 

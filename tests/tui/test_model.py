@@ -89,8 +89,10 @@ def test_the_past_of_a_chart_is_replaced_by_what_comes_again():
         "a": [(10.0, 1.0), (15.0, 3.0)],
         "b": [(15.0, 4.0)],
     }
-    model.history({"t": [1.0, 2.0], "a": [5.0, None]}, [])
-    assert {name: list(points) for name, points in model.series.items()} == {"a": [(1.0, 5.0)]}
+    model.history({"t": [12.0, 13.0], "a": [5.0, None]}, [])  # of a host that has not been there for as long
+    assert list(model.series["a"]) == [(10.0, 1.0), (12.0, 5.0)]
+    model.history({"t": [1.0, 2.0], "a": [6.0, 7.0]}, [])
+    assert list(model.series["a"]) == [(1.0, 6.0), (2.0, 7.0)]
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,11 @@ def test_old_log_lines_are_forgotten_and_counted():
         seen.log(float(number), "w", "e", {})
     told = seen.lines(0, limit=10**6)
     assert (told.lines[0].number, len(told.lines), told.skipped) == (6, MOST_LINES, 5)
+
+
+def test_what_went_before_it_was_read_here_is_gone_for_whoever_knows_it_from_elsewhere():
+    """A host that begins hears of the end of what it has never read; another host had told of it."""
+    seen = projection()
+    seen.load(vm(3, "a"))
+    seen.apply(gone(5, "b"))
+    assert seen.since(4) == Delta(5, {}, [("vm", "b")])

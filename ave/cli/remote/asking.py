@@ -16,6 +16,7 @@ from ave.cli.remote.connection import Client
 from ave.cli.remote.failures import Exit, Failure, Usage, complain, meant, printable
 from ave.cli.remote.fields import Flag, body_of, flags_of
 from ave.cli.remote.output import Look, columns_of, show_data, show_list, show_one, show_table
+from ave.cli.remote.pacing import Sent, in_turn
 from ave.cli.remote.picking import better, fetched, path_of, shown
 from ave.cli.remote.waiting import show_results, wait_for
 from ave.cli.remote.words import cell, iec
@@ -44,9 +45,20 @@ class Manner:
     on_conflict: Annotated[
         OnConflict, Parameter(help="If somebody else is at it: wait for him, fail, or leave that one out.")
     ] = OnConflict.QUEUE
+    parallel: Annotated[
+        int, Parameter(show_default=False, help="A Job for each, so many at a time. 0: one Job for all of them.")
+    ] = 0
+    fail_fast: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Once one has failed, begin no more. A Job for each.")
+    ] = False
     if_match: Annotated[
         int | None, Parameter(name="--if-version", show_default=False, help="Only if it still has this version.")
     ] = None
+
+    @property
+    def one_by_one(self) -> bool:
+        """Does each get a Job of its own?"""
+        return self.parallel > 0 or self.fail_fast
 
 
 @Parameter(name="*", group=_GROUP)
@@ -104,15 +116,17 @@ def form_of(entry: Entry) -> Form:
     return Form(entry, noun, one, many, field, each, own, rest, named)
 
 
-class Sent(msgspec.Struct, frozen=True):
-    method: str
-    path: str
-    body: Any
-    about: tuple[str, ...]
-
-
 def requests(form: Form, ids: Sequence[str], given: Mapping[str, Any]) -> list[Sent]:
-    """One about all of them if the API has it, else one about each."""
+    """One about all of them if the API has it, else one about each; which may be wanted too."""
+    manner = given.get("manner", Manner())
+    if manner.parallel < 0:
+        raise Usage("--parallel: how many at a time")
+    if manner.one_by_one and len(ids) > 1:
+        return [sent for id in ids for sent in _requests(form, [id], given)]
+    return _requests(form, ids, given)
+
+
+def _requests(form: Form, ids: Sequence[str], given: Mapping[str, Any]) -> list[Sent]:
     own, rest = body_of(form.own, given), body_of(form.rest, given)
     if form.entry.verb == "edit" and not own and not rest:
         raise Usage("what shall be changed?", f"ave {form.noun.name} edit --help shows what can be")
@@ -135,32 +149,51 @@ def requests(form: Form, ids: Sequence[str], given: Mapping[str, Any]) -> list[S
     return [Sent(form.one.method, path_of(form.noun, id) + suffix, body, (id,)) for id in ids or [""]]
 
 
+class Asking:
+    """Sends one of them, and answers what was said. Raises Failure, with the name that was probably meant."""
+
+    def __init__(self, client: Client, form: Form, manner: Manner) -> None:
+        self._client, self._form = client, form
+        self._query: dict[str, Any] = {"dry_run": "true"} if manner.dry_run else {}
+        if manner.on_conflict != OnConflict.QUEUE:
+            self._query["on_conflict"] = manner.on_conflict.value
+        self._headers = {} if manner.if_match is None else {"If-Match": f'"{manner.if_match}"'}
+
+    def __call__(self, sent: Sent) -> dict[str, Any]:
+        form, query = self._form, self._query
+        read = sent.method == "GET"
+        said = {"query": {**query, **(sent.body or {})}} if read else {"query": query, "body": sent.body}
+        try:
+            answer = self._client.ask(sent.method, sent.path, headers=self._headers, again=form.job, **said)
+        except Failure as failure:
+            raise (
+                better(self._client, form.noun, sent.about[0], failure) if len(sent.about) == 1 else failure
+            ) from None
+        return answer.body  # type: ignore[no-any-return]
+
+
 def perform(client: Client, form: Form, sent: Sequence[Sent], manner: Manner, sure: Sure, look: Look) -> Exit:
     """Raises Failure."""
+    if manner.one_by_one and manner.no_wait:
+        raise Usage("--no-wait goes with neither --parallel nor --fail-fast: they wait for one to begin the next")
     if manner.if_match is not None and (len(sent) > 1 or len(sent[0].about) > 1):
         raise Usage("--if-version is about one thing")
     if form.destroys and not manner.dry_run:
         _ask(client, form, [id for each in sent for id in each.about], sure)
-    query: dict[str, Any] = {}
-    if manner.dry_run:
-        query["dry_run"] = "true"
-    if manner.on_conflict != OnConflict.QUEUE:
-        query["on_conflict"] = manner.on_conflict.value
-    headers = {} if manner.if_match is None else {"If-Match": f'"{manner.if_match}"'}
+    asking = Asking(client, form, manner)
+    if manner.one_by_one and not manner.dry_run:
+        jobs, left, exit = in_turn(client, asking, sent, manner.parallel or 1, manner.timeout, manner.fail_fast)
+        if left:
+            complain(Failure(Exit.FAILED, f"not begun, because one failed: {', '.join(left)}"))
+        return max(exit, Exit.FAILED if left else Exit.OK, show_results(jobs, look, client.now))
     jobs, exit = [], Exit.OK
     for each in sent:
         try:
-            said = (
-                {"query": {**query, **(each.body or {})}}
-                if each.method == "GET"
-                else {"query": query, "body": each.body}
-            )
-            jobs.append(client.ask(each.method, each.path, headers=headers, again=form.job, **said).body)
+            jobs.append(asking(each))
         except Failure as failure:
-            told = better(client, form.noun, each.about[0], failure) if len(each.about) == 1 else failure
             if len(sent) == 1:
-                raise told from None
-            exit = complain(told)
+                raise
+            exit = complain(failure)
     if not form.job:
         return max(exit, _show_answers(form, jobs, look, client.now))
     if manner.dry_run:
@@ -203,6 +236,9 @@ def _show_plans(plans: Sequence[dict[str, Any]], look: Look) -> Exit:
         show_table(("STEP", "WHAT", "OF", "WHERE", "AFTER"), rows, look)
         for id, result in plan["refused"].items():
             print(printable(f"{id} would fail: {result['why']}"))
+        for id, place in plan["places"].items():
+            where = f"would go to {place['host']}" if place["host"] else f"would go nowhere: {place['why']}"
+            print(printable(f"{id} {where}"))
         print(f"nothing was done; this would lock {', '.join(plan['locks']) or 'nothing'}", file=sys.stderr)
     return Exit.FAILED if any(plan["refused"] for plan in plans) else Exit.OK
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,6 +27,8 @@ from ave.cli.remote.parameters import Where, command, conversation, names_of, of
 from ave.cli.remote.picking import Pick, literal, picked
 from ave.cli.remote.waiting import wait_for
 from ave.operations import Operation
+
+Reading = Callable[[Client, Noun, Sequence[str], Look], Exit]
 
 _FILTERS = Group("Which", sort_key=5)
 
@@ -172,15 +175,16 @@ def _show(question: Question) -> Callable[..., int]:
     return command("show", _sentence(question.phrase), parameters, run)
 
 
-def _cancel(question: Question) -> Callable[..., int]:
+def _read(read: Reading, question: Question) -> Callable[..., int]:
+    """What is about things by their names, and takes nothing else."""
     noun = NOUNS[question.noun]
     parameters = [names_of(noun, "Which."), parameter("look", Look, Look()), parameter("where", Where, Where())]
 
     def run(names: tuple[str, ...], given: dict[str, Any]) -> Exit:
         with conversation(given["where"]) as client:
-            return reading.cancel(client, noun, names, given["look"])
+            return read(client, noun, names, given["look"])
 
-    return command("cancel", _sentence(question.phrase), parameters, run)
+    return command(question.verb, _sentence(question.phrase), parameters, run)
 
 
 def _explain(question: Question) -> Callable[..., int]:
@@ -225,7 +229,11 @@ def _job_wait() -> Callable[..., int]:
 
 
 _BY_REQUEST: Mapping[type[Any], Callable[[Question], Callable[..., int]]] = {Select: _list, ExplainVM: _explain}
-_BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {"show": _show, "cancel": _cancel}
+_BY_VERB: Mapping[str, Callable[[Question], Callable[..., int]]] = {
+    "show": _show,
+    "cancel": partial(_read, reading.cancel),
+    "log": partial(_read, reading.log),
+}
 
 
 def command_of(entry: Entry) -> Callable[..., int]:

@@ -11,6 +11,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ave.api.nouns import NOUNS
+from ave.cli.remote.secrets import secret
 from ave.cli.remote.words import iec, pairs, size, struct, unit_of
 
 # Nicer words than what the name of a field gives, and what a field is for where its name does not say it.
@@ -40,6 +41,8 @@ _HELP: Mapping[str, str] = {
     "trunk": "one more VLAN of a trunk",
     "network_failure": "do VMs leave a host where a network of theirs carries nothing?",
     "guest_failure": "is a VM started again when nothing is heard of its guest?",
+    "vms": "how many VMs it may have; 0: no limit",
+    "volumes_gib": "how large its volumes may be together; 0: no limit",
     "purpose": "what its state suggests if absent",
 }
 
@@ -68,7 +71,14 @@ class Flag(msgspec.Struct, frozen=True):
             field = field.rpartition("_")[0]
         if get_origin(self.kind) in (tuple, dict):
             field = field.removesuffix("s")
+        if self.secret:
+            field += "_file"
         return "--" + _NAMES.get(field, field).replace("_", "-")
+
+    @property
+    def secret(self) -> bool:
+        """It is never said on the command line, which everybody on this machine can read."""
+        return self.field.endswith("password")
 
     @property
     def variable(self) -> str:
@@ -85,7 +95,7 @@ class Flag(msgspec.Struct, frozen=True):
             value = self._of(self.kind)
         negative = None if self.kind is bool or (self.clears and origin in (tuple, dict)) else ""
         return Annotated[
-            value if self.required else value | None,
+            value if self.required and not self.secret else value | None,
             Parameter(name=self.name, negative=negative, help=self.help, completer=completer_of(self.noun)),
         ]
 
@@ -107,6 +117,8 @@ class Flag(msgspec.Struct, frozen=True):
     @property
     def help(self) -> str:
         said = [_HELP[self.field]] if self.field in _HELP else []
+        if self.secret:
+            said.append("a file whose first line it is, - for stdin; else it is asked for")
         origin = get_origin(self.kind)
         if unit := unit_of(self.field):
             said.append(f"a size, as {_EXAMPLES[unit]}")
@@ -131,6 +143,8 @@ class Flag(msgspec.Struct, frozen=True):
 
     def said(self, value: Any) -> Any:
         """The value as it stands in the body. Raises Usage."""
+        if self.secret:
+            return secret(value, self.field.replace("_", " "), self.name)
         if get_origin(self.kind) is dict:
             return pairs(value, self.name)
         if unit := unit_of(self.field):
@@ -195,6 +209,8 @@ def body_of(flags: tuple[Flag, ...], given: Mapping[str, Any]) -> dict[str, Any]
     body: dict[str, Any] = {}
     for flag in flags:
         value = given.get(flag.variable)
+        if value is None and flag.secret and flag.required:
+            value = ""
         if value is None:
             continue
         place = body

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 NOUN_ALIASES: Mapping[str, tuple[str, ...]] = {"network": ("net",)}
 VERBS: Mapping[str, tuple[str, ...]] = {
     "list": ("ls", "list"),
+    "job.log": ("logs", "log"),
     "vm.shutdown": ("shutdown", "stop"),
     "vm.poweroff": ("poweroff", "destroy"),
     "host.enter-maintenance": ("drain", "enter-maintenance"),

@@ -7,17 +7,23 @@ import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Group, Parameter
 
 from ave.api.nouns import Column, Noun
-from ave.cli.listing import WHOLE, console, new_table
+from ave.cli.listing import WHOLE, colour, console, new_table
 from ave.cli.remote.failures import Usage, meant, printable
 from ave.cli.remote.words import cell
 
 FORMATS = ("table", "wide", "json", "yaml", "csv", "name")
+STYLED = ("STATE", "RESULT")  # titles of columns that have a colour, which is never all that tells
+STYLES: Mapping[str, str] = {
+    **dict.fromkeys(("running", "online", "available", "done", "ok"), "green"),
+    **dict.fromkeys(("failed", "lost", "fenced", "quarantined"), "red"),
+    **dict.fromkeys(("unknown", "suspect", "recovered", "read-only", "cancelled"), "yellow"),
+}
 _JSONPATH = "jsonpath="
 _GROUP = Group("Output", sort_key=20)
 
@@ -42,6 +48,14 @@ class Look:
     ] = "table"
     columns: Annotated[str, Parameter(help="These columns, with commas: fields of the JSON.", show_default=False)] = ""
     no_headers: Annotated[bool, Parameter(negative="", show_default=False, help="No line of titles.")] = False
+    color: Annotated[
+        Literal["", "auto", "always", "never"],
+        Parameter(show_default=False, help="auto (on a terminal, without NO_COLOR), always or never."),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if self.color:
+            colour(self.color)
 
     @property
     def table(self) -> bool:
@@ -120,7 +134,8 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]], look: Look)
     table = new_table(*titles)
     table.show_header = not look.no_headers
     for row in rows:
-        table.add_row(*(plain(text) for text in row))
+        styles = (STYLES.get(text, "") if title in STYLED else "" for title, text in zip(titles, row, strict=True))
+        table.add_row(*(plain(text, style) for text, style in zip(row, styles, strict=True)))
     if table.row_count or table.show_header:
         to_console(table)
 
@@ -166,11 +181,11 @@ def _found(expression: str, value: Any) -> list[Any]:
         raise Usage(f"jsonpath: {error}", "as jsonpath=$.items[*].id") from None
 
 
-def plain(text: str) -> Any:
+def plain(text: str, style: str = "") -> Any:
     """Not markup, whatever it looks like."""
     from rich.text import Text
 
-    return Text(printable(text))
+    return Text(printable(text), style)
 
 
 def to_console(table: Any) -> None:

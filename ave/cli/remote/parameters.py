@@ -90,4 +90,8 @@ def _options(annotation: Any, name: str) -> list[str]:
 def of_flags(flags: tuple[Flag, ...]) -> list[inspect.Parameter]:
     ordered = sorted(flags, key=lambda flag: not flag.required)
     empty = inspect.Parameter.empty
-    return [parameter(flag.variable, flag.annotation, empty if flag.required else None) for flag in ordered]
+    needed = [flag.required and not flag.secret for flag in ordered]
+    return [
+        parameter(flag.variable, flag.annotation, empty if must else None)
+        for flag, must in zip(ordered, needed, strict=True)
+    ]

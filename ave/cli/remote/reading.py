@@ -12,10 +12,12 @@ from ave.api.questions import PAGE_MOST, Select
 from ave.api.routes import routes
 from ave.cli.remote.connection import Client
 from ave.cli.remote.failures import Exit, Failure, Usage, complain, printable
-from ave.cli.remote.output import Look, field_of, show_list, show_one, show_table
+from ave.cli.remote.output import Look, field_of, show_csv, show_data, show_list, show_one, show_table
 from ave.cli.remote.picking import better, fetched, literal, path_of, shown
 from ave.cli.remote.words import cell
 from ave.placement.explanation import Explanation
+
+LINE = ("at", "step", "what")
 
 
 def list_(client: Client, noun: Noun, names: Sequence[str], asked: Select, look: Look, *, follow: bool) -> Exit:
@@ -91,6 +93,28 @@ def show_tasks(tasks: Sequence[Mapping[str, Any]], look: Look, now: float) -> No
         show_table(("TASK", *(field.upper() for field in fields)), rows, look)
 
 
+def log(client: Client, noun: Noun, names: Sequence[str], look: Look) -> Exit:
+    """Raises Failure."""
+    words = literal(noun, names)
+    if not words:
+        raise Usage(f"which {noun.name}?", f"ave {noun.name} ls shows what there is")
+    exit = Exit.OK
+    for word in words:
+        try:
+            told = client.ask("GET", f"{path_of(noun, word)}:log").body
+        except Failure as failure:
+            exit = complain(better(client, noun, word, failure))
+            continue
+        if look.data:
+            show_data(told, look)
+        elif look.output == "csv":
+            show_csv(LINE, told["items"], look)
+        else:
+            rows = [(cell("at", line["at"], client.now), line["step"] or word, line["what"]) for line in told["items"]]
+            show_table([field.upper() for field in LINE], rows, look)
+    return exit
+
+
 def cancel(client: Client, noun: Noun, names: Sequence[str], look: Look) -> Exit:
     """Raises Failure."""
     words = literal(noun, names)
@@ -126,7 +150,5 @@ def explain(client: Client, noun: Noun, id: str, body: dict[str, Any], look: Loo
 
         show_explained(msgspec.convert(answer, Explanation), every_host=every_host, says=printable(answer["says"]))
     else:
-        from ave.cli.remote.output import show_data
-
         show_data(answer, look)
     return Exit.OK if answer.get("choice") else Exit.FAILED

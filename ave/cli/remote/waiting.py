@@ -62,7 +62,7 @@ def wait_for(client: Client, jobs: Sequence[Mapping[str, Any]], timeout: float) 
                 left = timeout - (time.monotonic() - began) if timeout else LOST_SECONDS
                 if left <= 0:
                     raise Failure(
-                        Exit.TIMEOUT, f"{job['id']} is {job['state']} after {timeout:g} s, and goes on", _again(found)
+                        Exit.TIMEOUT, f"{job['id']} is {job['state']} after {timeout:g} s, and goes on", again(found)
                     )
                 wait = min(LOOK_SECONDS[line.live], left)
                 path = path_of(JOB, job["id"])
@@ -71,13 +71,13 @@ def wait_for(client: Client, jobs: Sequence[Mapping[str, Any]], timeout: float) 
             found[place] = client.ask("GET", path_of(JOB, job["id"])).body if "tasks" not in job else job
     except KeyboardInterrupt:
         line.end()
-        raise Failure(Exit.INTERRUPTED, "the Job goes on without you", _again(found)) from None
+        raise Failure(Exit.INTERRUPTED, "the Job goes on without you", again(found)) from None
     finally:
         line.end()
     return found
 
 
-def _again(jobs: Sequence[Mapping[str, Any]]) -> str:
+def again(jobs: Sequence[Mapping[str, Any]]) -> str:
     left = " ".join(job["id"] for job in jobs if not ended(job))
     return f"ave job wait {left} comes back to it, ave job cancel {left} ends it"
 

@@ -30,6 +30,7 @@ COPY_MIB = 6  # per second, so that there is a middle of the copying …
 FAST_MIB = 2**20  # … and all that there is
 OVERLAP_SECONDS = 5.0  # in which an old owner may run, if all of its host stood still: from its first QEMU to the rest
 OVERLAP_WORDS = 8  # of each old guest: five are a second
+HURRY_SECONDS = 0.3
 QUICK, SHORT = 0.005, (4.0, 11.0)  # seconds; SHORT is well below give_up
 
 
@@ -273,12 +274,25 @@ async def migrate_cut(phase: str, deed: str, stage: Stage) -> Struck:
     job = await stage.operator.submit("vm.migrate", MigrateVMs(vms=(vm.id,), host=way.target.name))
     seen = await asyncio.to_thread(_wait_for, way, phase)
     struck = await DEEDS[deed](stage, way, there)
-    with suppress(libvirt.libvirtError):  # it has gone, or its libvirtd has
-        await asyncio.to_thread(_set_speed, way, FAST_MIB)
-    ended = await stage.operator.end_of(job, MIGRATE_SECONDS)
+    hurrying = asyncio.create_task(_hurry(way))
+    try:
+        ended = await stage.operator.end_of(job, MIGRATE_SECONDS)
+    finally:
+        hurrying.cancel()
     how = "" if seen else "too late, "
     struck.what = f"{vm.id} from {source.name} to {way.target.name}: {how}Job {ended.state}"
     return struck
+
+
+async def _hurry(way: Way) -> None:
+    """Again and again: a libvirt that gives up a copy takes back what was said meanwhile.
+
+    The longer an emulated guest is copied while it runs, the likelier a write of its is lost (docs/real-bed.md).
+    """
+    while True:
+        with suppress(libvirt.libvirtError):  # it has gone, or its libvirtd has
+            await asyncio.to_thread(_set_speed, way, FAST_MIB)
+        await asyncio.sleep(HURRY_SECONDS)
 
 
 def _set_speed(way: Way, mib: int) -> None:

@@ -11,8 +11,10 @@ import httpx2
 
 from ave.api.desk import open_desk
 from ave.api.gate import Tokens
+from ave.api.passwords import Hasher
 from ave.api.people import create_token, create_user
 from ave.api.questions import NewToken, NewUser
+from ave.api.rates import Rates
 from ave.kinds import KINDS, SCHEMA
 from ave.model.access import Grant
 from ave.model.cluster import Handler
@@ -28,16 +30,28 @@ from drivers.sqlite.store import SqliteStore
 class Lab:
     """``bugs``: what the application could not foresee; a test ends with none."""
 
-    def __init__(self, store: SqliteStore, runtime: AsyncioRuntime, *, loopback: bool) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        runtime: AsyncioRuntime,
+        *,
+        loopback: bool,
+        hasher: Hasher | None = None,
+        rates: Rates | None = None,
+    ) -> None:
         self.store, self.runtime = store, runtime
         self.ports = Ports("h1", runtime, store, None, None, None)  # type: ignore[arg-type]
-        self.desk, self.view = open_desk(self.ports)
+        self.desk, self.view = open_desk(self.ports, hasher=hasher)
         self.bugs: list[BaseException] = []
         gate = Tokens(store, self.view, loopback=loopback)
-        host = Served("h1", self.desk, self.view, gate, Here(), "1")
-        self.app = application(host, bug=self.bugs.append)
-        transport = httpx2.ASGITransport(self.app)
-        self.client = httpx2.AsyncClient(transport=transport, base_url="http://h1")
+        host = Served("h1", self.desk, self.view, gate, Here())
+        self.app = application(host, bug=self.bugs.append, rates=rates)
+        self.client = self.client_of("127.0.0.1")
+
+    def client_of(self, address: str) -> httpx2.AsyncClient:
+        """A client that comes from there."""
+        transport = httpx2.ASGITransport(self.app, client=(address, 12345))
+        return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
     async def put(self, *docs: Any) -> None:
         await self.store.commit(*map(Insert, docs))
@@ -55,11 +69,19 @@ class Lab:
         return await self.client.request(method, path, json=body, headers=headers)
 
 
-def run(folder: Path, test: Callable[[Lab], Awaitable[None]], *, loopback: bool = True) -> None:
+def run(
+    folder: Path,
+    test: Callable[[Lab], Awaitable[None]],
+    *,
+    loopback: bool = True,
+    hasher: Hasher | None = None,
+    rates: Callable[[AsyncioRuntime], Rates] | None = None,
+) -> None:
     async def main() -> None:
         runtime = AsyncioRuntime("h1/test")
         async with await SqliteStore.open(folder / "store", KINDS, schema=SCHEMA, synchronous="NORMAL") as store:
-            lab = Lab(store, runtime, loopback=loopback)
+            limits = rates(runtime) if rates is not None else None
+            lab = Lab(store, runtime, loopback=loopback, hasher=hasher, rates=limits)
             kept = runtime.spawn(lab.view.run(), name="view")
             try:
                 await lab.view.reach(0)

@@ -227,10 +227,10 @@ def test_who_has_seen_more_than_this_host_waits_for_it(tmp_path: Path) -> None:
             await lab.put(vm("a"), vm("b"), vm("c"))
 
         putting = lab.runtime.spawn(put(), name="put")
-        answer = await lab.ask("GET", "/v1/vms", **{"X-Ave-Revision": f"1:{ahead}"})
+        answer = await lab.ask("GET", "/v1/vms", **{"X-Ave-Revision": f"{lab.view.epoch}:{ahead}"})
         assert len(answer.json()["items"]) == 3
         await putting.join()
-        far = await lab.ask("GET", "/v1/vms", **{"X-Ave-Revision": f"1:{ahead + 100}"})
+        far = await lab.ask("GET", "/v1/vms", **{"X-Ave-Revision": f"{lab.view.epoch}:{ahead + 100}"})
         assert far.status_code == 503
         assert (await lab.ask("GET", "/v1/vms", **{"X-Ave-Revision": "other:99999"})).status_code == 200
 

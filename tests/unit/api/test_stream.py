@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +15,7 @@ from ave.model.access import Grant, Role
 from ave.model.vm import VM, VMState
 from ave.ports.store import Delete, Replace
 from drivers.rest.server import listen, serve
+from tests.listener import heard
 from tests.unit.api.lab import Lab, run
 
 
@@ -38,23 +38,6 @@ def served(folder: Path, test: Callable[[Lab, int], Awaitable[None]]) -> None:
     run(folder, with_server)
 
 
-async def heard(port: int, path: str, **headers: str) -> AsyncGenerator[tuple[str, str, dict[str, Any]], None]:
-    """Event, id, body; comments are passed over."""
-    async with (
-        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
-        client.stream("GET", path, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200
-        fields: dict[str, str] = {}
-        async for line in answer.aiter_lines():
-            if not line and fields:
-                yield fields["event"], fields["id"], json.loads(fields["data"])
-                fields = {}
-            elif line and not line.startswith(":"):
-                name, _, value = line.partition(": ")
-                fields[name] = value
-
-
 def test_first_everything_then_what_changed_and_what_went(tmp_path: Path) -> None:
     async def test(lab: Lab, port: int) -> None:
         await lab.put(vm("a"), vm("b"))
@@ -71,7 +54,7 @@ def test_first_everything_then_what_changed_and_what_went(tmp_path: Path) -> Non
         await lab.store.commit(Delete(gone))
         event, id, body = await anext(stream)
         assert (event, body) == ("delta", {"gone": [["vm", "b"]]})
-        assert id == f"1:{lab.view.projection.revision}"
+        assert id == f"{lab.view.epoch}:{lab.view.projection.revision}"
         await stream.aclose()
 
     served(tmp_path, test)
@@ -141,9 +124,9 @@ def test_clients_that_do_not_read_and_do_not_speak_keep_nobody_waiting(tmp_path:
         for number in range(60):
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
             kinds = (
-                b"GET /v1/events HTTP/1.1\r\nHost: h\r\n\r\n",
-                b"GET /v1/vms HTTP/1.1\r\nHost: h\r\nX-Slow: ",
-                b"POST /v1/vms HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n{",
+                b"GET /v1/events HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+                b"GET /v1/vms HTTP/1.1\r\nHost: [::1]\r\nX-Slow: ",
+                b"POST /v1/vms HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{",
             )
             writer.write(kinds[number % 3])
             idle.append(writer)

@@ -21,8 +21,9 @@ from ave.model.states import move
 from ave.model.vm import VM, VMState
 from ave.model.work import Work, WorkState
 from ave.ports.store import Delete, Replace
+from tests.listener import heard
 from tests.unit.api.lab import Lab
-from tests.unit.api.test_stream import heard, served, vm
+from tests.unit.api.test_stream import served, vm
 
 
 def job(state: WorkState, operation: str = "vm.start", **fields: Any) -> Work:

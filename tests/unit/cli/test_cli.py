@@ -175,13 +175,14 @@ def test_ctrl_c_keeps_what_was_known_and_exits_130(tmp_path: Path) -> None:
 def test_ctrl_c_during_a_capacity_replay_keeps_what_was_placed(tmp_path: Path) -> None:
     command = [*AVE, "sim", "run", "scenarios/capacity/azure.yaml", "-o", "json"]
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
     try:
-        time.sleep(4.0)
+        said = next(line for line in run.stderr if line.startswith("placing VMs:"))  # no sooner is there any to keep
         run.send_signal(signal.SIGINT)
-        told, _ = run.communicate(timeout=20)
+        told, _ = run.communicate(timeout=60)
     finally:
         run.kill()
-    assert run.returncode == 130
+    assert run.returncode == 130, said
     summary = json.loads(told)
     assert summary["partial"] is True
     assert 0 < summary["metrics"]["capacity.placed"] < 259_159

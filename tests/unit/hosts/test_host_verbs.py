@@ -16,8 +16,9 @@ from ave.model.vm import VM, VMState
 from ave.operations import EnterMaintenance, ExitMaintenance, NameHosts
 from ave.placement.view import View
 from ave.ports.store import Replace
-from ave.scheduler.maintenance import CLOSE, CLOSED, foresee
+from ave.scheduler.maintenance import foresee
 from ave.scheduler.role import SCHEDULER
+from ave.scheduler.steps import CLOSE, CLOSED
 
 GIB = 1024
 HOSTS = [

@@ -13,7 +13,7 @@ from ave.model.vm import VM, VMState
 from ave.model.work import ENDED, Work, WorkState
 from ave.operations import CreateVMs, EnterMaintenance, ExitMaintenance, MigrateVMs, NameVMs, NewVM, StartVMs
 from ave.ports.store import Conflict, Replace
-from ave.scheduler.maintenance import CLOSED
+from ave.scheduler.steps import CLOSED
 from drivers.sim.facts import Gone
 from drivers.sim.runtime import SimRuntime
 from tests.unit.hosts.lab import Lab, facts, whys

@@ -16,7 +16,8 @@ from ave.placement.batch import place_batch
 from ave.placement.explain import explain, explain_batch
 from ave.placement.explanation import CHOSEN, TURNED_AWAY, Change, Explanation
 from ave.placement.filters import Filter
-from ave.placement.place import Plugged, place
+from ave.placement.place import place
+from ave.placement.plugged import Plugged
 from ave.placement.purpose import Purpose
 from ave.placement.told import sentence, told
 from tests.unit.placement.clusters import (

@@ -9,7 +9,7 @@ import pytest
 from ave.model.group import Rule
 from ave.model.vm import VM, VMState
 from ave.placement.batch import place_batch
-from ave.placement.place import NONE
+from ave.placement.plugged import NONE
 from ave.placement.purpose import Purpose
 from ave.placement.view import View
 from ave.scheduler.refusals import HELPED, LOOKS, refusals

@@ -26,6 +26,11 @@ ZONES = {"host-1": "east", "host-2": "west", "host-3": "west"}
 W = WorkState
 
 
+def of(invariant: type) -> pytest.MarkDecorator:
+    """The invariant under whose eyes the test's ``history`` is."""
+    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+
+
 class History:
     """A world in which nothing happens but what the test says, under the eyes of one invariant. Close it."""
 

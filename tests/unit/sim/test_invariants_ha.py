@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,18 +25,9 @@ from sim.invariants.h6_never_given_up import UNTRIED_SECONDS, NeverGivenUp
 from sim.invariants.h8_recovers_its_pace import JOBS, WINDOW_SECONDS, RecoversItsPace
 from sim.invariants.p5_rescues_most import RescuesMost
 from sim.invariants.s4_fenced_first import FencedFirst
-from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
+from tests.unit.sim.history import HOSTS, History, W, host, job, of, task, vm
 
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        history.put(*map(host, HOSTS))
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 def web(on: str = "host-1", epoch: int = 1, **fields: Any) -> VM:

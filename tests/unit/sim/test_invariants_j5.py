@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from ave.model.cluster import Lock
 from sim.invariants.j5_lock_life import LockLife
-from tests.unit.sim.history import History, W, job, task
+from tests.unit.sim.history import History, W, job, of, task
+
+pytestmark = of(LockLife)
 
 RECOVERED_SECONDS = 45.0
 
 
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
-
-
-@of(LockLife)
 def test_locks_that_come_and_go_with_their_job_are_well(history: History) -> None:
     history.put(job("j", W.READY))
     history.put(job("j", W.WAITING, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a", job="j"), Lock(id="vm/b", job="j"))
@@ -34,38 +25,39 @@ def test_locks_that_come_and_go_with_their_job_are_well(history: History) -> Non
     assert history.armed == 1
 
 
-@of(LockLife)
-def test_a_lock_that_outlives_its_job_breaks_j5(history: History) -> None:
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_a_lock_that_outlives_its_job_breaks_j5(history: History, disturbed: bool) -> None:
+    """Whatever is done to the world starts the clock again."""
     history.put(job("j", W.WAITING, tokens={"vm/a": 1}), Lock(id="vm/a", job="j"))
     history.put(job("j", W.FAILED, tokens={"vm/a": 1}))
     history.wait(4)
+    if disturbed:
+        history.disturb()
+        history.wait(4)
     with history.broken("vm/a", "j"):
         history.wait(3)
 
 
-@of(LockLife)
-def test_a_lock_that_is_marked_before_its_job_begins_breaks_j5(history: History) -> None:
-    history.put(job("j", W.RUNNING))
-    with history.broken("j", "vm/a"):
-        history.put(Lock(id="vm/a", job="j"))
-        history.wait(2)
-
-
-@of(LockLife)
-def test_a_job_that_lacks_one_of_its_locks_breaks_j5(history: History) -> None:
-    history.put(job("j", W.WAITING, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a", job="j"))
-    with history.broken("j", "vm/b"):
-        history.wait(2)
-
-
-@of(LockLife)
-def test_a_lock_of_nobody_breaks_j5(history: History) -> None:
-    history.put(Lock(id="vm/a", job="ghost"))
-    with history.broken("vm/a", "ghost"):
+@pytest.mark.parametrize(
+    ("docs", "named"),
+    [
+        pytest.param([Lock(id="vm/a", job="ghost")], ("vm/a", "ghost"), id="a lock of nobody"),
+        pytest.param(
+            [job("j", W.RUNNING), Lock(id="vm/a", job="j")], ("j", "vm/a"), id="one marked before its job begins"
+        ),
+        pytest.param(
+            [job("j", W.WAITING, tokens={"vm/a": 1, "vm/b": 1}), Lock(id="vm/a", job="j")],
+            ("j", "vm/b"),
+            id="a job that lacks one",
+        ),
+    ],
+)
+def test_locks_and_jobs_that_do_not_match_break_j5(history: History, docs: list[Any], named: tuple[str, ...]) -> None:
+    with history.broken(*named):
+        history.put(*docs)
         history.wait(10)
 
 
-@of(LockLife)
 def test_work_of_a_lost_worker_is_given_away_in_time(history: History) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))
     history.lose("host-2")
@@ -75,7 +67,6 @@ def test_work_of_a_lost_worker_is_given_away_in_time(history: History) -> None:
     assert history.armed == 1
 
 
-@of(LockLife)
 def test_work_that_stays_with_a_lost_worker_breaks_j5(history: History) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))
     history.launch("host-2", start=2)  # the one who had it is gone
@@ -84,7 +75,6 @@ def test_work_that_stays_with_a_lost_worker_breaks_j5(history: History) -> None:
         history.wait(4)
 
 
-@of(LockLife)
 def test_what_befalls_the_store_stops_the_clock_of_j5(history: History) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))
     history.lose("host-2")
@@ -97,7 +87,6 @@ def test_what_befalls_the_store_stops_the_clock_of_j5(history: History) -> None:
         history.wait(15)
 
 
-@of(LockLife)
 def test_a_worker_that_is_back_was_not_lost(history: History) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))
     for _ in range(3):
@@ -110,43 +99,28 @@ def test_a_worker_that_is_back_was_not_lost(history: History) -> None:
         history.wait(RECOVERED_SECONDS + 3)
 
 
-@of(LockLife)
-def test_whatever_is_done_to_the_world_starts_the_clocks_of_j5_again(history: History) -> None:
-    history.put(job("j", W.WAITING, tokens={"vm/a": 1}), Lock(id="vm/a", job="j"))
-    history.put(job("j", W.FAILED, tokens={"vm/a": 1}))
-    history.wait(4)
-    history.disturb()
-    history.wait(4)
-    with history.broken("vm/a", "j"):
-        history.wait(3)
-
-
 def restarted(history: History, round: int, *hosts: str) -> None:
     for host in hosts:
         history.launch(host, start=10 + round)
     history.wait(RECOVERED_SECONDS - 5)
 
 
-@of(LockLife)
-def test_workers_that_are_started_again_and_again_do_not_see_who_is_lost(history: History) -> None:
+@pytest.mark.parametrize(
+    ("rounds", "last"),
+    [
+        pytest.param(4, (), id="all, again and again: nobody sees it"),
+        pytest.param(1, ("host-1",), id="one stays: it does"),
+    ],
+)
+def test_only_a_worker_that_stays_sees_who_is_lost(history: History, rounds: int, last: tuple[str, ...]) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))
     history.lose("host-2")
-    for round in range(4):
+    for round in range(rounds):
         restarted(history, round, "host-1", "host-3")
     with history.broken("j/a", "j"):
-        history.wait(10)
+        restarted(history, rounds, *last)
 
 
-@of(LockLife)
-def test_one_that_stays_does(history: History) -> None:
-    history.put(task("j", "a", W.RUNNING, 1, "host-2"))
-    history.lose("host-2")
-    restarted(history, 0, "host-1", "host-3")
-    with history.broken("j/a", "j"):
-        restarted(history, 1, "host-1")
-
-
-@of(LockLife)
 @pytest.mark.parametrize("hanging", [("host-1", "host-3"), ("host-1",)])
 def test_workers_that_hang_see_nobody(history: History, hanging: tuple[str, ...]) -> None:
     history.put(task("j", "a", W.RUNNING, 1, "host-2"))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
 from ave.model.cluster import Role
 from drivers.sim.network import Line, Plane
 from sim.invariants.j9_room_for_the_urgent import RoomForTheUrgent
-from tests.unit.sim.history import History, W, task
+from tests.unit.sim.history import History, W, of, task
+
+pytestmark = of(RoomForTheUrgent)
 
 STOPS, SETTLE_SECONDS = 10, 15.0
 
 
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+Deed = Callable[[History], None]
 
 
 def busy(history: History, pieces: int, operation: str = "vm.create") -> None:
@@ -29,7 +24,6 @@ def busy(history: History, pieces: int, operation: str = "vm.create") -> None:
         history.put(task("crowd", f"{operation}-{number}", W.RUNNING, 1, operation=operation))
 
 
-@of(RoomForTheUrgent)
 def test_urgent_work_that_is_claimed_at_once_is_well(history: History) -> None:
     busy(history, 80)
     history.wait(30)
@@ -40,17 +34,39 @@ def test_urgent_work_that_is_claimed_at_once_is_well(history: History) -> None:
     assert history.armed == 1
 
 
-@of(RoomForTheUrgent)
-@pytest.mark.parametrize("operation", ["vm.poweroff", "vm.shutdown", "ha.rescue"])
-def test_urgent_work_that_waits_breaks_j9(history: History, operation: str) -> None:
+def crowded(history: History) -> None:
     busy(history, 100)
+
+
+def stopping(history: History) -> None:
+    """One stop less than a host has room for."""
+    busy(history, STOPS - 1, "vm.shutdown")
+
+
+def leaderless(history: History) -> None:
+    """Only the lanes of roles need a leader."""
+    history.wait(30)
+    history.cluster.storage.leader = None
+
+
+@pytest.mark.parametrize(
+    ("operation", "before"),
+    [
+        ("vm.poweroff", crowded),
+        ("vm.shutdown", crowded),
+        ("ha.rescue", crowded),
+        ("vm.poweroff", stopping),
+        ("vm.poweroff", leaderless),
+    ],
+)
+def test_urgent_work_that_waits_breaks_j9(history: History, operation: str, before: Deed) -> None:
+    before(history)
     history.wait(30)
     history.put(task("stop", "a", W.READY, operation=operation))
     with history.broken("stop/a", "host-1"):
         history.wait(7)
 
 
-@of(RoomForTheUrgent)
 def test_stops_wait_for_stops_but_rescues_for_nobody(history: History) -> None:
     busy(history, 80)
     busy(history, 10, "vm.shutdown")
@@ -62,7 +78,6 @@ def test_stops_wait_for_stops_but_rescues_for_nobody(history: History) -> None:
         history.wait(7)
 
 
-@of(RoomForTheUrgent)
 def test_the_lane_of_a_host_that_is_away_promises_nothing(history: History) -> None:
     history.wait(30)
     history.lose("host-2")
@@ -70,7 +85,6 @@ def test_the_lane_of_a_host_that_is_away_promises_nothing(history: History) -> N
     history.wait(60)
 
 
-@of(RoomForTheUrgent)
 def test_a_worker_that_hangs_is_promised_time_from_when_it_moves(history: History) -> None:
     history.wait(30)
     history.cluster.machines["host-2"].stall_process("node")
@@ -82,7 +96,6 @@ def test_a_worker_that_hangs_is_promised_time_from_when_it_moves(history: Histor
         history.wait(30)
 
 
-@of(RoomForTheUrgent)
 def test_a_host_whose_line_to_the_store_comes_and_goes_is_promised_time(history: History) -> None:
     """Nothing is said when it goes: it is looked at. Once it stays, the work must begin."""
     cluster = history.cluster
@@ -97,7 +110,6 @@ def test_a_host_whose_line_to_the_store_comes_and_goes_is_promised_time(history:
         history.wait(25)
 
 
-@of(RoomForTheUrgent)
 def test_more_than_a_hundred_at_once_break_j9(history: History) -> None:
     busy(history, 100)
     history.put(task("crowd", "vm.create-0", W.DONE, 1))
@@ -106,49 +118,33 @@ def test_more_than_a_hundred_at_once_break_j9(history: History) -> None:
         history.put(task("other", "b", W.RUNNING, 1))
 
 
-@of(RoomForTheUrgent)
-def test_stops_wait_only_for_as_many_stops_as_a_host_has_room_for(history: History) -> None:
-    busy(history, STOPS - 1, "vm.shutdown")
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    with history.broken("stop/a"):
-        history.wait(7)
-
-
-@of(RoomForTheUrgent)
-def test_a_worker_that_was_started_anew_is_promised_time_from_then(history: History) -> None:
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    history.wait(4)
+def started_anew(history: History) -> None:
     history.launch("host-1", start=2)
-    history.wait(4)
-    with history.broken("stop/a"):
-        history.wait(3)
 
 
-@of(RoomForTheUrgent)
-def test_what_becomes_of_another_changes_nothing(history: History) -> None:
-    history.wait(30)
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    history.wait(4)
+def another_changed(history: History) -> None:
     history.launch("host-2", start=2)
     history.cluster.network.strain("host-2", Line(delay=0.3))
-    with history.broken("stop/a"):
-        history.wait(2)
 
 
-@of(RoomForTheUrgent)
-def test_after_whatever_is_done_to_the_world_there_is_time(history: History) -> None:
+@pytest.mark.parametrize(
+    ("befalls", "more"),
+    [
+        pytest.param(started_anew, 4, id="its worker is started anew"),
+        pytest.param(another_changed, 0, id="another's is"),
+        pytest.param(History.disturb, SETTLE_SECONDS + 4, id="whatever is done to the world"),
+    ],
+)
+def test_what_gives_a_worker_more_time_and_what_does_not(history: History, befalls: Deed, more: float) -> None:
     history.wait(30)
     history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
     history.wait(4)
-    history.disturb()
-    history.wait(SETTLE_SECONDS + 4)
+    befalls(history)
+    history.wait(more)
     with history.broken("stop/a"):
         history.wait(3)
 
 
-@of(RoomForTheUrgent)
 @pytest.mark.parametrize(("delay", "late"), [(0.2, False), (0.3, True)])
 def test_a_host_whose_line_to_the_store_is_slow_promises_nothing(history: History, delay: float, late: bool) -> None:
     history.wait(30)
@@ -162,7 +158,6 @@ def test_a_host_whose_line_to_the_store_is_slow_promises_nothing(history: Histor
         history.wait(7)
 
 
-@of(RoomForTheUrgent)
 def test_the_lane_of_a_role_that_nobody_has_promises_nothing(history: History) -> None:
     history.put(Role(id="scheduler", holder="host-1"))
     history.wait(30)
@@ -174,16 +169,6 @@ def test_the_lane_of_a_role_that_nobody_has_promises_nothing(history: History) -
         history.wait(7)
 
 
-@of(RoomForTheUrgent)
-def test_the_lane_of_a_host_promises_the_same_without_a_leader(history: History) -> None:
-    history.wait(30)
-    history.cluster.storage.leader = None
-    history.put(task("stop", "a", W.READY, operation="vm.poweroff"))
-    with history.broken("stop/a"):
-        history.wait(7)
-
-
-@of(RoomForTheUrgent)
 def test_who_takes_a_role_is_promised_time_from_then(history: History) -> None:
     history.put(Role(id="scheduler", holder="host-1"))
     history.wait(30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -18,18 +17,7 @@ from sim.invariants.j5_lock_life import LockLife
 from sim.invariants.j6_no_lost_wakeup import NoLostWakeup
 from sim.invariants.s3_epochs_grow import EpochsGrow
 from sim.violation import Violation
-from tests.unit.sim.history import History, W, job, task
-
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
-
+from tests.unit.sim.history import History, W, job, of, task
 
 # J3
 

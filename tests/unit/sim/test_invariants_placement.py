@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,18 +20,9 @@ from sim.invariants.p2_memory_fits import RELEASED_SECONDS, MemoryFits
 from sim.invariants.p3_pins_not_shared import PinsNotShared
 from sim.invariants.p4_old_terms_decide_nothing import OldTermsDecideNothing
 from sim.invariants.p6_prefer_only_ranks import BACK_SECONDS, PreferOnlyRanks
-from tests.unit.sim.history import HOSTS, History, W, host, job, task, vm
+from tests.unit.sim.history import HOSTS, History, W, host, job, of, task, vm
 
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        history.put(*map(host, HOSTS))
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 def group(rule: Rule, *vms: str, enabled: bool = True, **fields: Any) -> Group:

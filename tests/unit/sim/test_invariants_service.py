@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from ave.jobs.worker import ALONE, ATTEMPTS_MAX
@@ -15,18 +13,7 @@ from sim.invariants.j7_every_job_ends import CLAIMS_MAX, STILL_SECONDS, EveryJob
 from sim.invariants.j8_one_job_per_key import OneJobPerKey
 from sim.invariants.j10_no_late_effect import NoLateEffect
 from sim.invariants.j11_every_cycle_once import PERIODS, EveryCycleOnce
-from tests.unit.sim.history import History, W, job, task
-
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
-
+from tests.unit.sim.history import History, W, job, of, task
 
 # J7
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -22,18 +21,9 @@ from sim.invariants.d2_no_orphans import NoOrphans
 from sim.invariants.d3_decided_on_what_holds import DecidedOnWhatHolds
 from sim.invariants.d5_shown_soon import STALE_SECONDS, ShownSoon
 from sim.invariants.d9_silence_is_no_absence import SilenceIsNoAbsence
-from tests.unit.sim.history import HOSTS, History, W, host, job, vm
+from tests.unit.sim.history import History, W, host, job, of, vm
 
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        history.put(*map(host, HOSTS))
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 def web(on: str = "host-1", epoch: int = 1, **fields: Any) -> VM:

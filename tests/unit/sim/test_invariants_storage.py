@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,18 +18,9 @@ from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.s5_acknowledged_stays import AcknowledgedStays
 from sim.invariants.s10_nothing_in_use_deleted import NothingInUseDeleted
 from sim.invariants.s12_attached_where_it_runs import AttachedWhereItRuns
-from tests.unit.sim.history import HOSTS, History, W, host, job, vm
+from tests.unit.sim.history import History, W, job, of, vm
 
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    with History(request.param) as history:
-        history.put(*map(host, HOSTS))
-        yield history
-
-
-def of(invariant: type) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("history", [invariant], indirect=True, ids=[invariant.__name__])
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 def web(on: str = "host-1", epoch: int = 1, **fields: Any) -> VM:

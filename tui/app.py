@@ -1,0 +1,708 @@
+"""The dashboard: what is shown where, and what a key does. It knows its source by the protocol, never what stands behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from time import localtime, monotonic, strftime
+from typing import Any, ClassVar, Literal
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from ave.cli.remote.failures import Failure
+from tui import config as liking
+from tui.acting import Acting
+from tui.ages import clock
+from tui.charts import buckets
+from tui.clean import clean
+from tui.filters import NONE, Filter, parse
+from tui.frame import Banner, Crumbs, Footer, Header, Heading, Panel, TimeLine
+from tui.glyphs import in_ascii
+from tui.heat import HeatMap, drawn
+from tui.jump import act
+from tui.keys import KEYS, VIEWS, Key, bindings, of_view, remapped, sort_keys
+from tui.lines import Lines
+from tui.looking import Looking
+from tui.model import Model, State
+from tui.painted import Line, wrapped
+from tui.prompt import FILTER, JUMP, Prompt, Suggestions
+from tui.pulse import HEAT, Pulse
+from tui.source import Source
+from tui.theme import Palette
+from tui.views.base import Context, Docs, Place
+from tui.views.events import Events
+from tui.views.groups import Groups
+from tui.views.hosts import Hosts
+from tui.views.jobs import Jobs
+from tui.views.parts import Parts
+from tui.views.storage import Volumes
+from tui.views.timeline import Timeline
+from tui.views.vms import VMs
+from tui.views.why import Why
+
+LISTINGS: dict[str, type[Docs]] = {
+    "vms": VMs,
+    "hosts": Hosts,
+    "jobs": Jobs,
+    "events": Events,
+    "volumes": Volumes,
+    "groups": Groups,
+    "why": Why,
+    "timeline": Timeline,
+    "parts": Parts,
+}
+PAINT_SECONDS, COST_RATIO = (
+    0.1,
+    6.0,
+)  # between two looks at the model: so long, and so many times what the last one took
+PANEL_CELLS = 132  # of the screen, from which there is a panel
+SMALL_ROWS = 12  # of the screen, below which only the list is shown
+REMEMBERED_MOST = 32  # listings
+
+
+def letters() -> dict[str, dict[str, str]]:
+    """view -> letter -> title: by what each list can be sorted."""
+    context = Context(Model(), lambda: 0.0, clock)
+    return {
+        view: {column.letter: column.title for column in made(context, Place(view)).columns if column.letter}
+        for view, made in LISTINGS.items()
+    }
+
+
+def all_keys() -> tuple[Key, ...]:
+    return (*KEYS, *sort_keys(letters()))
+
+
+def screen_of(keys: tuple[Key, ...]) -> type[Screen[None]]:
+    """A screen whose keys are these, and no others."""
+
+    class Main(Screen[None], inherit_bindings=False):
+        AUTO_FOCUS = ""  # keys are for the view, until somebody begins to type
+        BINDINGS: ClassVar[list[BindingType]] = list(bindings(keys))
+
+    return Main
+
+
+class Commands(Provider):
+    """The palette: the keys of this view, all views and what ``:`` knows."""
+
+    def _entries(self) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+        board = self.app
+        assert isinstance(board, Dashboard)
+        for key in board.usable():
+            if key.id not in ("palette",):
+                yield key.words, key.shown, partial(board.run_action, key.action)
+        for name in board.available_themes:
+            yield f"theme {name}", "colours", partial(board.set_theme, name)
+        yield "history: the commands that do what was done here", ":history", board.action_history
+
+    async def discover(self) -> Hits:
+        for words, key, deed in self._entries():
+            yield DiscoveryHit(words, deed, help=key)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for words, key, deed in self._entries():
+            if (score := matcher.match(words)) > 0:
+                yield Hit(score, matcher.highlight(words), deed, help=key)
+
+
+class Dashboard(Acting, Looking, App[int]):
+    """``source`` is not begun before the first screen is there, and closed by whoever made it."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False  # ctrl+p is a key like any other, and may be another one
+    COMMANDS: ClassVar[set[Any]] = {Commands}
+    TITLE = "ave"
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        read_only: bool = False,
+        theme: str = "",
+        ascii: bool = False,
+        config: Path | None = None,
+        model: Model | None = None,
+    ) -> None:
+        self.liked = liking.load(config) if config is not None else liking.Liked()
+        self.source, self.model = source, model or Model()
+        self.read_only = read_only or self.liked.read_only or source.read_only
+        self._ascii = ascii or self.liked.ascii
+        self.keys, wrong = remapped(all_keys(), self.liked.keymap)
+        self._by_id = {key.id: key for key in self.keys}
+        self._palettes: dict[tuple[str, bool], Palette] = {}
+        self._wish: dict[str, Any] = {}
+        self.commands: list[str] = []
+        self.trail: list[Place] = [Place("pulse")]
+        self._listings: dict[Place, Docs] = {}
+        self._kept: dict[str, tuple[Filter, tuple[str, bool]]] = {}  # of each view: what its list was left with
+        self._cursors: dict[Place, str] = {}
+        self._panel_wanted = True
+        self._seen = (-1, -1)
+        self._due = 0.0
+        self._was_lost = False
+        super().__init__()
+        found, wrong_themes = liking.themes(self.liked)
+        for each in found:
+            self.register_theme(each)
+        self._wrong = [*self.liked.wrong, *wrong, *wrong_themes]
+        wanted = theme or self.liked.theme or "ave-dark"
+        if wanted not in self.available_themes:
+            self._wrong.append(f"there is no theme {wanted}")
+            wanted = "ave-dark"
+        self.theme = wanted
+
+    # Building
+
+    def get_default_screen(self) -> Screen[None]:
+        return screen_of(self.keys)()
+
+    def compose(self) -> ComposeResult:
+        self.context = Context(self.model, self.now, self.moment)
+        self.header = Header(self)
+        self.crumbs = Crumbs(self)
+        self.prompt = Prompt(self)
+        self.banner = Banner(self)
+        self.pulse = Pulse(self)
+        self.heading = Heading(self)
+        self.list = Lines(self.palette, self.in_ascii, id="list")
+        self.panel = Panel(self)
+        self.timeline = TimeLine(self)
+        self.footer = Footer(self, self.usable)
+        self.suggestions = Suggestions(self)
+        yield self.header
+        yield self.crumbs
+        yield self.prompt
+        yield self.banner
+        with Horizontal(id="body"):
+            yield self.pulse
+            with Vertical(id="main"):
+                yield self.heading
+                yield self.list
+            yield self.panel
+        yield self.timeline
+        yield self.footer
+        yield self.suggestions
+
+    def on_mount(self) -> None:
+        self.set_class(self._ascii, "-ascii")
+        self.theme_changed_signal.subscribe(self, lambda _theme: self.recolour())
+        self.run_worker(self.source.run(self.model), name="source", exit_on_error=True)
+        self._enter()
+        self.set_interval(PAINT_SECONDS, self.tick)
+        for each in self._wrong:
+            self.tell(each, severity="warning", seconds=12)
+
+    # Time, as far as screens know it
+
+    def now(self) -> float:
+        return self.model.now(monotonic())
+
+    def moment(self, at: float) -> str:
+        return clock(at) if self.model.clock is not None else strftime("%H:%M:%S", localtime(at))
+
+    def span(self) -> tuple[float, float, float, bool]:
+        """Begin, now and end of what is known, and whether now is the end."""
+        now, of = self.now(), self.model.clock
+        if of is None:
+            points = self.model.series.get("vms.total")
+            begin = points[0][0] if points else now - 600.0
+            return min(begin, now - 60.0), now, now, True
+        end = max(of.end, now)
+        return of.begin, now, max(end, of.begin + 1.0), self.source.kind != "recorded" and not of.past
+
+    def downs(self, room: int, begin: float, end: float) -> Iterator[tuple[int, bool]]:
+        """For each cell of the line of time: were VMs down?"""
+        points = self.model.series.get("vms.unknown", ())
+        for place, value in enumerate(buckets(list(points), begin, end, room)):
+            yield place, bool(value)
+
+    # Colours
+
+    def palette(self) -> Palette:
+        old = self._was_lost
+        key = (self.theme, old)
+        if key not in self._palettes:
+            self._palettes[key] = Palette(self.theme_variables, faded=old)
+        return self._palettes[key]
+
+    def in_ascii(self) -> bool:
+        return self._ascii
+
+    def said(self, text: str) -> str:
+        """A title of Textual's, which takes markup."""
+        text = clean(text).replace("[", "(").replace("]", ")")
+        return in_ascii(text) if self._ascii else text
+
+    def set_theme(self, name: str) -> None:
+        self.theme = name
+
+    def recolour(self) -> None:
+        for each in (self.header, self.crumbs, self.banner, self.panel, self.timeline, self.footer, self.heading):
+            each.recolour()
+        self.list.recolour()
+        self.pulse.recolour()
+
+    # Painting
+
+    def stale(self) -> None:
+        self._seen = (-1, -1)
+
+    def tick(self) -> None:
+        """What has changed since, and nothing else; it costs a seventh of the time at most."""
+        began = monotonic()
+        if began < self._due:
+            return
+        second = int(began)
+        seen = (self.model.revision, second)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        self.paint(second)
+        self._due = monotonic() + (monotonic() - began) * COST_RATIO
+
+    def paint(self, second: int) -> None:
+        lost = self.model.state is State.LOST
+        if lost != self._was_lost:
+            self._was_lost = lost
+            self.recolour()
+        self.banner.display = bool(self.trouble()[0])
+        self.timeline.display = self.model.clock is not None and self.size.height >= SMALL_ROWS
+        self.header.tick()
+        if self.place.view == "pulse":
+            self.pulse.tick(second)
+        else:
+            if isinstance(self.list.listing, Timeline):
+                laid = self.list.laid()
+                self.list.listing.room = laid[-1].width if laid else 40
+            self.list.tick(second)
+            self._say_heading()
+            self.panel.tick()
+        self.crumbs.tick()
+        self.banner.tick()
+        self.timeline.tick()
+        self.footer.tick()
+
+    def trouble(self) -> tuple[str, str]:
+        model = self.model
+        if model.state is State.LOST:
+            return (
+                f"✕ The connection is lost, and what is shown is old: {model.why}. It is tried again and again.",
+                "strong!",
+            )
+        if model.state is State.SLOW:
+            return f"▲ {model.why}: what is shown may be old", "strong!"
+        if model.clock is not None and model.clock.broken:
+            return f"✕ The simulated world stands still for ever: {model.clock.broken}", "strong!"
+        if model.clock is not None and model.clock.damage:
+            return f"▲ The recording is damaged: {model.clock.damage}", "strong!"
+        if not model.fed:
+            return f"▲ {model.host or 'the host'} does not hear its store: what is shown may be old", "strong!"
+        return "", "text"
+
+    def beside(self) -> list[Any]:
+        """About the row under the cursor."""
+        listing = self.lines.listing
+        return listing.panel(self.lines.cursor) if isinstance(listing, Docs) and self.lines.cursor else []
+
+    def above(self, cells: int) -> list[Line]:
+        listing = self.list.listing
+        if self.place.view == "hosts" and not self.place.scope:
+            return drawn(self.model, cells, 3, strip=True).lines
+        return list(wrapped(listing.heading(), cells)) if isinstance(listing, Docs) else []
+
+    def _say_heading(self) -> None:
+        lines = self.above(max(10, self.query_one("#main").size.width - 3))
+        few = self.size.height < 20
+        self.heading.display = bool(lines) and not few
+        wanted = len(lines) + 1  # and an empty one below
+        if lines and (self.heading.styles.height is None or self.heading.styles.height.value != wanted):
+            self.heading.styles.height = wanted
+        self.heading.tick()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        cells, rows = self.size.width, self.size.height
+        pulse = self.place.view == "pulse"
+        self.pulse.display = pulse
+        self.query_one("#main").display = not pulse
+        self.panel.display = not pulse and self._panel_wanted and cells >= PANEL_CELLS
+        self.panel.styles.width = max(40, min(64, cells // 3))
+        small = rows < SMALL_ROWS
+        self.header.styles.height = 1 if small else 2
+        self.crumbs.display = not self.prompt.display
+        self.footer.display = rows >= 6
+        if pulse:
+            self.pulse.lay_out(cells, rows)
+        self.stale()
+        self.call_after_refresh(self._repaint)
+
+    def _repaint(self) -> None:
+        self.stale()
+        self._due = 0.0
+        self.tick()
+
+    # Where one is
+
+    @property
+    def place(self) -> Place:
+        return self.trail[-1]
+
+    @property
+    def lines(self) -> Lines:
+        """The list in which keys move: that of the view, or a pane of the pulse."""
+        if self.place.view == "pulse":
+            return self.pulse.pane or self.pulse.events
+        return self.list
+
+    def go(self, place: Place) -> None:
+        if place == self.place:
+            return
+        self._leave()
+        self.trail = [each for each in self.trail if each != place]
+        self.trail.append(place)
+        self._enter()
+
+    def go_to_view(self, view: str) -> None:
+        self._leave()
+        if view == "why":
+            noun, id = self.about()
+            vm = id if noun == "vm" else self.place.of("vm") or next(iter(sorted(self.model.docs["vm"])), "")
+            self.trail = [Place("why", (("vm", vm),), f"why {vm}")]
+        else:
+            self.trail = [Place(view)]
+        self._enter()
+
+    def _leave(self) -> None:
+        if self.place.view != "pulse":
+            self._kept[self.place.view] = (self.list.filter, self.list.sort)
+            self._cursors[self.place] = self.list.cursor
+
+    def _enter(self) -> None:
+        place = self.place
+        if place.view != "pulse":
+            listing = self._listing(place)
+            filter, sort = self._kept.get(place.view, (NONE, listing.order))
+            self.list.show(listing, cursor=self._cursors.get(place, ""), filter=filter, sort=sort)
+            self.list.follows = place.view == "events"
+            if self.list.follows:
+                self.list.order()
+                self.list.reveal()
+            if isinstance(listing, Why) and listing.vm:
+                self._explain(listing)
+        self._lay_out()
+
+    def _listing(self, place: Place) -> Docs:
+        if place not in self._listings:
+            if len(self._listings) >= REMEMBERED_MOST:
+                self._listings.pop(next(iter(self._listings)))
+            self._listings[place] = LISTINGS[place.view](self.context, place)
+        return self._listings[place]
+
+    def _explain(self, listing: Why) -> None:
+        async def ask() -> None:
+            try:
+                listing.take(await self.source.explain(listing.vm))
+            except Failure as failure:
+                listing.fail(failure.what)
+            if self.list.listing is listing:
+                self.list.order()
+                self.list.set_wide(self.list.wide)
+                self._repaint()
+
+        self._beside(ask)
+
+    def about(self) -> tuple[str, str]:
+        """Noun and id of what is under the cursor."""
+        if self.place.view == "pulse" and self.pulse.active == HEAT:
+            return ("host", self.pulse.heat.cursor) if self.pulse.heat.cursor else ("", "")
+        listing = self.lines.listing
+        return listing.thing(self.lines.cursor) if isinstance(listing, Docs) and self.lines.cursor else ("", "")
+
+    def meant(self) -> tuple[str, list[str]]:
+        """Noun and ids of what is marked, or else of what is under the cursor."""
+        noun, id = self.about()
+        if self.place.view in LISTINGS and isinstance(self.lines.listing, Docs) and self.lines.marks:
+            listing = self.lines.listing
+            ids = dict.fromkeys(listing.thing(key)[1] for key in self.lines.chosen())
+            return noun, [each for each in ids if each]
+        return noun, [id] if id else []
+
+    # Keys
+
+    def usable(self) -> list[Key]:
+        """The keys of this view that do something now."""
+        return [key for key in of_view(self.keys, self.place.view) if self._has(key.needs)]
+
+    def _has(self, needs: str) -> bool:
+        if needs == "write":
+            return not self.read_only
+        return not needs or needs in self.source.extensions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "do":
+            key = self._by_id.get(str(parameters[0]))
+            return key is not None and self.place.view in key.views and self._has(key.needs)
+        return super().check_action(action, parameters)
+
+    async def action_do(self, id: str) -> None:
+        await self.run_action(self._by_id[id].action)
+
+    def action_move(self, by: int) -> None:
+        if self._on_heat():
+            self.pulse.heat.move(0, by)
+            return
+        self.lines.move(by)
+        self._steered()
+
+    def action_page(self, by: int) -> None:
+        if not self._on_heat():
+            self.lines.page(by)
+            self._steered()
+
+    def action_edge(self, to: int) -> None:
+        if not self._on_heat():
+            self.lines.move_to(0 if to < 0 else len(self.lines.rows) - 1)
+            self._steered()
+
+    def action_aside(self, by: int) -> None:
+        listing = self.lines.listing
+        if self._on_heat():
+            self.pulse.heat.move(by, 0)
+        elif isinstance(listing, Jobs):
+            self.lines.cursor = listing.fold(self.lines.cursor, by > 0)
+            self.lines.order()
+            self.lines.refresh()
+        else:
+            self.lines.aside(by)
+
+    def _on_heat(self) -> bool:
+        return self.place.view == "pulse" and self.pulse.active == HEAT
+
+    def _steered(self) -> None:
+        """A list that follows does so until somebody leaves its end."""
+        lines = self.lines
+        if isinstance(lines.listing, Events):
+            lines.follows = bool(lines.rows) and lines.index == len(lines.rows) - 1
+
+    def action_open(self) -> None:
+        if self._on_heat():
+            if self.pulse.heat.cursor:
+                self.go(Place("vms", (("host", self.pulse.heat.cursor),), self.pulse.heat.cursor))
+            return
+        lines = self.lines
+        listing = lines.listing
+        if isinstance(listing, Jobs):
+            lines.cursor = listing.fold(lines.cursor)
+            lines.order()
+            lines.refresh()
+            return
+        place = listing.into(lines.cursor) if isinstance(listing, Docs) and lines.cursor else None
+        if place is not None:
+            self.go(place)
+        else:
+            self.action_describe()
+
+    def action_out(self) -> None:
+        lines = self.list
+        if self.place.view == "pulse":
+            return
+        if lines.marks:
+            lines.unmark()
+        elif lines.filter.said.strip():
+            lines.set_filter(NONE)
+        elif len(self.trail) > 1:
+            self._leave()
+            self.trail.pop()
+            self._enter()
+        else:
+            self.go_to_view("pulse")
+        self._repaint()
+
+    def action_pane(self, by: int) -> None:
+        self.pulse.turn(by)
+
+    def action_view(self, view: str) -> None:
+        self.go_to_view(view)
+
+    def action_turn(self, by: int) -> None:
+        view = self.trail[0].view
+        place = VIEWS.index(view) if view in VIEWS else 0
+        self.go_to_view(VIEWS[(place + by) % len(VIEWS)])
+
+    def action_follow(self) -> None:
+        lines = self.lines if self.place.view == "events" else self.pulse.events
+        lines.follows = not lines.follows
+        lines.order()
+        lines.reveal()
+        self._repaint()
+
+    def action_sort(self, letter: str) -> None:
+        listing = self.list.listing
+        title = next((column.title for column in listing.columns if column.letter == letter), "") if listing else ""
+        if title:
+            self.list.sort_by(title)
+            self._repaint()
+
+    def action_mark(self) -> None:
+        self.list.toggle(self.list.cursor)
+        self.list.move(1)
+        self._repaint()
+
+    def action_mark_range(self) -> None:
+        self.list.mark_to(self.list.cursor)
+        self._repaint()
+
+    def action_mark_all(self) -> None:
+        self.list.mark_all()
+        self._repaint()
+
+    def action_wide(self) -> None:
+        self.list.set_wide(not self.list.wide)
+        self._repaint()
+
+    def action_panel(self) -> None:
+        self._panel_wanted = not self._panel_wanted
+        if self._panel_wanted and self.size.width < PANEL_CELLS:
+            self._panel_wanted = False
+            self.action_describe()
+        self._lay_out()
+
+    def action_refresh(self) -> None:
+        self.lines.order()
+        self.recolour()
+        if isinstance(self.list.listing, Why) and self.place.view == "why":
+            self._explain(self.list.listing)
+        self._repaint()
+
+    def action_read_only(self) -> None:
+        if self.source.read_only:
+            self.tell("nothing can be changed in what is over", severity="warning")
+            return
+        self.read_only = not self.read_only
+        self.tell("read-only: nothing can be changed from here" if self.read_only else "it can be changed from here")
+        self._repaint()
+
+    def action_theme(self) -> None:
+        names = ["ave-dark", "ave-light", "ave-ansi", *self.liked.themes]
+        place = names.index(self.theme) if self.theme in names else -1
+        self.set_theme(names[(place + 1) % len(names)])
+
+    def action_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette())
+
+    # The prompt
+
+    def action_filter(self) -> None:
+        if self.place.view == "pulse":
+            self.go_to_view("events" if self.pulse.active != HEAT else "hosts")
+        self._prompt(FILTER, self.list.filter.said)
+
+    def action_jump(self) -> None:
+        self._prompt(JUMP, "")
+        self.suggestions.look("")
+
+    def _prompt(self, mode: str, text: str) -> None:
+        self.crumbs.display = False
+        self.prompt.open(mode, text)
+
+    def _close_prompt(self) -> None:
+        self.prompt.close()
+        self.suggestions.display = False
+        self.crumbs.display = True
+        self._repaint()
+
+    def typed(self, mode: str, text: str) -> None:
+        if mode == JUMP:
+            self.suggestions.look(text)
+        else:
+            self.list.set_filter(parse(text))
+            self.panel.tick()
+
+    def entered(self, mode: str, text: str) -> None:
+        if mode == FILTER:
+            self._close_prompt()
+            if self.list.filter.wrong:
+                self.tell(self.list.filter.wrong, severity="warning")
+            return
+        chosen = self.suggestions.found[self.suggestions.chosen].text if self.suggestions.chosen >= 0 else text
+        self._close_prompt()
+        try:
+            act(self, chosen)()
+        except Failure as failure:
+            self.fail(failure)
+
+    def left(self, mode: str, before: str) -> None:
+        if mode == FILTER:
+            self.list.set_filter(parse(before))
+        self._close_prompt()
+
+    def suggested(self, key: str) -> None:
+        text = self.suggestions.step(-1 if key == "up" else 1)
+        if key == "tab" and text:
+            self.prompt.input.value = text
+            self.prompt.input.cursor_position = len(text)
+
+    # The mouse
+
+    def on_lines_opened(self, message: Lines.Opened) -> None:
+        if self.place.view == "pulse":
+            self.pulse.choose(message.lines.id or "")
+        self.action_open()
+
+    def on_lines_moved(self, message: Lines.Moved) -> None:
+        if message.lines is self.list and self.panel.display:
+            self.panel.tick()
+        self.crumbs.tick()
+
+    def on_lines_sorted(self, message: Lines.Sorted) -> None:
+        message.lines.sort_by(message.title)
+        self._repaint()
+
+    def on_heat_map_opened(self, message: HeatMap.Opened) -> None:
+        self.pulse.choose(HEAT)
+        self.action_open()
+
+    # Telling
+
+    def tell(
+        self,
+        text: str,
+        *,
+        severity: Literal["information", "warning", "error"] = "information",
+        seconds: float = 4.0,
+    ) -> None:
+        lines = [clean(line) for line in text.split("\n")]
+        said = "\n".join(in_ascii(line) if self._ascii else line for line in lines)
+        self.notify(said, severity=severity, timeout=seconds, markup=False)
+
+    def fail(self, failure: Failure) -> None:
+        self.tell(f"{failure.what}\n{failure.hint}" if failure.hint else failure.what, severity="error", seconds=9.0)
+
+
+def run(
+    source: Source,
+    *,
+    read_only: bool = False,
+    theme: str = "",
+    ascii: bool = False,
+    config: Path | None = None,
+    model: Model | None = None,
+) -> int:
+    """On this terminal, until it is left. The exit code."""
+    board = Dashboard(source, read_only=read_only, theme=theme, ascii=ascii, config=config, model=model)
+    board.run()
+    return board.return_code or 0
+
+
+__all__ = ["Dashboard", "all_keys", "run"]
