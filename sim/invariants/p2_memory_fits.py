@@ -11,8 +11,8 @@ from drivers.sim.facts import Started
 from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
-# After the Job that a place was found for has ended. What it left there goes with its host's next look: that comes every 30 s, may be
-# 15 s late (J11), and takes its time.
+# After the Job that a place was found for has ended. What it left there goes with its host's next look: that comes every 30 s,
+# may be 15 s late (J11), and takes its time.
 RELEASED_SECONDS = 50.0
 
 
