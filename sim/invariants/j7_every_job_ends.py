@@ -11,7 +11,9 @@ from drivers.sim.facts import Effect
 from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
-STILL_SECONDS = 960.0  # the longest that a task tries again while something is away, and two leases of a worker
+# The longest that a task tries again while something is away, and two leases of a worker. 21 tries: 844 s of pauses, each drawn
+# up to half as long again, which is a deviation of 62 s in all, and up to 5 s each until it is known that nobody answers.
+STILL_SECONDS = 1200.0
 MIGRATE, COPY_SECONDS = "vm.migrate", 14_400.0  # memory is large; whatever else takes long was told for how long
 LOOK_SECONDS = 10.0
 # A claim is no begin: whoever is killed at once, again and again, has begun nothing. But an attempt that had an effect was one.
