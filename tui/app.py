@@ -183,7 +183,7 @@ class Dashboard(Acting, Looking, App[int]):
         yield self.banner
         with Horizontal(id="body"):
             yield self.pulse
-            with Vertical(id="main"):
+            with Vertical(id="main") as self.beneath:
                 yield self.heading
                 yield self.list
             yield self.panel
@@ -319,7 +319,7 @@ class Dashboard(Acting, Looking, App[int]):
         return list(wrapped(listing.heading(), cells)) if isinstance(listing, Docs) else []
 
     def _say_heading(self) -> None:
-        lines = self.above(max(10, self.query_one("#main").size.width - 3))
+        lines = self.above(max(10, self.beneath.size.width - 3))
         few = self.size.height < 20
         self.heading.display = bool(lines) and not few
         wanted = len(lines) + 1  # and an empty one below
@@ -334,7 +334,7 @@ class Dashboard(Acting, Looking, App[int]):
         cells, rows = self.size.width, self.size.height
         pulse = self.place.view == "pulse"
         self.pulse.display = pulse
-        self.query_one("#main").display = not pulse
+        self.beneath.display = not pulse
         self.panel.display = not pulse and self._panel_wanted and cells >= PANEL_CELLS
         self.panel.styles.width = max(40, min(64, cells // 3))
         small = rows < SMALL_ROWS
@@ -571,10 +571,10 @@ class Dashboard(Acting, Looking, App[int]):
         self._repaint()
 
     def action_panel(self) -> None:
+        if self.size.width < PANEL_CELLS:
+            self.action_describe()  # there is no room for one
+            return
         self._panel_wanted = not self._panel_wanted
-        if self._panel_wanted and self.size.width < PANEL_CELLS:
-            self._panel_wanted = False
-            self.action_describe()
         self._lay_out()
 
     def action_refresh(self) -> None:

@@ -45,8 +45,10 @@ class Size(NamedTuple):
 
 SIZES = (
     Size(18, 2, 2, 1),
-    Size(16, 2, 1, 1),
+    Size(16, 2, 2, 1),
+    Size(13, 2, 1, 1),
     Size(16, 2, 1, 0),
+    Size(13, 2, 1, 0),
     Size(9, 1, 1, 1),
     Size(9, 1, 1, 0),
     Size(7, 1, 1, 0),
@@ -94,7 +96,7 @@ def drawn(model: Model, cells: int, rows: int, cursor: str = "", *, strip: bool 
     names = short_names(list(model.docs["host"]))
     label = min(14, max(len(group.name) for group in groups) + 1)
     sizes = [size for size in SIZES if not strip or size.rows == 1]
-    size = next((each for each in sizes if _rows(groups, each, cells - label) <= rows), sizes[-1])
+    size = _best(groups, sizes, cells - label, rows)
     each_row = _each_row(size, cells - label)
     size = _stretched(size, cells - label, min(each_row, max(len(group.hosts) for group in groups)))
     lines: list[Line] = []
@@ -117,6 +119,15 @@ def drawn(model: Model, cells: int, rows: int, cursor: str = "", *, strip: bool 
         hidden = sum(1 for _, _, y, _ in places if y >= rows - 1)
         lines = [*lines[: rows - 1], [(f"… and {hidden:,} more: 3 shows all", "dim")]]
     return Map(lines, places)
+
+
+def _best(groups: Sequence[Zone], sizes: Sequence[Size], cells: int, rows: int) -> Size:
+    """The first that fits; of those with two lines the one that takes the fewest rows, for tiles are stretched anyway."""
+    fitting = [size for size in sizes if _rows(groups, size, cells) <= rows]
+    if not fitting:
+        return sizes[-1]
+    alike = [size for size in fitting if (size.rows, size.below) == (fitting[0].rows, fitting[0].below)]
+    return min(alike, key=lambda size: _rows(groups, size, cells))
 
 
 def _each_row(size: Size, cells: int) -> int:

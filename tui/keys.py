@@ -5,10 +5,12 @@ A key that does different things in different views has a row for each; no view 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from textual.binding import Binding
+from textual.keys import KEY_NAME_REPLACEMENTS
 
 # Views, in the order of their numbers.
 VIEWS = ("pulse", "vms", "hosts", "jobs", "events", "volumes", "groups", "why", "timeline")
@@ -70,7 +72,7 @@ KEYS: tuple[Key, ...] = (
     Key("describe", "d", "describe", "everything about it, in words", SEE, views=LISTS, foot=60, short="describe"),
     Key("yaml", "y", "yaml", "everything about it, as YAML", SEE, views=LISTS),
     Key("why", "w", "why", "why it is there: hosts against rules", SEE, views=("vms", PARTS), foot=55, short="why"),
-    Key("why-job", "L", "log", "its log: everything that was said of it", SEE, views=("vms", "hosts", "jobs", PARTS)),
+    Key("log", "L", "log", "its log: everything that was said of it", SEE, views=("vms", "hosts", "jobs", PARTS)),
     Key("panel", "i", "panel", "the panel at the side, or none", SEE, views=LISTS),
     Key("wide", "ctrl+w", "wide", "all columns, or those that fit", SEE, views=LISTS),
     Key("copy-cell", "c", "copy('cell')", "copy the cell (OSC 52, over SSH too)", SEE, views=LISTS),
@@ -203,10 +205,16 @@ def remapped(keys: Sequence[Key], keymap: Mapping[str, str]) -> tuple[tuple[Key,
 
 def _named(keys: str) -> str:
     """``ctrl+x,!`` as Textual names them."""
-    from textual.keys import _character_to_key
-
     parts = [part.strip() for part in keys.split(",")]
-    return ",".join(_character_to_key(part) if len(part) == 1 else part for part in parts if part) or "f24"
+    return ",".join(name_of(part) if len(part) == 1 else part for part in parts if part) or "f24"
+
+
+def name_of(character: str) -> str:
+    """What Textual calls the key that makes it."""
+    if character.isalnum():
+        return character
+    name = unicodedata.name(character, "space").lower().replace("-", "_").replace(" ", "_")
+    return KEY_NAME_REPLACEMENTS.get(name, name)
 
 
 def markdown(keys: Sequence[Key]) -> str:

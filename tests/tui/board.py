@@ -13,6 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import httpx2
+from textual import events
 from textual.pilot import Pilot
 
 from drivers.rest.served import world_within
@@ -21,6 +23,7 @@ from sim.scenario.load import loads
 from sim.served import Served
 from sim.tables import CATALOGUE
 from tui.app import Dashboard
+from tui.keys import name_of
 from tui.model import State
 from tui.source import Api
 
@@ -48,30 +51,39 @@ spec:
       life: {dist: lognormal, median: 90s, sigma: 0.5}
 """
 CRASH, MOMENT = 60.0, 151.3
-REAL_SECONDS = 20.0  # a test gives up
+REAL_SECONDS, LIMIT_SECONDS = 20.0, 110.0  # who waits for one thing, and a whole test, gives up
 
 
 class Board:
-    def __init__(self, app: Dashboard, pilot: Pilot[Any], served: Served) -> None:
-        self.app, self.pilot, self.served = app, pilot, served
+    def __init__(self, app: Dashboard, pilot: Pilot[Any]) -> None:
+        self.app, self.pilot = app, pilot
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """As the terminal would say it. A pilot's own press waits until the processor rests."""
+        driver = self.app._driver
+        assert driver is not None
+        for key in keys:
+            event = events.Key(name_of(key) if len(key) == 1 else key, key if len(key) == 1 else None)
+            event.set_sender(self.app)
+            driver.send_message(event)
+            await self.pilot.pause(0)
+            await self.pilot.pause(0)
         await self.settle()
 
     async def type(self, text: str) -> None:
-        await self.press(*("space" if each == " " else each for each in text))
+        await self.press(*text)
 
     async def settle(self) -> None:
         """All that is asked for has been drawn."""
-        await self.pilot.pause()
         self.app._repaint()
-        await self.pilot.pause()
+        await self.pilot.pause(0)
 
-    async def until(self, found: Callable[[], Any]) -> Any:
-        ends = monotonic() + REAL_SECONDS
+    async def until(self, found: Callable[[], Any], seconds: float = REAL_SECONDS) -> Any:
+        ends = monotonic() + seconds
         while not (what := found()):
-            assert monotonic() < ends, f"{self.app.model.state} {self.app.model.why}, in {self.app.place}"
+            assert monotonic() < ends, (
+                f"{self.app.model.state} {self.app.model.why}, {self.app.place}, {self.app.screen}"
+            )
             await asyncio.sleep(0.01)
         return what
 
@@ -80,6 +92,21 @@ class Board:
         width, height = self.app.size
         lines = self.app.screen._compositor.render_strips(self.app.size)
         return "\n".join(line.text for line in lines[:height])[: (width + 1) * height]
+
+
+@asynccontextmanager
+async def before(
+    transport: httpx2.AsyncBaseTransport, *, size: tuple[int, int] = (120, 40), **of_app: Any
+) -> AsyncIterator[Board]:
+    """The dashboard before whatever answers there."""
+    source = Api("demo", ("http://127.0.0.1",), transport=transport)
+    app = Dashboard(source, **of_app)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        it = Board(app, pilot)
+        await it.until(lambda: app.model.state is State.LIVE and app.model.docs["vm"] and app.model.series)
+        await it.settle()
+        yield it
+    await source.close()
 
 
 @asynccontextmanager
@@ -92,6 +119,7 @@ async def board(
     paused: bool = True,
     scenario: str = SCENARIO,
     prepare: Callable[[Served], None] = lambda served: None,
+    through: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport] = lambda transport: transport,
     **of_app: Any,
 ) -> AsyncIterator[Board]:
     """A bug in the world or in the dashboard fails the test."""
@@ -102,17 +130,13 @@ async def board(
             served.begin_fault({"fault": "host-crash", "target": "host-3", "for": "5m"})
         prepare(served)
         served.advance(moment)
-        async with world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport:
-            source = Api("demo", ("http://localhost",), transport=transport)
-            app = Dashboard(source, **of_app)
-            async with app.run_test(size=size, notifications=True) as pilot:
-                it = Board(app, pilot, served)
-                await it.until(lambda: app.model.state is State.LIVE and app.model.docs["vm"] and app.model.series)
-                await it.settle()
-                yield it
-            await source.close()
+        async with (
+            world_within(served, speed=speed, paused=paused, bug=bugs.append) as transport,
+            before(through(transport), size=size, **of_app) as it,
+        ):
+            yield it
     assert not bugs, bugs
 
 
 def run(main: Any) -> None:
-    asyncio.run(asyncio.wait_for(main, 60.0))
+    asyncio.run(asyncio.wait_for(main, LIMIT_SECONDS))

@@ -1,4 +1,6 @@
-"""Every view as a picture, compared with the one that somebody has looked at. ``AVE_PICTURES=write`` writes them anew."""
+"""Every view as a picture, compared with the one that somebody has looked at. ``AVE_PICTURES=write`` writes them anew, and
+``AVE_PICTURES=record`` asks a simulated cluster anew before: else what is drawn is what one has answered once.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,18 @@ import os
 import re
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.tui.board import Board, board, run
+from tests.tui.board import Board, before, board, run
+from tests.tui.cassette import Recording, Replay
 
 FOLDER = Path(__file__).with_name("pictures")
 SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("ave-dark", "ave-light")
-UPDATE = os.environ.get("AVE_PICTURES") == "write"
+CASSETTE = FOLDER / "cassette.json.gz"
+UPDATE = os.environ.get("AVE_PICTURES", "") in ("write", "record")
+RECORD = os.environ.get("AVE_PICTURES", "") == "record"
 # What is pressed from the pulse on to see it, with VMs sorted by name; the first three are drawn in every size and theme.
 EVERYWHERE = {"pulse": (), "vms": ("2", "N", "j", "space", "space"), "jobs": ("4",)}
 ONCE = {
@@ -66,12 +72,34 @@ async def see(it: Board, name: str, keys: tuple[str, ...], size: tuple[int, int]
     return []
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cassette() -> None:
+    """All that the pictures need is asked for, if it shall be recorded."""
+    if not RECORD:
+        return
+
+    async def main() -> None:
+        FOLDER.mkdir(exist_ok=True)
+        recordings: list[Recording] = []
+
+        def through(real: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
+            recordings.append(Recording(real))
+            return recordings[-1]
+
+        async with board(through=through) as it:
+            for name, keys in {**EVERYWHERE, **ONCE}.items():
+                await see(it, name, keys, (120, 40), "ave-dark")
+        recordings[0].save(CASSETTE)
+
+    run(main())
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("theme", THEMES)
 def test_pictures(size: tuple[int, int], theme: str) -> None:
     async def main() -> None:
         wrong: list[str] = []
-        async with board(size=size, theme=theme) as it:
+        async with before(Replay(CASSETTE), size=size, theme=theme) as it:
             views = {**EVERYWHERE, **(ONCE if size == (120, 40) and theme == "ave-dark" else {})}
             for name, keys in views.items():
                 wrong += await see(it, name, keys, size, theme)

@@ -20,11 +20,11 @@ class Events(Docs):
         moment = self.context.moment
         return (
             Column("TIME", 8, lambda line: (moment(line.at), "faint"), None),
-            Column("WHO", 24, _who, None, stays=1),
-            Column("WHAT", 14, _what, None, stays=2),
+            Column("WHO", 20, _who, None, stays=1),
+            Column("WHAT", 11, _what, None, stays=2),
             Column(
                 "WHY",
-                20,
+                10,
                 lambda line: (line.why, _tone(line) if line.level in ("bad", "warn", "time") else "dim"),
                 None,
                 grows=True,
