@@ -28,7 +28,7 @@ from drivers.rest import body
 from drivers.rest.host import Host
 from drivers.rest.simulated import Clock
 from drivers.rest.stream import Streams, events
-from drivers.rest.whence import address_of, is_here, require_local_name, require_own_page
+from drivers.rest.whence import address_of, has_two_lengths, is_here, require_local_name, require_own_page
 
 KEY_MOST = 200
 LINE_MOST = 200  # characters of a request id
@@ -133,6 +133,8 @@ class Front:
     async def _caller(self, request: Request, *, anybody: bool = False) -> Caller:
         """Who asks. ``anybody``: he need not say so. Raises Unauthenticated, TooMany, Foreign."""
         headers = request.headers
+        if has_two_lengths(headers):
+            raise body.Said(400, "invalid", "Content-Length or Transfer-Encoding, one of them", body.CLOSE)
         require_own_page(headers)
         address = address_of(request.scope)
         if self._rates is not None and not is_here(address):

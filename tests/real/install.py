@@ -31,6 +31,7 @@ PACKAGES = {
         "libc6-dev",
     ),
     "services": ("systemd", "procps", "openssl"),
+    "terminal": ("tmux",),
     "libvirt-python": ("libvirt-dev", "pkg-config"),
 }
 KNOWN_TO_APT = ("linux-image-cloud-amd64", "qemu-guest-agent")  # fetched by guest_image.py, and not installed
