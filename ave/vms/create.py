@@ -95,6 +95,7 @@ def _steps(new: NewVM, on: bool, *needs: str) -> dict[str, Step]:
 
 
 def require_possible(new: NewVM) -> None:
+    """Raises Refused, which names what cannot be."""
     require_id(new.id)
     require_name(new.id, new.name)
     require_within(new.id, "vcpus", new.vcpus)

@@ -100,8 +100,9 @@ class Front:
         host, headers = self._host, request.headers
         caller = await self._caller(request, anybody=isinstance(route.entry, Question) and route.entry.anybody)
         query: dict[str, list[str]] = {}
-        for key, value in request.query_params.multi_items():
-            query.setdefault(key, []).append(value)
+        if request.scope["query_string"]:
+            for key, value in request.query_params.multi_items():
+                query.setdefault(key, []).append(value)
         revision = self._revision(seen) if (seen := headers.get("x-ave-revision")) else 0
         one = name or (NOUNS[route.entry.noun].only if route.one else "")
         if route.job:
@@ -255,12 +256,20 @@ def manner_of(
         key=key,
         on_conflict=OnConflict(conflict),
         version=_version(headers.get("if-match", "")),
-        dry_run=query.get("dry_run", ["false"])[-1].lower() in ("true", "1", ""),
+        dry_run=_flag("dry_run", query.get("dry_run", ["false"])[-1]),
         wait=_wait(headers.get("prefer", "")),
         revision=revision,
         one=one,
         request_id=request_id,
     )
+
+
+def _flag(name: str, said: str) -> bool:
+    """What cannot be understood is refused: a dry run that is misspelt must not be done."""
+    word = said.lower()
+    if word not in ("true", "false", "1", "0", ""):
+        raise Invalid(f"{name}: true or false", (FieldError(f"?{name}", "true or false"),))
+    return word in ("true", "1", "")
 
 
 def _version(said: str) -> int | None:

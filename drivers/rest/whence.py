@@ -64,6 +64,7 @@ def require_local_name(headers: Mapping[str, str]) -> None:
         raise Foreign(f"without a token this host is asked as 127.0.0.1 or localhost, and not as {host[:100]!r}")
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text.partition("%")[0])
