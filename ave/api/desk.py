@@ -131,6 +131,7 @@ class Desk:
             key=key,
             user=caller.user,
             tenant=caller.tenant,
+            behind=floor.view.backlog.behind(caller.tenant),
             commit=floor.auditor.commit_of(said),
         )
         await floor.view.until("work", id, 0)
