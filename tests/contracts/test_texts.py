@@ -12,13 +12,15 @@ from ave.model.work import LEAD, Work
 from ave.ports.store import Change, Check, In, Insert
 from tests.unit.api.test_corpus import TEXTS
 
+NEEDED = [kind for kind in KINDS if kind.type in (Record, VM, Work)]  # a server takes its time for each
+
 
 def kept(text):
     return text if len(text) < 5000 else text[:5000]
 
 
 def test_any_text_is_kept_in_values_keys_and_ids(stores):
-    with stores(KINDS) as (process, store):
+    with stores(NEEDED) as (process, store):
 
         async def main():
             upset = []
@@ -61,7 +63,7 @@ def test_any_text_is_kept_in_values_keys_and_ids(stores):
     "text", ["$gt", "$where", "a.b", "", "x\x00", "' OR '1'='1", '{"$gt": ""}', "$version", "$$NOW"]
 )
 def test_what_is_looked_for_and_set_is_a_text_and_no_expression(stores, text):
-    with stores(KINDS) as (process, store):
+    with stores(NEEDED) as (process, store):
 
         async def main():
             await store.commit(Insert(VM(id="a", vcpus=1, memory_mib=1, tenant="acme", name="n")))
