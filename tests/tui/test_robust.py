@@ -242,3 +242,14 @@ def test_ten_thousand_changes_a_second_are_one_change_for_a_screen() -> None:
             assert it.app.paints - painted <= 20
 
     run(main())
+
+
+@pytest.mark.parametrize("theme", ["ave-dark", "ave-light", "ave-ansi", "gruvbox", "ansi-light"])
+def test_every_theme_can_be_put_on(theme: str) -> None:
+    async def main() -> None:
+        async with before(Replay(CASSETTE), theme=theme) as it:
+            for keys in (("2", "j"), ("3",), ("question_mark",), ("escape", "ctrl+p"), ("escape", "colon")):
+                await it.press(*keys)
+                _harmless(it)
+
+    run(main())
