@@ -106,6 +106,8 @@ def _operation(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
         "responses": answers,
         "x-permission": str(entry.permission),
     }
+    if getattr(entry, "anybody", False):
+        made["security"] = []
     body = None if route.method == "GET" else _body(route, schema)
     if body:
         made["requestBody"] = {"content": {_JSON: {"schema": body}}}
