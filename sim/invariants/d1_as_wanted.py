@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from ave.model.cluster import lock_name
 from ave.model.host import Host, HostState
@@ -23,9 +24,9 @@ class AsWanted(Lasting):
         stage = self._stage
         domains: dict[str, list[tuple[Machine, Guest]]] = {}
         for machine in stage.machines.values():
-            for guest in machine.guests.values():
+            for guest in self.mine(machine.guests.values(), attrgetter("vm")):
                 domains.setdefault(guest.vm, []).append((machine, guest))
-        for vm in list(stage.store.ledger.shelves_by_name["vm"].docs.values()):
+        for vm in self.mine(stage.store.ledger.shelves_by_name["vm"].docs.values(), attrgetter("id")):
             if not stage.lock_holder(lock_name(VM, vm.id)):
                 self._looked_at += 1
                 for what in self._unlike(vm, domains.get(vm.id, [])):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from ave.model.cluster import Lock, lock_name
 from ave.model.vm import VM
@@ -22,7 +23,7 @@ class NoOrphans(Lasting):
 
     def _domains(self) -> Iterator[Wrong]:
         for machine in self._stage.machines.values():
-            for guest in machine.guests.values():
+            for guest in self.mine(machine.guests.values(), attrgetter("vm")):
                 self._looked_at += 1
                 vm = self._stage.vm(guest.vm)
                 if (vm is None or vm.host != machine.name) and not self._locked(VM, guest.vm):
@@ -33,7 +34,8 @@ class NoOrphans(Lasting):
     def _volumes(self) -> Iterator[Wrong]:
         stage = self._stage
         docs: dict[str, Volume] = stage.store.ledger.shelves_by_name["volume"].docs
-        for name in [*stage.storage.volumes, *(name for name in docs if name not in stage.storage.volumes)]:
+        names = [*stage.storage.volumes, *(name for name in docs if name not in stage.storage.volumes)]
+        for name in self.mine(names, str):
             self._looked_at += 1
             volume = docs.get(name)
             owner = volume.vm if volume is not None else ""
@@ -52,15 +54,16 @@ class NoOrphans(Lasting):
         return vm is not None and self._locked(VM, vm.id)
 
     def _promises(self) -> Iterator[Wrong]:
-        for vm in list(self._stage.store.ledger.shelves_by_name["vm"].docs.values()):
-            if vm.reserved:
-                self._looked_at += 1
-                if not self._locked(VM, vm.id):
-                    yield f"{vm.id} to come", f"{vm.reserved} keeps room for {vm.id}, for no Job", (vm.id, vm.reserved)
+        vms = self._stage.store.ledger.shelves_by_name["vm"].docs.values()
+        for vm in self.mine([vm for vm in vms if vm.reserved], attrgetter("id")):
+            self._looked_at += 1
+            if not self._locked(VM, vm.id):
+                yield f"{vm.id} to come", f"{vm.reserved} keeps room for {vm.id}, for no Job", (vm.id, vm.reserved)
 
     def _locks(self) -> Iterator[Wrong]:
         locks: dict[str, Lock] = self._stage.store.ledger.shelves_by_name["lock"].docs
-        for id, lock in locks.items():
+        for id in self.mine(locks, str):
+            lock = locks[id]
             if lock.job:
                 self._looked_at += 1
                 work = self._stage.store.ledger.get(Work, lock.job)
