@@ -40,6 +40,11 @@ class AsyncioTask:
             self._on_unhandled(error)
 
 
+def _of_one_line(text: str) -> str:
+    """What somebody else has written begins no line of its own in our log, and steers no terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class AsyncioRuntime:
     """One process. ``supervise`` its main coroutine, or errors that nobody joins for go unheard."""
 
@@ -86,7 +91,7 @@ class AsyncioRuntime:
         return secrets.token_bytes(size)
 
     def log(self, event: str, /, **fields: Any) -> None:
-        logger.info("%s %s %s", self.name, event, " ".join(f"{k}={v}" for k, v in fields.items()))
+        logger.info("%s %s %s", self.name, event, " ".join(f"{k}={_of_one_line(str(v))}" for k, v in fields.items()))
 
     def _unhandled(self, error: BaseException) -> None:
         if not self._failed.done():

@@ -147,6 +147,7 @@ class Dashboard(Acting, Looking, App[int]):
         self._panel_wanted = True
         self._seen = (-1, -1)
         self._due = 0.0
+        self.paints = 0  # how often it was drawn
         self._was_lost = False
         super().__init__()
         found, wrong_themes = liking.themes(self.liked)
@@ -269,6 +270,7 @@ class Dashboard(Acting, Looking, App[int]):
         self._due = monotonic() + (monotonic() - began) * COST_RATIO
 
     def paint(self, second: int) -> None:
+        self.paints += 1
         lost = self.model.state is State.LOST
         if lost != self._was_lost:
             self._was_lost = lost
@@ -328,7 +330,7 @@ class Dashboard(Acting, Looking, App[int]):
         self.heading.tick()
 
     def on_resize(self, event: events.Resize) -> None:
-        self._lay_out()
+        self.call_later(self._lay_out)  # once the screen has that size too
 
     def _lay_out(self) -> None:
         cells, rows = self.size.width, self.size.height
@@ -339,7 +341,7 @@ class Dashboard(Acting, Looking, App[int]):
         self.panel.styles.width = max(40, min(64, cells // 3))
         small = rows < SMALL_ROWS
         self.header.styles.height = 1 if small else 2
-        self.crumbs.display = not self.prompt.display
+        self.crumbs.display = not self.prompt.display and rows > SMALL_ROWS // 2
         self.footer.display = rows >= 6
         if pulse:
             self.pulse.lay_out(cells, rows)
@@ -619,8 +621,7 @@ class Dashboard(Acting, Looking, App[int]):
     def _close_prompt(self) -> None:
         self.prompt.close()
         self.suggestions.display = False
-        self.crumbs.display = True
-        self._repaint()
+        self._lay_out()
 
     def typed(self, mode: str, text: str) -> None:
         if mode == JUMP:

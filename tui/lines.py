@@ -22,6 +22,7 @@ from tui.clean import clean, fit
 from tui.columns import Cell, Column, Laid, Row, Span, lay_out
 from tui.filters import NONE, Filter
 from tui.glyphs import CURSOR, MARK, in_ascii
+from tui.painted import plain_scrollbars
 from tui.theme import Palette
 
 GUTTER = 2  # the cursor, the mark
@@ -42,7 +43,10 @@ class Listing(Protocol):
         """Another value as soon as there may be other rows, or another order of them."""
         ...
 
-    def keys(self) -> Sequence[str]: ...
+    def keys(self) -> Sequence[str]:
+        """In the order of names, if there is a column NAME."""
+        ...
+
     def row(self, key: str) -> Row | None: ...
     def stamp(self, key: str) -> Any: ...
     def text(self, key: str) -> str:
@@ -93,6 +97,7 @@ class Lines(ScrollView):
         self.listing: Listing | None = None
         self.rows: list[str] = []  # keys, in the order in which they stand
         self._place: dict[str, int] = {}
+        self._longest = 8  # name, in steps: a list whose columns move with every row that comes is not one to read
         self.total = 0  # before the filter
         self.cursor = ""
         self._index = 0  # where the cursor was last
@@ -112,6 +117,10 @@ class Lines(ScrollView):
         self._drawn: list[Any] = []
         self._texts: dict[str, tuple[Any, str]] = {}
         self._second = 0
+
+    def on_mount(self) -> None:
+        if self._ascii():
+            plain_scrollbars(self)
 
     # What is listed
 
@@ -155,12 +164,13 @@ class Lines(ScrollView):
             keys = [key for key in keys if self._passes(key)]
         title, largest_first = self.sort
         by = next((column.sort for column in listing.columns if column.title == title), None)
-        if by is not None:
+        if by is not None and not (title == "NAME" and not largest_first):  # so they stand already
             keys = self._sorted(keys, by, largest_first)
         elif largest_first:
             keys = list(reversed(keys))
         self.rows = list(keys)
         self._place = {key: place for place, key in enumerate(self.rows)}
+        self._longest = (max(map(len, self.rows), default=8) + 3) // 4 * 4
         if self.marks:
             self.marks = {key: None for key in self.marks if listing.row(key) is not None}
         self._stay()
@@ -343,20 +353,14 @@ class Lines(ScrollView):
             id(listing),
             self.wide,
             tuple(column.title for column in listing.columns),
-            self._longest(),
+            self._longest,
         )
         if wanted != self._laid_for:
-            self._laid = lay_out(listing.columns, self._room - GUTTER, self._longest(), wide=self.wide)
+            self._laid = lay_out(listing.columns, self._room - GUTTER, self._longest, wide=self.wide)
             self._laid_for = wanted
             self._kept.clear()
             self._extend()
         return self._laid
-
-    def _longest(self) -> int:
-        """Of names, in steps: a list whose columns move with every VM that comes is not one to read."""
-        if not self.rows:
-            return 8
-        return (max(map(len, self.rows)) + 3) // 4 * 4
 
     @property
     def _room(self) -> int:

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.columns import Span
-from tui.painted import Line, Painted, wrapped
+from tui.painted import Line, Painted, plain_scrollbars, wrapped
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -56,6 +56,8 @@ class Text(Painted):
         height = max(1, len(self.paint(max(8, self.size.width or 60), 0)))
         _set_height(self, height)
         if isinstance(self.parent, VerticalScroll):
+            if self._ascii():
+                plain_scrollbars(self.parent)
             _set_height(self.parent, max(1, min(height, self.app.size.height * self.share // 100)))
         self.refresh()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.segment import Segment
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -68,6 +70,19 @@ class Painted(Widget):
                 Segment(in_ascii(text) if ascii else text, palette.style(tone, behind[0] if behind else self.back))
             )
         return Strip(made).adjust_cell_length(cells, palette.style("text", self.back))
+
+
+class PlainScrollBar(ScrollBarRender):
+    """Its thumb ends at whole cells."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
+def plain_scrollbars(widget: Widget) -> None:
+    """Where there are no glyphs for parts of a cell."""
+    widget.vertical_scrollbar.renderer = PlainScrollBar  # type: ignore[misc]  # so Textual wants it
+    widget.horizontal_scrollbar.renderer = PlainScrollBar  # type: ignore[misc]  # so Textual wants it
 
 
 def cells_of(line: Line) -> int:

@@ -28,15 +28,17 @@ from ave.placement.snapshot import Snapshot
 from ave.placement.told import reasons, sentence
 from ave.ports.store import Insert, Replace, Write
 from ave.scheduler.steps import PLACE, Placing
+from ave.vms.create import require_possible
 
 _USUAL = {VMState.RUNNING: Purpose.LIVE, VMState.UNKNOWN: Purpose.RESCUE}
 
 
 def explained(view: View, caller: Caller, asked: ExplainVM, plugged: Plugged) -> Explained:
-    """Raises NotFound, Denied."""
+    """Raises NotFound, Denied, Refused: such a VM cannot be."""
     vms = view.docs("vm")
     if asked.new is not None:
         require_allowed(caller, QUESTIONS["vm.explain-placement"].permission, NOUNS["vm"], asked.new.id, None)
+        require_possible(asked.new)
         vm = _might_be(asked.new)
         vms = {id: known for id, known in vms.items() if id != vm.id}
     else:

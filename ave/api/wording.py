@@ -12,10 +12,11 @@ from msgspec import inspect
 from ave.api.nouns import NOUNS
 from ave.api.problems import FieldError, Invalid
 from ave.api.questions import Select
-from ave.api.routes import Route, about_one, field_names, remembered
+from ave.api.routes import Route, about_one, field_names, remembered, several
 
 T = TypeVar("T")
 SHOWN_CHARACTERS = 200  # of what somebody sent
+THINGS_MOST = 10_000  # that one request is about
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 _SELECT = {"limit": int, "page_token": str, "sort": str, "q": str}
@@ -35,6 +36,10 @@ def request(route: Route, id: str, query: Mapping[str, Sequence[str]], body: Any
         if name not in fields:
             raise Invalid(f"unknown parameter {name[:SHOWN_CHARACTERS]}", (FieldError(f"?{name[:64]}", "unknown"),))
         said[name] = values[-1]
+    many = several(route.entry.request)
+    if many is not None and isinstance(things := said.get(many[0]), list | dict) and len(things) > THINGS_MOST:
+        what = f"at most {THINGS_MOST:,} at once"
+        raise Invalid(f"{many[0]}: {what}", (FieldError(f"/{many[0]}", what),))
     if route.one:
         if "id" in said:
             raise Invalid("id: it stands in the path", (FieldError("/id", "it stands in the path"),))

@@ -43,7 +43,7 @@ def split(request: CreateVMs, found: Found) -> Split:
     new: dict[str, NewVM] = {}
     there = found.of(VM)
     for one in request.vms:
-        _require_possible(one)
+        require_possible(one)
         if one.id not in there:
             continue  # its lock is held: already accounted for
         if (known := there[one.id]) is not None:
@@ -94,7 +94,8 @@ def _steps(new: NewVM, on: bool, *needs: str) -> dict[str, Step]:
     return steps
 
 
-def _require_possible(new: NewVM) -> None:
+def require_possible(new: NewVM) -> None:
+    """Raises Refused, which names what cannot be."""
     require_id(new.id)
     require_name(new.id, new.name)
     require_within(new.id, "vcpus", new.vcpus)

@@ -20,6 +20,7 @@ from ave.api.routes import ROOT, Route, catalogue, paths, routes
 from drivers.rest import metrics, simulated
 from drivers.rest.front import Front
 from drivers.rest.host import Host
+from drivers.rest.incoming import Incoming
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,5 +93,5 @@ class Shortcut:
             await self._otherwise(scope, receive, send)
             return
         by_method, id = found
-        response = await self._front.answer(Request(scope, receive), by_method, id)
+        response = await self._front.answer(Incoming(scope, receive), by_method, id)
         await response(scope, receive, send)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ave.api.problems import Invalid
+from drivers.rest.incoming import Ready
 
 BODY_MOST = 8 << 20
 BODY_SECONDS = 30.0  # for all of one
@@ -39,9 +40,12 @@ async def read(request: Request) -> Any:
     if kind != "application/json":
         raise Said(415, "not-json", "send application/json")
     try:
-        return msgspec.json.decode(text)
+        said = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the body is no JSON: {error}") from None
+    if said is None:
+        raise Invalid("the body must be an object, or absent")
+    return said
 
 
 async def _all(request: Request) -> bytes:
@@ -62,8 +66,8 @@ async def _all(request: Request) -> bytes:
 
 
 def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/json")
+    return Ready(_encode(value), status, b"application/json", headers or {})
 
 
 def problem(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(value), status, headers, media_type="application/problem+json")
+    return Ready(_encode(value), status, b"application/problem+json", headers or {})

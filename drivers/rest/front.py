@@ -28,7 +28,7 @@ from drivers.rest import body
 from drivers.rest.host import Host
 from drivers.rest.simulated import Clock
 from drivers.rest.stream import Streams, events
-from drivers.rest.whence import address_of, is_here, require_local_name, require_own_page
+from drivers.rest.whence import address_of, has_two_lengths, is_here, require_local_name, require_own_page
 
 KEY_MOST = 200
 LINE_MOST = 200  # characters of a request id
@@ -100,8 +100,9 @@ class Front:
         host, headers = self._host, request.headers
         caller = await self._caller(request, anybody=isinstance(route.entry, Question) and route.entry.anybody)
         query: dict[str, list[str]] = {}
-        for key, value in request.query_params.multi_items():
-            query.setdefault(key, []).append(value)
+        if request.scope["query_string"]:
+            for key, value in request.query_params.multi_items():
+                query.setdefault(key, []).append(value)
         revision = self._revision(seen) if (seen := headers.get("x-ave-revision")) else 0
         one = name or (NOUNS[route.entry.noun].only if route.one else "")
         if route.job:
@@ -133,6 +134,8 @@ class Front:
     async def _caller(self, request: Request, *, anybody: bool = False) -> Caller:
         """Who asks. ``anybody``: he need not say so. Raises Unauthenticated, TooMany, Foreign."""
         headers = request.headers
+        if has_two_lengths(headers):
+            raise body.Said(400, "invalid", "Content-Length or Transfer-Encoding, one of them", body.CLOSE)
         require_own_page(headers)
         address = address_of(request.scope)
         if self._rates is not None and not is_here(address):
@@ -253,12 +256,20 @@ def manner_of(
         key=key,
         on_conflict=OnConflict(conflict),
         version=_version(headers.get("if-match", "")),
-        dry_run=query.get("dry_run", ["false"])[-1].lower() in ("true", "1", ""),
+        dry_run=_flag("dry_run", query.get("dry_run", ["false"])[-1]),
         wait=_wait(headers.get("prefer", "")),
         revision=revision,
         one=one,
         request_id=request_id,
     )
+
+
+def _flag(name: str, said: str) -> bool:
+    """What cannot be understood is refused: a dry run that is misspelt must not be done."""
+    word = said.lower()
+    if word not in ("true", "false", "1", "0", ""):
+        raise Invalid(f"{name}: true or false", (FieldError(f"?{name}", "true or false"),))
+    return word in ("true", "1", "")
 
 
 def _version(said: str) -> int | None:

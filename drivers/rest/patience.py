@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from time import monotonic
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -21,14 +20,15 @@ LOOK_SECONDS = 1.0
 
 class _Seen(NamedTuple):
     what: Any  # what it did when it was looked at; as long as that is equal it is in the same wait
-    since: float
+    seconds: float  # for so long
 
 
 class Patience:
-    """Looks at the connections of a server every second."""
+    """Looks at the connections of a server every second. What it took us to look again is not held against them: between two
+    looks each of them was heard once."""
 
-    def __init__(self, connections: Callable[[], Iterable[Any]], now: Callable[[], float] = monotonic) -> None:
-        self._connections, self._now = connections, now
+    def __init__(self, connections: Callable[[], Iterable[Any]]) -> None:
+        self._connections = connections
         self._seen: dict[Any, _Seen] = {}
 
     async def run(self) -> None:
@@ -37,15 +37,15 @@ class Patience:
             self.look()
 
     def look(self) -> None:
-        now, seen = self._now(), {}
+        seen: dict[Any, _Seen] = {}
         for connection in [each for each in self._connections() if isinstance(each, H11Protocol)]:
-            what, seconds = _waits(connection)
+            what, most = _waits(connection)
             known = self._seen.get(connection)
-            since = known.since if known is not None and known.what == what else now
-            if seconds and now - since >= seconds:
+            waited = known.seconds + LOOK_SECONDS if known is not None and known.what == what else 0.0
+            if most and waited >= most:
                 connection.transport.abort()
             else:
-                seen[connection] = _Seen(what, since)
+                seen[connection] = _Seen(what, waited)
         self._seen = seen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
+from math import isnan
 from time import monotonic
 from typing import Any
 
@@ -75,7 +76,10 @@ def _since(said: str, epoch: str) -> int:
 
 def _interval(said: str) -> float:
     try:
-        return min(max(float(said), FLUSH_SECONDS), INTERVAL_MOST) if said else FLUSH_SECONDS
+        seconds = float(said or FLUSH_SECONDS)
+        if isnan(seconds):
+            raise ValueError(said)
+        return min(max(seconds, FLUSH_SECONDS), INTERVAL_MOST)
     except ValueError:
         raise Invalid("interval: a number of seconds", (FieldError("?interval", "a number of seconds"),)) from None
 

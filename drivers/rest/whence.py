@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ave.api.problems import Foreign
 
 UNKNOWN = "unknown"
+KNOWN_MOST = 1024  # addresses that were read of late, for each request asks
 _LOCAL = ("localhost", "ip6-localhost")
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
     """Of IPv6 the network of 64 bits: whoever has one address in it has them all."""
     client = scope.get("client")
-    found = _address(client[0]) if client else None
+    return _network(client[0]) if client else UNKNOWN
+
+
+@lru_cache(KNOWN_MOST)
+def _network(address: str) -> str:
+    found = _address(address)
     if found is None:
         return UNKNOWN
     if isinstance(found, ipaddress.IPv6Address):
@@ -29,6 +36,7 @@ def address_of(scope: Mapping[str, Any]) -> str:
     return str(found)
 
 
+@lru_cache(KNOWN_MOST)
 def is_here(address: str) -> bool:
     """Is it this very machine?"""
     found = _address(address)
@@ -42,6 +50,11 @@ def require_own_page(headers: Mapping[str, str]) -> None:
         raise Foreign(f"a page of {origin[:100]} may not ask this host")
 
 
+def has_two_lengths(headers: Mapping[str, str]) -> bool:
+    """Somebody between us may go by the other one, and take the end of this request for another one's begin."""
+    return "transfer-encoding" in headers and "content-length" in headers
+
+
 def require_local_name(headers: Mapping[str, str]) -> None:
     """Raises Foreign. A name that is not ours may be one that somebody else lets point to us."""
     host = headers.get("host", "")
@@ -51,6 +64,7 @@ def require_local_name(headers: Mapping[str, str]) -> None:
         raise Foreign(f"without a token this host is asked as 127.0.0.1 or localhost, and not as {host[:100]!r}")
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text.partition("%")[0])

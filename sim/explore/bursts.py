@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.chance import Source, below, choice, exponential, sample, uniform
+from sim.chance import Source, below, choice, exponential, happens, sample, uniform
 from sim.explore.calamity import SHORTEST_SECONDS, Drawn, Rows, length
 
 #: Between two bursts: too short for a rescue, long enough for one, and for whatever is judged only after long calm.
@@ -11,6 +11,11 @@ BURST_SECONDS = 12.0  # mean time between the faults of one
 MOST_OF_A_BURST = 11
 LAST = 3  # faults, at most, that go on to the end
 RUSH_SECONDS, RUSH_BEFORE_SECONDS = (20.0, 90.0), 1.0
+LONG_BEFORE_RATIO, LONG_BEFORE_SECONDS = (
+    0.5,
+    (2.0, 14.0),
+)  # of the rushes meet what began before: nobody has noticed it yet
+HINDERING = ("network", "storage")  # themes: they keep work from its end, whomever they hit
 
 
 def bursts(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) -> None:
@@ -34,8 +39,14 @@ def bursts(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) 
 
 
 def hindrances(source: Source, rows: Rows, drawn: Drawn, span: tuple[float, float]) -> None:
-    """Some host is kept from its work while all are busy: so much was asked for that its hands are full, then and for long."""
-    hindering = [row for row in rows if row.harms and row.kind.lasting and row.kind.target == "host"]
+    """Somebody is kept from their work while all are busy: so much was asked for that hands are full, then and for long."""
+    lasting = [row for row in rows if row.kind.lasting]
+    hindering = [row for row in lasting if row.theme in HINDERING or (row.harms and row.kind.target == "host")]
+    themes = tuple(dict.fromkeys(row.theme for row in hindering))
     for rush in (rush for rush in drawn.scene.rushes if hindering and rush + RUSH_SECONDS[1] < span[1]):
+        theme = choice(source, themes)
         then = rush + uniform(source, -RUSH_BEFORE_SECONDS, RUSH_BEFORE_SECONDS)
-        drawn.strike(then, uniform(source, *RUSH_SECONDS), choice(source, hindering))
+        if happens(source, LONG_BEFORE_RATIO):
+            then = max(span[0], rush - uniform(source, *LONG_BEFORE_SECONDS))
+        lasts = rush - then + uniform(source, *RUSH_SECONDS)
+        drawn.strike(then, lasts, choice(source, [row for row in hindering if row.theme == theme]))

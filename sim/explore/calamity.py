@@ -18,7 +18,7 @@ NEAR_RATIO = 0.4  # of the lasting faults that end near the thresholds of high a
 NEAR_SECONDS = 15.0  # … at most so far from them
 SHORTEST_SECONDS = 0.5
 AIMED_RATIO = 0.35  # of the faults that strike soon after somebody asked for something, while its Job is at work
-AIMED_SECONDS = 4.0
+AIMED_SECONDS = 4.0  # rather soon: most Jobs are done within one
 CHASED_SECONDS = 25.0  # from the verdict on a host, or its return, until its VMs are rescued or let go
 
 Timed = tuple[float, dict[str, Any]]
@@ -80,7 +80,7 @@ class Drawn:
         """Then, or soon after: when there is something to disturb."""
         drawn, late = self._source.random(), self._source.random()
         if drawn < AIMED_RATIO:
-            return next((asked + late * AIMED_SECONDS for asked in self.scene.asked if asked >= at), at)
+            return next((asked + late * late * AIMED_SECONDS for asked in self.scene.asked if asked >= at), at)
         if drawn < AIMED_RATIO + self.temper.chased:
             return min((due for due in self._due() if due >= at), default=at) + late * late * CHASED_SECONDS
         return at

@@ -37,7 +37,8 @@ CROWD, CROWDED_HOSTS = 100, 5  # VMs of a fleet at most, where hosts have many, 
 FEWEST_KINDS = 3
 SWITCHED_RATIO = 0.3  # of the clusters in which a switch is on
 RUSH_LASTS_SECONDS = 120.0
-RUSH_OF_A_HOST = (90, 40)  # volumes: so many, and up to so many more; a host has 100 hands
+RUSH_OF_A_HOST = (100, 50)  # volumes: so many, and up to so many more; a host has 100 hands
+RUSH_STOPS, RUSH_STOPS_SECONDS = 8, 20.0  # requests to stop some VMs amid it, most of them early
 MAKING_RATIO, MAKING_JOBS = 0.4, 5  # of the rushes are of new VMs; so many requests for several Jobs each
 STOPS = ("vm.poweroff", "vm.shutdown")
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def draw(seed: int, wish: Wish) -> str:
     scene = Scene(cluster.hosts, masters, PROFILES[profile], names, [at for at, _ in asked], rushes)
     drawn = Drawn(source, scene, kind)
     span = (QUIET_SECONDS, until)
-    hindrances(source, some(source, rows, kind.faults), drawn, span)
+    hindrances(source, rows, drawn, span)
     if kind.plotted:
         sizes = {fleet["fleet"]: fleet["count"] for fleet in fleets}
         asked += plots(source, Cast(rows, wish.actions, cluster.hosts, sizes, names, scene.timing), drawn, span)
@@ -225,8 +226,8 @@ def _crowding(source: Source, at: float, hosts: int) -> Iterator[Timed]:
     least, more = RUSH_OF_A_HOST
     volumes = {"name": "rush", "count": hosts * (least + below(source, more)), "size": 1}
     yield at, {"at": seconds(at), "action": "volume.create", **volumes}
-    for number in range(1, 6):
-        then = at + 0.4 * number
+    for number in range(1, RUSH_STOPS + 1):
+        then = at + RUSH_STOPS_SECONDS * (number / RUSH_STOPS) ** 2
         target = {"mode": "fixed", "value": 2 + below(source, 3)}
         yield then, {"at": seconds(then), "action": choice(source, STOPS), "target": target}
 

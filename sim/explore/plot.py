@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ave.ha.timing import Timing
-from sim.chance import Source, below, choice, happens, sample, uniform
+from sim.chance import Source, below, choice, exponential, happens, sample, uniform
 from sim.explore.calamity import RECOVERS_SECONDS, SHORTEST_SECONDS, Drawn, Row, Rows, Timed, length
 from sim.explore.temper import LONGEST_SECONDS
 from sim.explore.values import Names, given, seconds
@@ -21,7 +21,7 @@ from sim.scenario.catalogue import ActionKind
 LASTING_RATIO = 0.8  # of the plots are about a fault that lasts
 MOST_VICTIMS = 4  # hosts
 SAME_LENGTH_RATIO = 0.5  # of the plots: it lasts equally long each round
-ROUNDS = (2, 5)
+ROUNDS = (2, 4)
 CALMS = (*3 * ((5.0, 150.0),), (170.0, 350.0))  # seconds between rounds, once a host that was off is up again
 BY_THEME_RATIO = 0.5  # of the faults: each theme as often as any other, however many faults it has
 LONG_RATIO, LONG_SECONDS = (
@@ -33,11 +33,16 @@ PARTNER_SECONDS = 120.0  # … for at most so long …
 AT_A_THRESHOLD_RATIO = 0.5  # … that often strikes when something is due because of the first
 NEAR_SECONDS = 20.0
 AFTER_SECONDS = 20.0  # else while the first lasts, or so soon after
-ASKED_RATIO, ASKED_TWO_RATIO = 0.75, 0.35
-CROWD_RATIO, CROWD_MOST, CROWD_STEP_SECONDS, CROWD_BEFORE_SECONDS = 0.5, 8, 0.02, 1.5
+ASKED_RATIO, ASKED_MORE_RATIO, ASKED_MOST = 0.85, 0.5, 3  # of the plots: something; and each time something more
+CROWD_RATIO, CROWD_MOST, CROWD_STEP_SECONDS = 0.5, 8, 0.02
+JUST_BEFORE_RATIO, JUST_BEFORE_SECONDS = (
+    0.5,
+    0.25,
+)  # of the crowds are at work when it begins: a task takes so long, on average
+CROWD_BEFORE_SECONDS = 1.5  # the others come before or after
 SPREAD_MOST, SPREAD_BEFORE_SECONDS, SPREAD_AFTER_SECONDS = 5, 3.0, 10.0
 OF_VMS_RATIO = 0.7  # of the requests are for VMs that are there
-CANCEL, CANCELLED_RATIO = "job.cancel", 0.3  # of the plots with two requests cancel the Jobs of the first
+CANCEL, CANCELLED_RATIO = "job.cancel", 0.2  # of what more is asked for cancels the Jobs of the first
 #: What must have been asked for before, so that there is something to ask for.
 PREPARED = {"vm.start": "vm.poweroff", "vm.resume": "vm.suspend", "host.exit-maintenance": "host.enter-maintenance"}
 PREPARED_SECONDS = 30.0
@@ -115,9 +120,9 @@ def _row(source: Source, rows: Rows) -> Row:
 
 
 def _asked(source: Source, actions: tuple[ActionKind, ...]) -> tuple[ActionKind, ...]:
-    """One or two."""
+    """One, two or three."""
     asked: list[ActionKind] = []
-    for _ in range(1 + happens(source, ASKED_TWO_RATIO)):
+    while actions and (not asked or (len(asked) < ASKED_MOST and happens(source, ASKED_MORE_RATIO))):
         some = actions
         if asked and happens(source, CANCELLED_RATIO):
             some = tuple(action for action in actions if action.name == CANCEL)
@@ -166,6 +171,8 @@ def _moments(source: Source, begin: float, lasts: float) -> list[float]:
     """Several at once when it begins, or one after the other while it lasts."""
     if happens(source, CROWD_RATIO):
         first = begin + uniform(source, -CROWD_BEFORE_SECONDS, CROWD_BEFORE_SECONDS)
+        if happens(source, JUST_BEFORE_RATIO):
+            first = begin - exponential(source, JUST_BEFORE_SECONDS)
         return [first + CROWD_STEP_SECONDS * n for n in range(1 + below(source, CROWD_MOST))]
     span = (begin - SPREAD_BEFORE_SECONDS, begin + lasts + SPREAD_AFTER_SECONDS)
     return [uniform(source, *span) for _ in range(1 + below(source, SPREAD_MOST))]

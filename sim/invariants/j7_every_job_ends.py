@@ -7,13 +7,18 @@ from ave.jobs.worker import ALONE, ATTEMPTS_MAX
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Lock
 from ave.model.work import LEAD, Work
+from drivers.sim.facts import Effect
 from drivers.sim.machine import NODE
 from sim.invariants.shape import Stage, Violation
 
-STILL_SECONDS = 960.0  # the longest that a task tries again while something is away, and two leases of a worker
+# The longest that a task tries again while something is away, and two leases of a worker. 21 tries: 844 s of pauses, each drawn
+# up to half as long again, which is a deviation of 62 s in all, and up to 5 s each until it is known that nobody answers.
+STILL_SECONDS = 1200.0
 MIGRATE, COPY_SECONDS = "vm.migrate", 14_400.0  # memory is large; whatever else takes long was told for how long
 LOOK_SECONDS = 10.0
-CLAIMS_MAX = 10 * ATTEMPTS_MAX  # a claim is no begin: whoever is killed at once, again and again, has begun nothing
+# A claim is no begin: whoever is killed at once, again and again, has begun nothing. But an attempt that had an effect was one.
+CLAIMS_MAX = 10 * ATTEMPTS_MAX
+BEGINS_MAX = ATTEMPTS_MAX
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -34,11 +39,24 @@ class EveryJobEnds:
         self._since: dict[str, float] = {}  # open Job -> when it was submitted
         self._lanes: dict[str, float] = {}  # lane -> when work in it last moved
         self._given_up: list[str] = []
+        self._begun: dict[
+            str, dict[int, None]
+        ] = {}  # task -> the attempts that had an effect, if there was a second one
         self._unled = 0.0  # when the storage was last seen without a meta leader, or with one whose node hangs
         self._due = 0.0
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
-        return {"work": self.work, "tick": self.tick, "end": self.end}
+        return {"work": self.work, Effect: self.effect, "tick": self.tick, "end": self.end}
+
+    def effect(self, fact: Effect) -> None:
+        stamp = fact.stamp
+        if stamp.attempt <= 1 or not stamp.task:
+            return
+        begun = self._begun.setdefault(stamp.task, {1: None})
+        begun[stamp.attempt] = None
+        if len(begun) > BEGINS_MAX:
+            what = f"{stamp.task} is begun for the {len(begun)}th time: it blocks others"
+            raise Violation(self.id, what, (stamp.task, stamp.job))
 
     def work(self, change: tuple[str, Work | None]) -> None:
         id, work = change

@@ -34,6 +34,7 @@ class RoomForTheUrgent:
         self._urgent: dict[str, int] = {}  # of these, the urgent ones
         self._ready: dict[str, tuple[str, str, float]] = {}  # urgent work -> lane, operation, since when it is ready
         self._there: dict[str, tuple[str, float]] = {}  # lane -> its worker or holder, and since when
+        self._leads: tuple[str | None, float] = (None, 0.0)  # the storage's meta leader, and since when
         self._apart: dict[
             str, float
         ] = {}  # host -> when its worker was last seen not to reach the store in time, or not to move
@@ -66,6 +67,8 @@ class RoomForTheUrgent:
             self._there[id] = (role.holder, self._stage.now())
 
     def tick(self, now: float) -> None:
+        if self._leads[0] != self._stage.storage.leader:
+            self._leads = (self._stage.storage.leader, now)
         self._apart.update({host: now for host in self._stage.machines if not self._at_work(host)})
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
@@ -73,6 +76,8 @@ class RoomForTheUrgent:
             if not worker or (operation != RESCUE and self._urgent.get(worker, 0) >= STOPS):
                 continue
             there = max(self._there.get(name, ("", now))[1] for name in (lane, host))
+            if lane != host:
+                there = max(there, self._leads[1])
             # It may be this host that was cut off, by what was done to the world or as its lines do by themselves.
             settled = max(self._stage.calm.disturbed_at, self._apart.get(host, -SETTLE_SECONDS)) + SETTLE_SECONDS
             if self._stage.calm.lasted(max(ready, there, settled)) > CLAIMED_SECONDS:
@@ -83,10 +88,9 @@ class RoomForTheUrgent:
         return self._stage.store.trip_seconds(host) <= TRIP_SECONDS and self._stage.machines[host].works(NODE)
 
     def _host(self, lane: str) -> str:
-        """Whose worker claims what is in that lane; nobody's while nobody can have the role."""
-        if lane in self._stage.machines:
-            return lane
-        return self._there.get(lane, ("", 0.0))[0] if self._stage.storage.leader is not None else ""
+        """Whose worker claims what is in that lane. A role is the storage's meta leader's, who has to take it if it has not,
+        and nobody's while there is none."""
+        return lane if lane in self._stage.machines else self._stage.storage.leader or ""
 
     def _enter(self, id: str, work: Work) -> None:
         urgent = work.operation in URGENT

@@ -47,31 +47,16 @@ def bare() -> Starlette:
 
 
 def fastapi() -> Any:
+    """The same document, field for field and type for type, by the ways that its guide shows: a model says what is answered."""
     from fastapi import FastAPI
-    from pydantic import BaseModel
+    from pydantic import create_model
 
-    class Shown(BaseModel):
-        id: str
-        version: int
-        state: str
-        story: list[str]
-        name: str
-        tenant: str
-        labels: dict[str, str]
-        vcpus: int
-        memory_mib: int
-        volumes: list[str]
-        networks: list[str]
-        ha: bool
-        priority: str
-        on: bool
-        host: str
-        epoch: int
-
-    docs = {vm.id: Shown(**{name: msgspec.to_builtins(vm)[name] for name in Shown.model_fields}) for vm in vms()}
+    fields: dict[str, Any] = {field.name: (field.type, ...) for field in msgspec.structs.fields(VM)}
+    shown = create_model("Shown", **fields)
+    docs = {vm.id: shown(**msgspec.structs.asdict(vm)) for vm in vms()}
     app = FastAPI()
 
-    @app.get("/v1/vms/{id}", response_model=Shown)
+    @app.get("/v1/vms/{id}", response_model=shown)
     async def show(id: str) -> Any:
         return docs[id]
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.report import table
+from tests.mutants.asked import ROWS as ASKED
+from tests.mutants.asked import Asked
 from tests.mutants.directed import Directed
 from tests.mutants.hunt import Hunt
 from tests.mutants.table import LATER
@@ -21,6 +23,7 @@ An oracle that never complains may be right, or blind. So bugs are put in on pur
 asserts what it replaces (`tests/mutants/`), and somebody must complain:
 
 - **a scenario that ships**, within five seeds. Each mutant is a test of that, and the same scenario without it is clean.
+- **a test**, for what people meet at the API: no scenario asks it anything.
 - **random exploration alone** ([explore](explore.md)), which knows nothing of the mutant: seeds 1, 2, 3 … until an invariant
   breaks that the same seed without the mutant does not break.
 
@@ -44,6 +47,11 @@ def row(hunt: Hunt, directed: Directed) -> tuple[str, ...]:
     return str(mutant.number or "–"), mutant.broken, ", ".join(found), files, seeds
 
 
+def asked_row(mutant: Asked) -> tuple[str, ...]:
+    """What people ask is in no scenario, drawn or shipped."""
+    return str(mutant.number or "–"), mutant.broken, "its test", "[asked](../tests/mutants/asked.py)", "–"
+
+
 def share(hunted: Sequence[Hunt]) -> float:
     """Of the project's list; further bugs are no excuse for missing one of those."""
     listed = [hunt for hunt in hunted if hunt.mutant.number] or hunted
@@ -64,5 +72,6 @@ def verdict(hunted: Sequence[Hunt], directed: Sequence[Directed], seeds: int) ->
 def page(hunted: Sequence[Hunt], directed: Sequence[Directed], seeds: int) -> str:
     rows = [(hunt.mutant.number, row(hunt, one)) for hunt, one in zip(hunted, directed, strict=True)]
     later = [(number, (str(number), what, "–", f"later, with {code}", "–")) for number, (what, code) in LATER.items()]
-    ordered = sorted((*rows, *later), key=lambda pair: (not pair[0], pair[0]))
+    asked = [(mutant.number, asked_row(mutant)) for mutant in ASKED]
+    ordered = sorted((*rows, *asked, *later), key=lambda pair: (not pair[0], pair[0]))
     return f"{TEXT}\n**{verdict(hunted, directed, seeds)}**\n\n{table(HEAD, [cells for _, cells in ordered])}\n"

@@ -55,25 +55,46 @@ class _Kept(httpx2.AsyncByteStream):
 
 
 class Replay(httpx2.AsyncBaseTransport):
-    """Answers as it was answered then. A stream says what it said, and goes on saying nothing."""
+    """Answers as it was answered then. A stream says what it said, then what is put into ``more``, and else nothing."""
 
     def __init__(self, path: Path) -> None:
         self._kept: dict[str, dict[str, Any]] = json.loads(gzip.decompress(path.read_bytes()))
+        self.more: asyncio.Queue[bytes] = asyncio.Queue()
+        self.silent = False  # nobody is there
+
+    def tell(self, event: str, body: Any) -> None:
+        """Something more in the stream."""
+        self.more.put_nowait(f"event: {event}\ndata: {json.dumps(body)}\n\n".encode())
+
+    def told(self, noun: str) -> list[dict[str, Any]]:
+        """The things of that kind that there were at the begin."""
+        stream = next(kept["body"] for key, kept in self._kept.items() if "/v1/events" in key)
+        reset = next(line for line in stream.splitlines() if line.startswith("data: ") and f'"{noun}":[' in line)
+        found: list[dict[str, Any]] = json.loads(reset.removeprefix("data: "))[noun]
+        return found
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         await request.aread()
+        if self.silent:
+            raise httpx2.ConnectError("nobody is there")
         kept = self._kept.get(_key(request))
         assert kept is not None, f"nobody has asked that then: {_key(request)[:200]}"
         endless = kept["headers"].get("content-type", "").startswith("text/event-stream")
-        return httpx2.Response(kept["status"], headers=kept["headers"], stream=_Again(kept["body"].encode(), endless))
+        return httpx2.Response(
+            kept["status"], headers=kept["headers"], stream=_Again(self, kept["body"].encode(), endless)
+        )
 
 
 class _Again(httpx2.AsyncByteStream):
-    def __init__(self, body: bytes, endless: bool) -> None:
-        self._body, self._endless = body, endless
+    def __init__(self, replay: Replay, body: bytes, endless: bool) -> None:
+        self._replay, self._body, self._endless = replay, body, endless
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._body
         while self._endless:
-            await asyncio.sleep(0.5)
-            yield b": still here\n\n"
+            try:
+                yield await asyncio.wait_for(self._replay.more.get(), 0.5)
+            except TimeoutError:
+                if self._replay.silent:
+                    raise httpx2.ReadError("it has gone") from None
+                yield b": still here\n\n"

@@ -46,6 +46,7 @@ class Docs:
     def __init__(self, context: Context, place: Place) -> None:
         self.context, self.model, self.place = context, context.model, place
         self.columns: Sequence[Column] = self.made_columns()
+        self._sorted: list[str] = []  # all ids, in order
 
     def made_columns(self) -> Sequence[Column]:
         raise NotImplementedError
@@ -55,9 +56,11 @@ class Docs:
 
     def keys(self) -> Sequence[str]:
         docs = self.model.docs[self.noun]
-        if not self.place.scope:
-            return sorted(docs, key=natural)
-        return sorted((id for id, doc in docs.items() if self.meant(doc)), key=natural)
+        if self.place.scope:
+            return sorted((id for id, doc in docs.items() if self.meant(doc)), key=natural)
+        if len(docs) != len(self._sorted) or not all(id in docs for id in self._sorted):
+            self._sorted = sorted(docs, key=natural)  # of many that takes long, and there seldom are others
+        return self._sorted
 
     def meant(self, doc: Mapping[str, Any]) -> bool:
         return all(within(doc, field, value) for field, value in self.place.scope)

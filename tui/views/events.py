@@ -20,13 +20,14 @@ class Events(Docs):
         moment = self.context.moment
         return (
             Column("TIME", 8, lambda line: (moment(line.at), "faint"), None),
-            Column("WHO", 20, _who, None, stays=1),
+            Column("WHO", 20, _who, None),
             Column("WHAT", 11, _what, None, stays=2),
             Column(
                 "WHY",
                 10,
                 lambda line: (line.why, _tone(line) if line.level in ("bad", "warn", "time") else "dim"),
                 None,
+                stays=3,
                 grows=True,
             ),
         )

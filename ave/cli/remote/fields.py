@@ -96,7 +96,13 @@ class Flag(msgspec.Struct, frozen=True):
         negative = None if self.kind is bool or (self.clears and origin in (tuple, dict)) else ""
         return Annotated[
             value if self.required and not self.secret else value | None,
-            Parameter(name=self.name, negative=negative, help=self.help, completer=completer_of(self.noun)),
+            Parameter(
+                name=self.name,
+                negative=negative,
+                help=self.help,
+                completer=completer_of(self.noun),
+                allow_leading_hyphen=self.secret,  # - is stdin
+            ),
         ]
 
     def _of(self, kind: Any) -> Any:

@@ -137,18 +137,26 @@ async def dump(lab: Lab, *without: str) -> dict[tuple[str, str], Any]:
 def string_fields(route: Route) -> Iterator[tuple[tuple[Any, ...], str]]:
     """Where in its body a text may stand, and what the field is called."""
     if route.method != "GET":
-        yield from _strings(route.entry.request, ())
+        yield from _places(route.entry.request, (), (str,))
 
 
-def _strings(kind: Any, at: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+def _places(kind: Any, at: tuple[Any, ...], wanted: tuple[type[Any], ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
     origin, inner = get_origin(kind), [each for each in get_args(kind) if each is not ...]
     if origin is tuple:
-        yield from _strings(inner[0], (*at, 0))
+        yield from _places(inner[0], (*at, 0), wanted)
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         for field in msgspec.structs.fields(kind):
-            yield from _strings(field.type, (*at, field.encode_name))
-    elif inner and origin is not dict:
+            yield from _places(field.type, (*at, field.encode_name), wanted)
+    elif origin is dict:
+        yield from _places(inner[1], (*at, IDS["volume"]), wanted)
+    elif inner:
         for each in inner:
-            yield from _strings(each, at)
-    elif kind is str:
+            yield from _places(each, at, wanted)
+    elif kind in wanted:
         yield at, next((step for step in reversed(at) if isinstance(step, str)), "")
+
+
+def number_fields(route: Route) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """As ``string_fields``, of numbers."""
+    if route.method != "GET":
+        yield from _places(route.entry.request, (), (int, float))

@@ -170,3 +170,27 @@ def test_only_administrators_read_it(tmp_path: Path) -> None:
         assert (await lab.ask("GET", "/v1/events?types=audit", **mine)).status_code == 400
 
     run(tmp_path, test)
+
+
+def test_a_clock_that_is_put_back_changes_no_order(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        for number in range(6):
+            await lab.ask("POST", "/v1/vms", {"vms": [{"id": f"v{number}", "vcpus": 1, "memory_mib": 512}]})
+        for record in (await records(lab))[3:]:
+            earlier = msgspec.structs.replace(record, at=record.at - 3600.0)
+            await lab.store.commit(Replace(earlier))
+        items = (await lab.ask("GET", "/v1/audit")).json()["items"]
+        assert [item["number"] for item in items] == [6, 5, 4, 3, 2, 1]
+        assert await fault(lab) == ""  # moments are in no digest
+
+    run(tmp_path, test)
+
+
+def test_what_somebody_writes_begins_no_line_in_a_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        with caplog.at_level("INFO"):
+            lab.runtime.log("a thing", vm="a\r\nh1/node node starts\x1b[2J", why="é 🙂")
+        (line,) = [record.getMessage() for record in caplog.records if "a thing" in record.getMessage()]
+        assert line == r"h1/test a thing vm=a\r\nh1/node node starts\x1b[2J why=é 🙂"
+
+    run(tmp_path, test)

@@ -56,6 +56,17 @@ def test_an_explanation_has_its_sentence(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+@pytest.mark.parametrize("size", [{"vcpus": -3, "memory_mib": 512}, {"vcpus": 1, "memory_mib": -65_967}])
+def test_of_what_can_never_be_nobody_asks_where_it_would_go(tmp_path: Path, size: dict[str, int]) -> None:
+    """It was a server's error."""
+
+    async def test(lab: Lab) -> None:
+        answer = await lab.ask("POST", "/v1/vms:explain-placement", {"new": {"id": "x", **size}})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+    run(tmp_path, test)
+
+
 def test_the_same_key_is_the_same_job_and_another_request_under_it_is_refused(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         key = {"Idempotency-Key": "k1"}
@@ -81,6 +92,24 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(tmp_path: Path) -> None
         assert [task["function"] for task in plan["tasks"]] == ["place", "vm.make-volumes", "vm.start"]
         assert await lab.store.find(Work) == []
         assert lab.view.projection.revision == before
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("word", ["yes", "-1", "tru", "False?"])
+def test_a_dry_run_that_is_misspelt_is_not_done(tmp_path: Path, word: str) -> None:
+    async def test(lab: Lab) -> None:
+        answer = await lab.ask("POST", f"/v1/vms?dry_run={word}", NEW)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "?dry_run")
+        assert await lab.store.find(Work) == []
+
+    run(tmp_path, test)
+
+
+def test_null_is_no_body(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        answer = await lab.client.post("/v1/audit:check", content=b"null", headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
 
     run(tmp_path, test)
 

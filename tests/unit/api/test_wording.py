@@ -16,6 +16,7 @@ from ave.api.wording import request
 from ave.model.access import Permission
 from ave.operations import EditCluster, EditVM, EditVMs, GrowVolumes, StartVMs
 from ave.verbs import VERBS
+from docs.write_openapi import COMMAND, FILE, document
 
 ROUTES = {(route.method, route.path): route for route in routes(catalogue().values())}
 
@@ -90,6 +91,17 @@ def test_what_cannot_be_is_named_with_its_place(method: str, path: str, body: An
 def test_an_unknown_parameter_is_named() -> None:
     with pytest.raises(Invalid, match="forse"):
         worded("POST", "/v1/vms/{id}:start", None, forse=["1"])
+
+
+def test_the_published_document_is_current() -> None:
+    assert FILE.read_text(encoding="utf-8") == document(), f"write it anew: {COMMAND}"
+
+
+def test_what_is_asked_has_no_field_that_is_not_known() -> None:
+    schemas = openapi(routes(catalogue().values()))["components"]["schemas"]
+    for name in ("CreateVMs", "NewVM", "StartVMs", "EditVM", "NewUser"):
+        assert schemas[name]["additionalProperties"] is False
+    assert "additionalProperties" not in schemas["Job"]
 
 
 def test_the_document_is_the_same_each_time() -> None:

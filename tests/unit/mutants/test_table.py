@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sim.explore.journal import Journal
 from sim.explore.trial import Trial
 from sim.invariants import TABLE
+from tests.mutants.asked import ROWS as ASKED
 from tests.mutants.directed import Directed
 from tests.mutants.hunt import Hunt
 from tests.mutants.mutant import Mutant
@@ -21,7 +23,8 @@ NUMBERS = range(1, 45)  # of the project's list of mutants
 
 
 def test_every_number_is_a_row_once_or_comes_later() -> None:
-    numbers = Counter([mutant.number for mutant in MUTANTS.values() if mutant.number] + list(LATER))
+    rows: list[Any] = [*MUTANTS.values(), *ASKED]
+    numbers = Counter([mutant.number for mutant in rows if mutant.number] + list(LATER))
     assert sorted(numbers.elements()) == list(NUMBERS)
 
 
@@ -38,7 +41,8 @@ def test_a_row_names_what_there_is(mutant: Mutant) -> None:
 def test_the_page_has_a_row_for_each_and_none_that_nobody_caught() -> None:
     lines = [line for line in PAGE_FILE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][2:]
     cells = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines]
-    known = [(str(mutant.number or "–"), mutant.broken) for mutant in MUTANTS.values()]
+    rows: list[Any] = [*MUTANTS.values(), *ASKED]
+    known = [(str(mutant.number or "–"), mutant.broken) for mutant in rows]
     later = [(str(number), what) for number, (what, _) in LATER.items()]
     assert sorted(row[:2] for row in cells) == sorted((*known, *later)), "make mutants writes it"
     assert not [row for row in cells if "nobody" in row[2]]

@@ -174,7 +174,33 @@ def test_who_takes_a_role_is_promised_time_from_then(history: History) -> None:
     history.wait(30)
     history.put(task("rescue", "a", W.READY, host="scheduler", handler="", operation="ha.rescue"))
     history.wait(4)
+    history.cluster.storage.leader = "host-2"
     history.put(Role(id="scheduler", holder="host-2"))
     history.wait(4)
     with history.broken("rescue/a", "host-2"):
         history.wait(3)
+
+
+@of(RoomForTheUrgent)
+def test_a_leader_that_hangs_before_it_has_taken_the_role_is_promised_time_from_when_it_moves(history: History) -> None:
+    """With the draw of that day explore 23: who had the role before may not claim, and nobody else may have it."""
+    history.put(Role(id="scheduler", holder="host-1"))
+    history.wait(30)
+    history.cluster.machines["host-2"].stall_process("node")
+    history.cluster.storage.leader = "host-2"
+    history.put(task("rescue", "a", W.READY, host="scheduler", handler="", operation="ha.rescue"))
+    history.wait(60)
+    history.cluster.machines["host-2"].unstall_process("node")
+    history.wait(SETTLE_SECONDS + 4)
+    with history.broken("rescue/a", "host-2"):
+        history.wait(3)
+
+
+@of(RoomForTheUrgent)
+def test_a_leader_that_does_not_take_the_role_breaks_j9(history: History) -> None:
+    history.put(Role(id="scheduler", holder="host-1"))
+    history.wait(30)
+    history.put(task("rescue", "a", W.READY, host="scheduler", handler="", operation="ha.rescue"))
+    history.cluster.storage.leader = "host-2"
+    with history.broken("rescue/a", "host-2"):
+        history.wait(8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ave.jobs.worker import ALONE, ATTEMPTS_MAX
 from ave.model.alarm import Alarm
 from ave.model.cluster import JobQueue, Key, Lock
 from drivers.sim.facts import Thawed
@@ -110,6 +111,15 @@ def test_work_that_is_tried_for_ever_breaks_j7(history: History) -> None:
         history.put(task("j", "a", W.READY, attempt))
     with history.broken("j/a", "j"):
         history.put(task("j", "a", W.RUNNING, CLAIMS_MAX + 1))
+
+
+@of(EveryJobEnds)
+def test_work_that_has_effects_in_more_attempts_than_it_may_have_breaks_j7(history: History) -> None:
+    for attempt in (1, 2, 3, ATTEMPTS_MAX - 1, ALONE):
+        history.effect("vm/web", "j", attempt=attempt)
+        history.effect("vm/web", "j", attempt=attempt)
+    with history.broken("j/a", "j"):
+        history.effect("vm/web", "j", attempt=ALONE + 1)
 
 
 @of(EveryJobEnds)
