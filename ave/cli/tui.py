@@ -80,7 +80,7 @@ def show(
         raise Usage(
             "the dashboard needs a terminal", "ave vm ls --watch writes lines; ave tui --serve shows it in a browser"
         )
-    _prepare()
+    prepare()
     return asyncio.run(_show(source, read_only=read_only, theme=theme, ascii=ascii))
 
 
@@ -101,7 +101,7 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     return int(Exit.FAILED) if _bugs else board.return_code or 0
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """A world, the API and the screen share one loop and one thread."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC)

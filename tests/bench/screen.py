@@ -36,7 +36,7 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self.read(0.2)
+        self.read_for(0.2)
         self._process.wait(30)
         os.close(self._end)
         self._config.cleanup()
@@ -44,27 +44,30 @@ class Screen:
     def type(self, keys: str) -> None:
         os.write(self._end, keys.encode())
 
-    def read(self, seconds: float) -> bytes:
+    def read_for(self, seconds: float) -> bytes:
         """All that is drawn in this time."""
         seen, ends = b"", monotonic() + seconds
-        while (left := ends - monotonic()) > 0 and select.select([self._end], [], [], left)[0]:
+        while True:
+            if not select.select([self._end], [], [], max(ends - monotonic(), 0.0))[0]:
+                return seen
             try:
                 seen += os.read(self._end, 1 << 16)
             except OSError:  # it has ended
-                break
-        return seen
+                return seen
+            if monotonic() >= ends:
+                return seen
 
     def until(self, what: str) -> float:
         """Seconds since its begin until this is drawn, in one piece."""
         seen, wanted = b"", what.encode()
         while wanted not in seen:
-            seen = seen[-4096:] + self.read(0.005)
+            seen = seen[-4096:] + self.read_for(0.005)
             assert monotonic() - self.begun < LIMIT_SECONDS, f"{what} is not drawn"
         return monotonic() - self.begun
 
     def press(self, key: str, row: int) -> float:
         """Seconds until the cursor is drawn in that row."""
-        self.read(0.0)
+        self.read_for(0.0)
         begun = monotonic()
         self.type(key)
         seen = b""
