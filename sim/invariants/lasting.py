@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
-from zlib import crc32
 
 from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.shape import Stage, Violation
 
 LOOK_SECONDS = 30.0
-NAMES_MOST = 1_000_000
 AT_ONCE = 500  # VMs of a cluster that are looked at in one go: a larger one is looked at in parts, each as often
 
 Wrong = tuple[str, str, tuple[str, ...]]  # what it is known by, in words, and the things that it is about
 
 
 T = TypeVar("T")
-
-
-class _Crc(dict[str, int]):
-    """Of every name that was ever asked for: there are as many as things, and each is asked for at every look."""
-
-    def __missing__(self, name: str) -> int:
-        if len(self) > NAMES_MOST:
-            self.clear()
-        self[name] = found = crc32(name.encode())
-        return found
-
-
-_CRC = _Crc()
 
 
 class Lasting(ABC):
@@ -44,8 +29,10 @@ class Lasting(ABC):
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
-        self._since: list[dict[str, float]] = []  # of each part
-        self._part = 0
+        self._since: dict[str, float] = {}
+        self._found: dict[str, float] = {}  # in this round, which becomes the above
+        self._things: dict[str, list[Any]] = {}  # all there was when the round began
+        self._part, self._parts = 0, 1
         self._due = 0.0
         self._looked_at = 0  # how many things
 
@@ -54,46 +41,45 @@ class Lasting(ABC):
 
     @abstractmethod
     def wrong(self) -> Iterator[Wrong]:
-        """What is wrong now with what is ``mine``; counts what it looks at."""
+        """What is wrong now with the ``part`` that is looked at; counts what it looks at."""
 
-    def mine(self, things: Iterable[T], name: Callable[[T], str]) -> list[T]:
-        """Those of the part that is looked at now."""
-        parts, part = len(self._since), self._part
-        if parts == 1:
-            return list(things)
-        return [thing for thing in things if _CRC[name(thing)] % parts == part]
+    def part(self, name: str, things: Callable[[], Iterable[T]]) -> Sequence[T]:
+        """Those of the part that is looked at now, of all that there were when the round began."""
+        if self._part == 0:
+            self._things[name] = list(things())
+        found: list[T] = self._things[name]
+        size = -(-len(found) // self._parts)
+        return found[self._part * size : (self._part + 1) * size]
 
     def tick(self, now: float) -> None:
         if now >= self._due:
-            self._divide()
-            self._part = (self._part + 1) % len(self._since)
-            self._due = now + LOOK_SECONDS / len(self._since)
             self._look(now)
+            self._due = now + LOOK_SECONDS / self._parts
 
     def end(self, _: object) -> None:
-        self._divide()
-        for part in range(len(self._since)):
-            self._part = part
+        self._part = 0
+        self._look(self._stage.now())
+        while self._part:
             self._look(self._stage.now())
 
-    def _divide(self) -> None:
-        """Anew only once there is twice as much: it forgets since when things are wrong."""
-        vms = len(self._stage.store.ledger.shelves_by_name["vm"].docs)
-        parts = min(1 + vms // AT_ONCE, int(LOOK_SECONDS))
-        if not self._since or parts >= 2 * len(self._since):
-            self._since, self._part = [{} for _ in range(parts)], 0
-
     def _look(self, now: float) -> None:
+        """At the next part."""
+        if self._part == 0:
+            self._found = {}
+            vms = len(self._stage.store.ledger.shelves_by_name["vm"].docs)
+            self._parts = min(1 + vms // AT_ONCE, int(LOOK_SECONDS))
         calm = self._stage.calm
         if calm.peace(0.0) <= 0.0:
-            self._since[self._part].clear()
+            self._since.clear()
+            self._part = 0  # it begins anew
             return
         self._looked_at = 0
-        known, since = self._since[self._part], {}
         for key, what, about in self.wrong():
-            since[key] = known.get(key, now)
-            if (lasted := calm.peace(since[key])) > self.seconds:
+            self._found[key] = self._since.get(key, now)
+            if (lasted := calm.peace(self._found[key])) > self.seconds:
                 raise Violation(self.id, f"{what}, for {lasted:.0f} s of peace", about)
-        self._since[self._part] = since
         if calm.disturbed_at > 0.0 and calm.peace(0.0) > self.seconds:
             self.armed += self._looked_at
+        self._part += 1
+        if self._part == self._parts:
+            self._since, self._part = self._found, 0
