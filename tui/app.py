@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,7 @@ PAINT_SECONDS, COST_RATIO = (
 PANEL_CELLS = 132  # of the screen, from which there is a panel
 SMALL_ROWS = 12  # of the screen, below which only the list is shown
 REMEMBERED_MOST = 32  # listings
+TOLD_MOST = 100
 
 
 def letters() -> dict[str, dict[str, str]]:
@@ -140,6 +142,7 @@ class Dashboard(Acting, Looking, App[int]):
         self._palettes: dict[tuple[str, bool], Palette] = {}
         self._wish: dict[str, Any] = {}
         self.commands: list[str] = []
+        self.told: deque[str] = deque(maxlen=TOLD_MOST)  # what was told lately, for who has missed it
         self.trail: list[Place] = [Place("pulse")]
         self._listings: dict[Place, Docs] = {}
         self._kept: dict[str, tuple[Filter, tuple[str, bool]]] = {}  # of each view: what its list was left with
@@ -284,6 +287,12 @@ class Dashboard(Acting, Looking, App[int]):
             if isinstance(self.list.listing, Timeline):
                 laid = self.list.laid()
                 self.list.listing.room = laid[-1].width if laid else 40
+            if (
+                isinstance(self.list.listing, Why)
+                and self.list.listing.resets != self.model.resets
+                and self.list.listing.vm
+            ):
+                self._explain(self.list.listing)  # it is of another moment now
             self.list.tick(second)
             self._say_heading()
             self.panel.tick()
@@ -411,6 +420,8 @@ class Dashboard(Acting, Looking, App[int]):
         return self._listings[place]
 
     def _explain(self, listing: Why) -> None:
+        listing.resets = self.model.resets
+
         async def ask() -> None:
             try:
                 listing.take(await self.source.explain(listing.vm))
@@ -684,6 +695,7 @@ class Dashboard(Acting, Looking, App[int]):
         seconds: float = 4.0,
     ) -> None:
         lines = [clean(line) for line in text.split("\n")]
+        self.told.append("\n".join(lines))
         said = "\n".join(in_ascii(line) if self._ascii else line for line in lines)
         self.notify(said, severity=severity, timeout=seconds, markup=False)
 

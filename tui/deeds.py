@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple, get_origin
 
 from ave.api.routes import catalogue
@@ -136,6 +137,8 @@ def given_of(deed: Deed, line: str) -> dict[str, Any]:
             given[flag.variable] = _yes(name, value)
         elif of in (int, float) and not _is_size(flag.field):
             given[flag.variable] = _number(of, name, value)
+        elif isinstance(of, type) and issubclass(of, Enum):
+            given[flag.variable] = _one_of(name, value, [each.value for each in of])
         else:
             given[flag.variable] = value
     for flag in flags.values():
@@ -148,6 +151,12 @@ def _is_size(field: str) -> bool:
     from ave.cli.remote.words import unit_of
 
     return bool(unit_of(field))
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> str:
+    if value in known:
+        return value
+    raise Usage(f"{name}={value[:30]} cannot be", meant(value, known) or f"one of {', '.join(known)}")
 
 
 def _yes(name: str, value: str) -> bool:

@@ -66,4 +66,4 @@ def _fuzzy(said: str, letters: str) -> Filter:
     if not letters:
         return Filter(said, _all)
     found = re.compile(".*?".join(re.escape(each) for each in letters)).search
-    return Filter(said, lambda row, _labels: found(row()) is not None)
+    return Filter(said, lambda row, _labels: found(row().partition(" ")[0]) is not None)  # the name comes first

@@ -111,9 +111,11 @@ class Looking:
         return made
 
     def action_history(self) -> None:
-        """What was done here, as commands."""
+        """What was done here, as commands; and what was told of it."""
         board = self.board
         lines: list[list[Span]] = [[("$ ", "dim"), (line, "text")] for line in board.commands]
+        if board.told:
+            lines += [[], [("Told", "accent!")], *([(each.replace("\n", " · "), "dim")] for each in board.told)]
         board.push_screen(
             Reader(board, "what was done here", lines or [[("nothing so far", "dim")]], "\n".join(board.commands))
         )

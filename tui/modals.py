@@ -181,18 +181,19 @@ class Confirm(Modal):
         return self.input.value if self.input is not None else ""
 
     def _say(self, trouble: str = "") -> None:
-        lines: list[Sequence[Span]] = [[]]
-        lines += self._tail
+        """What is half typed is no reason to fail."""
+        from ave.cli.remote.failures import Failure
+
+        lines: list[Sequence[Span]] = [[], *self._tail]
+        try:
+            line = self._command(self.said)
+        except Failure as failure:
+            trouble = trouble or failure.what
         if trouble:
             lines.append([("✕ ", "bad"), (trouble, "bad")])
         else:
-            line = self._command(self.said)
-            lines.append(
-                [
-                    ("same as  ", "dim"),
-                    (line if len(line) <= SHOWN_MOST else line[:SHOWN_MOST] + " …  c copies all of it", "text"),
-                ]
-            )
+            shown = line if len(line) <= SHOWN_MOST else line[:SHOWN_MOST] + " …  c copies all of it"
+            lines.append([("same as  ", "dim"), (shown, "text")])
         self.below.set(lines)
 
     async def _foresee(self) -> None:
@@ -202,13 +203,8 @@ class Confirm(Modal):
             self._tail = told
             self._say()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        from ave.cli.remote.failures import Failure
-
-        try:
-            self._say()
-        except Failure as failure:
-            self._say(failure.what)
+    def on_input_changed(self) -> None:
+        self._say()
 
     def on_input_submitted(self) -> None:
         self.action_yes()
@@ -224,6 +220,7 @@ class Confirm(Modal):
         self.dismiss(self.said)
 
     def action_copy(self) -> None:
+        """Only where nothing can be typed, so there is nothing that cannot be said."""
         self.board.copy(self._command(self.said), "the command")
 
 

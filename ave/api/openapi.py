@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ave.api.beside import PATHS
 from ave.api.nouns import NOUNS
 from ave.api.preview import Preview
 from ave.api.problems import Problem
@@ -43,7 +44,7 @@ def openapi(routes: Iterable[Route], version: str = "") -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "AVE", "version": version, "description": "A control plane for KVM virtual machines."},
         "security": [{"token": []}],
-        "paths": paths,
+        "paths": {**paths, **PATHS},
         "components": {
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -106,6 +107,8 @@ def _operation(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
         "responses": answers,
         "x-permission": str(entry.permission),
     }
+    if getattr(entry, "anybody", False):
+        made["security"] = []
     body = None if route.method == "GET" else _body(route, schema)
     if body:
         made["requestBody"] = {"content": {_JSON: {"schema": body}}}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ave.api.backlog import Backlog
 from ave.api.epoch import epoch_of
 from ave.api.history import History
 from ave.api.telling import told
@@ -34,6 +35,7 @@ class View:
         self.projection = Projection(KINDS)
         self.history = History()
         self.changed: Signal = ports.runtime.signal()  # set with every change; who waits clears it
+        self.backlog = Backlog()
         self._parts: dict[str, dict[str, None]] = {}  # Job -> its tasks and groups
         self._at = self._heard = 0.0  # the store's time when it last said it, and ours
         self._fed = False
@@ -112,6 +114,7 @@ class View:
     def show(self, everything: Commit) -> None:
         """All that there is, given as one commit: so it is now, whatever it was."""
         self._parts.clear()
+        self.backlog.clear()
         self._at, self._heard = everything.at, self._ports.runtime.now()
         self.projection.load(everything)
         docs = [doc for _, _, doc in everything.changes]
@@ -146,12 +149,14 @@ class View:
         self.changed.set()
 
     def _file(self, doc: Any) -> None:
+        self.backlog.file(doc)
         if isinstance(doc, Work) and doc.function != LEAD:
             self._parts.setdefault(doc.job, {})[doc.id] = None
 
     def _forget(self, work: Work | None) -> None:
         if work is None:
             return
+        self.backlog.forget(work)
         if work.function == LEAD:
             self._parts.pop(work.id, None)
         elif (parts := self._parts.get(work.job)) is not None:

@@ -26,6 +26,9 @@ def request(route: Route, id: str, query: Mapping[str, Sequence[str]], body: Any
     """The request that this route is for. Raises Invalid."""
     if route.entry.request is Select:
         return selection(query)
+    if body is None and not query and route.one and _named_alone(route.entry.request):
+        noun = NOUNS[route.entry.noun]
+        return route.entry.request(**about_one(noun, route.entry.request, id or noun.only, {}))
     fields = field_names(route.entry.request)
     said: dict[str, Any] = {}
     if body is not None:
@@ -62,6 +65,16 @@ def converted(said: Any, type: type[T], *, lax: bool = False) -> T:
     if unknown:
         raise Invalid("unknown field: " + ", ".join(each.pointer.lstrip("/") for each in unknown[:5]), unknown[:50])
     return found
+
+
+@remembered
+def _named_alone(type: type[Any]) -> bool:
+    """Does the name of the thing say all that must be said? Then there is nothing that could be said wrongly."""
+    field = several(type)
+    if field is not None and field[1] is not str:
+        return False
+    known = {field[0]} if field is not None else {"id", *NOUNS}
+    return all(each.name in known for each in msgspec.structs.fields(type) if each.required)
 
 
 @remembered

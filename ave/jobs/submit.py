@@ -41,6 +41,7 @@ async def submit(
     key: str = "",
     user: str = "",
     tenant: str = DEFAULT_TENANT,
+    behind: float = 0.0,
     commit: Callable[..., Awaitable[list[Any]]] | None = None,
 ) -> str:
     """Insert the Job and return its id; ``lane`` names the host that shall lead it, any idle one if empty.
@@ -48,7 +49,8 @@ async def submit(
     Refused for an unknown operation; Unavailable when nothing was submitted; UnknownOutcome when that cannot be told. Who
     asks again with the same ``id`` (see ``job_id``) gets the same Job, never a second one. So does who asks again with the
     same idempotency ``key`` while it is remembered; with another request it is refused. ``commit`` is asked
-    in place of the store's, to add something of its own.
+    in place of the store's, to add something of its own. Among those of its urgency the Job is claimed as if it were submitted
+    ``behind`` seconds later.
     """
     if operation not in OPERATIONS:
         raise Refused(f"unknown operation {operation}: known are {', '.join(OPERATIONS)}")
@@ -65,7 +67,7 @@ async def submit(
         user=user,
         tenant=tenant,
     )
-    stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency]}
+    stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency] + behind}
     same = digest(operation, request, flag, on_conflict, urgency)
     remember: list[Write] = [Insert(Key(id=key, job=id, digest=same), {"made": 0.0})] if key else []
     for _ in range(TRIES):

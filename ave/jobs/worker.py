@@ -119,10 +119,10 @@ class Worker:
     async def _beat_once(self) -> None:
         """It takes effect only if the one before it was answered, or the store was read since: who is heard and does not hear
         claims what it never learns of, and must look as silent as one who is not heard."""
+        number, self._beaten = self._beaten, None
+        if number is None:
+            number = await self._number_in_store()
         while True:
-            number, self._beaten = self._beaten, None
-            if number is None:
-                number = await self._number_in_store()
             same = {"uuid": self.uuid, "beat": number}
             beat = Change(Handler, self._ports.host, same, {"busy": UNITS_PER_HOST - self._free}, {"beat": 1})
             try:
@@ -130,7 +130,8 @@ class Worker:
             except Conflict as conflict:
                 if conflict.found is None or conflict.found.uuid != self.uuid:
                     raise
-                continue  # an earlier one of ours took effect late
+                number = conflict.found.beat  # an earlier one of ours took effect late
+                continue
             self._beaten = now.beat
             self._beat_at = self._ports.runtime.now()
             return

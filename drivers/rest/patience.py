@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from drivers.rest.protocol import Protocol
 
 HEAD_SECONDS = 10.0  # to say what one wants, from the first byte of it, or from the connection
 IDLE_SECONDS = 40.0  # between two requests: a little more than uvicorn's own patience, which ends more politely
@@ -38,7 +38,7 @@ class Patience:
 
     def look(self) -> None:
         seen: dict[Any, _Seen] = {}
-        for connection in [each for each in self._connections() if isinstance(each, H11Protocol)]:
+        for connection in [each for each in self._connections() if isinstance(each, Protocol)]:
             what, most = _waits(connection)
             known = self._seen.get(connection)
             waited = known.seconds + LOOK_SECONDS if known is not None and known.what == what else 0.0
@@ -49,7 +49,7 @@ class Patience:
         self._seen = seen
 
 
-def _waits(connection: H11Protocol) -> tuple[Any, float]:
+def _waits(connection: Protocol) -> tuple[Any, float]:
     """What this connection makes us wait for, and how many seconds it may; 0: it is our turn."""
     transport, cycle = connection.transport, connection.cycle
     unsent = transport.get_write_buffer_size()
@@ -58,5 +58,4 @@ def _waits(connection: H11Protocol) -> tuple[Any, float]:
     if cycle is not None and not cycle.response_complete:
         return ("is answered", id(cycle)), 0.0
     # What is left of a body that nobody wants counts as a head that does not come.
-    begun = bool(connection.conn.trailing_data[0]) or connection.timeout_keep_alive_task is None
-    return ("says nothing", id(cycle), begun), HEAD_SECONDS if begun else IDLE_SECONDS
+    return ("says nothing", id(cycle), connection.owes), HEAD_SECONDS if connection.owes else IDLE_SECONDS

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from ave.errors import Refused
 from drivers.rest.patience import Patience
+from drivers.rest.protocol import Protocol
 
 KEEP_ALIVE_SECONDS = 30
 CONNECTIONS_MAX = 1000
@@ -59,8 +60,7 @@ async def serve(app: ASGIApp, where: socket.socket, secret: Secret | None = None
         server_header=False,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        http="h11",  # whose connections `patience` knows
-        h11_max_incomplete_event_size=64 << 10,
+        http=Protocol,  # whose connections `patience` knows
         ssl_certfile=secret.certificate if secret is not None else None,
         ssl_keyfile=secret.key if secret is not None else None,
     )

@@ -1,11 +1,8 @@
-"""``python -m sim.crashpoints``: the whole campaign, or one run of it again.
-
---report FILE  write the page      --only TEXT  cases whose name has it      --jobs N  processes, 2 if absent
---again CASE NTH BLOW [NTH BLOW …]  one run; a blow is kill, power or stall
-"""
+"""``python -m sim.crashpoints``: the whole campaign, or one run of it again."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -18,16 +15,21 @@ from sim.crashpoints.trial import Blow, Strike, run
 
 
 def main(words: Sequence[str]) -> int:
-    if words and words[0] == "--again":
-        return _again(words[1], words[2:])
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    unknown = [name for name in options if name not in ("--report", "--only", "--jobs")]
-    if unknown:
-        print(__doc__, file=sys.stderr)
-        return 2
-    names = [case.name for case in CASES if options.get("--only", "") in case.name]
+    parser = argparse.ArgumentParser(prog="python -m sim.crashpoints", description=__doc__)
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write the page")
+    parser.add_argument("--only", metavar="TEXT", default="", help="cases whose name has it")
+    parser.add_argument("--jobs", metavar="N", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--again", metavar=("CASE", "NTH BLOW"), nargs="+", help="one run; a blow is kill, power or stall"
+    )
+    asked = parser.parse_args(words)
+    if asked.again:
+        if asked.again[0] not in BY_NAME:
+            parser.error(f"no case is called {asked.again[0]}; there are {', '.join(BY_NAME)}")
+        return _again(asked.again[0], asked.again[1:])
+    names = [case.name for case in CASES if asked.only in case.name]
     reports: list[Report] = []
-    with get_context("spawn").Pool(int(options.get("--jobs", "2"))) as pool:
+    with get_context("spawn").Pool(asked.jobs) as pool:
         for report in pool.imap_unordered(enumerate_case, names):
             reports.append(report)
             runs = sum(tally.runs for tally in report.tallies.values())
@@ -38,8 +40,8 @@ def main(words: Sequence[str]) -> int:
             )
             for finding in report.findings:
                 print(f"    {finding}", flush=True)
-    if "--report" in options:
-        Path(options["--report"]).write_text(page(reports), encoding="utf-8")
+    if asked.report:
+        asked.report.write_text(page(reports), encoding="utf-8")
     return 0 if all(report.sound for report in reports) else 1
 
 

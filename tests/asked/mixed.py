@@ -83,5 +83,5 @@ class Mixer:
 
 
 def _noun(route: str) -> str:
-    plural = route.split("/")[2].partition(":")[0]
+    plural = route.removeprefix("/v1/").partition("/")[0].partition(":")[0]
     return NAMES.get(plural, plural.removesuffix("s"))

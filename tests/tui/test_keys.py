@@ -50,7 +50,7 @@ def _sorted(title: str, largest_first: bool = False) -> Callable[[Board], object
 
 
 def _said(text: str) -> Callable[[Board], object]:
-    return lambda it: any(text in str(each.message) for each in it.app._notifications)
+    return lambda it: any(text in each for each in it.app.told)
 
 
 def _asks(title: str) -> Callable[[Board], object]:
@@ -142,6 +142,7 @@ async def _begin_anew(it: Board, case: Case) -> None:
     app._kept.clear()
     app._cursors.clear()
     app.clear_notifications()
+    app.told.clear()
     app.read_only, app.theme, app.list.wide = False, "ave-dark", False
     app.pulse.choose("pulse-events")
     app.pulse.events.follows = True

@@ -28,6 +28,7 @@ class Why(Docs):
         self.trouble = ""
         self._rows: dict[str, Any] = {}
         self._answers = 0
+        self.resets = 0  # of the model, when it was asked
         super().__init__(context, place)
 
     def take(self, explained: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,13 @@ def test_a_request_becomes_a_job_that_can_be_found_at_once(tmp_path: Path) -> No
         assert (await lab.ask("GET", "/v1/jobs")).json()["items"][0]["operation"] == "vm.create"
 
     run(tmp_path, test)
+
+
+def test_a_server_that_only_answers_loads_nothing_that_decides() -> None:
+    """Both take as much memory as all the rest of it."""
+    said = "import sys, ave.api.desk, drivers.rest.app, drivers.rest.server; print({'numpy', 'networkx'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout == "set()\n"
 
 
 def test_an_answer_says_what_time_it_is_by_the_store(tmp_path: Path) -> None:

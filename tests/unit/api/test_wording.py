@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ave.api.answers import ANSWERS
+from ave.api.beside import PATHS
 from ave.api.nouns import NOUNS
 from ave.api.openapi import openapi
 from ave.api.problems import Invalid
@@ -17,6 +19,7 @@ from ave.model.access import Permission
 from ave.operations import EditCluster, EditVM, EditVMs, GrowVolumes, StartVMs
 from ave.verbs import VERBS
 from docs.write_openapi import COMMAND, FILE, document
+from tests.unit.api.lab import Lab, run
 
 ROUTES = {(route.method, route.path): route for route in routes(catalogue().values())}
 
@@ -95,6 +98,21 @@ def test_an_unknown_parameter_is_named() -> None:
 
 def test_the_published_document_is_current() -> None:
     assert FILE.read_text(encoding="utf-8") == document(), f"write it anew: {COMMAND}"
+
+
+def test_what_the_document_tells_beside_the_catalogue_is_answered(tmp_path: Path) -> None:
+    async def test(lab: Lab) -> None:
+        for path in PATHS:
+            if path != "/v1/events":  # tests/unit/api/test_stream.py
+                answer = await lab.ask("GET", path)
+                assert answer.status_code == 200
+                assert (
+                    answer.headers["content-type"].partition(";")[0]
+                    in PATHS[path]["get"]["responses"]["200"]["content"]
+                )
+
+    run(tmp_path, test)
+    assert set(PATHS) < set(openapi(routes(catalogue().values()))["paths"])
 
 
 def test_what_is_asked_has_no_field_that_is_not_known() -> None:
