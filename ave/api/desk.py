@@ -109,10 +109,13 @@ class Desk:
             if named and doc is not None and manner.version not in (None, doc.version):
                 raise Changed(f"{noun.name} {id} is of version {doc.version}, and not {manner.version} any more")
         for kind, id in (*verb.also(request), *verb.names(request)):
-            if (known := BY_TYPE.get(kind)) is not None and (
-                doc := self._floor.view.docs(known.kind).get(id)
-            ) is not None:
-                require_seen(caller, known, id, doc)
+            if (known := BY_TYPE.get(kind)) is not None:
+                doc = self._floor.view.docs(known.kind).get(id)
+                if doc is None and not caller.may(known.seen_by):  # as above
+                    doc = await store.get(kind, id)
+                    require_seen(caller, known, id, doc)
+                elif doc is not None:
+                    require_seen(caller, known, id, doc)
 
     async def _submit(self, caller: Caller, operation: Operation, request: Any, manner: Manner) -> Answer:
         """The Job and its audit record are one commit."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui.source import Api
 
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
-GC = (50_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
+GC = (10_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
 ADDRESS, PORT = "127.0.0.1", 8461
 WITHIN = "http://localhost"
 SPEED = 60.0  # simulated seconds per real one
@@ -80,7 +80,7 @@ def show(
         raise Usage(
             "the dashboard needs a terminal", "ave vm ls --watch writes lines; ave tui --serve shows it in a browser"
         )
-    _prepare()
+    prepare()
     return asyncio.run(_show(source, read_only=read_only, theme=theme, ascii=ascii))
 
 
@@ -93,6 +93,7 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     from tui.app import Dashboard
 
     async with source as api:
+        gc.freeze()  # a world that was just made stays: nobody needs to look through it again and again
         board = Dashboard(api, config=contexts.folder() / "tui.toml", **look)
         await board.run_async()
     for bug in _bugs:
@@ -100,7 +101,7 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     return int(Exit.FAILED) if _bugs else board.return_code or 0
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """A world, the API and the screen share one loop and one thread."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC)

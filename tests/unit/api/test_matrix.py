@@ -280,6 +280,34 @@ def test_what_is_anothers_cannot_be_told_from_what_is_nobodys(tmp_path: Path) ->
     run(tmp_path, test)
 
 
+NAMED_INSIDE = [
+    ("POST", "/v1/vms:batch-edit", "data", lambda id: {"vms": [{"id": "mine", "attach": [id]}]}),
+    ("POST", "/v1/vms:batch-edit", "data", lambda id: {"vms": [{"id": "mine", "detach": [id]}]}),
+    ("PATCH", "/v1/vms/mine", "data", lambda id: {"cdrom": id}),
+    ("POST", "/v1/vms", "apart", lambda id: {"vms": [{"id": "x", "vcpus": 1, "memory_mib": 512, "groups": [id]}]}),
+    ("POST", "/v1/groups", "web-1", lambda id: {"groups": [{"id": "g", "rule": "must-different-hosts", "vms": [id]}]}),
+    ("PATCH", "/v1/groups/mine", "web-1", lambda id: {"rule": "must-different-hosts", "vms": ["mine", id]}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "foreign", "body"), NAMED_INSIDE, ids=lambda value: str(value)[:20])
+def test_a_foreign_name_inside_a_body_is_as_one_of_nothing(
+    method: str, path: str, foreign: str, body: Callable[[str], Any], tmp_path: Path
+) -> None:
+    async def test(lab: Lab) -> None:
+        await furnish(lab)
+        for noun in ("vm", "group"):
+            await lab.store.commit(_insert(THINGS[noun], "mine"))
+            await lab.view.until(noun, "mine", 1)
+        eve = await lab.token("eve", Grant(Role.TENANT_ADMIN, "/tenants/evil"), tenant="evil")
+        answers = [await lab.client.request(method, path, json=body(id), headers=eve) for id in (foreign, "nothing")]
+        assert [answer.status_code for answer in answers] == [404, 404], [answer.text for answer in answers]
+        told = [answer.json()["detail"] for answer in answers]
+        assert told[0].replace(foreign, "nothing") == told[1]
+
+    run(tmp_path, test)
+
+
 def test_one_foreign_name_among_many_refuses_all_of_them(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         await furnish(lab)
