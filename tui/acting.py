@@ -10,7 +10,9 @@ from ave.cli.remote.failures import Exit, Failure, Usage
 from tui import deeds
 from tui.columns import Span, state_cell
 from tui.deeds import Deed
-from tui.modals import Confirm, Entry, Faults, Menu
+from tui.faults import Faults
+from tui.modals import Entry, Menu
+from tui.questions import Confirm
 from tui.views.base import counted
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
@@ -22,20 +22,21 @@ from tui.acting import Acting
 from tui.ages import clock
 from tui.charts import buckets
 from tui.clean import clean
-from tui.filters import NONE, Filter, parse
+from tui.filters import NONE, Filter
 from tui.frame import Banner, Crumbs, Footer, Header, Heading, Panel, TimeLine
 from tui.glyphs import in_ascii
 from tui.heat import HeatMap, drawn
-from tui.jump import act
-from tui.keys import KEYS, VIEWS, Key, bindings, of_view, remapped, sort_keys
+from tui.keys import KEYS, Key, bindings, of_view, remapped, sort_keys
 from tui.lines import Lines
 from tui.looking import Looking
 from tui.model import Model, State
+from tui.moving import PANEL_CELLS, Moving
 from tui.painted import Line, wrapped
-from tui.prompt import FILTER, JUMP, Prompt, Suggestions
+from tui.prompt import Prompt, Suggestions
 from tui.pulse import HEAT, Pulse
 from tui.source import Source
 from tui.theme import Palette
+from tui.typed import Typing
 from tui.views.base import Context, Docs, Place
 from tui.views.events import Events
 from tui.views.groups import Groups
@@ -62,7 +63,6 @@ PAINT_SECONDS, COST_RATIO = (
     0.1,
     6.0,
 )  # between two looks at the model: so long, and so many times what the last one took
-PANEL_CELLS = 132  # of the screen, from which there is a panel
 SMALL_ROWS = 12  # of the screen, below which only the list is shown
 REMEMBERED_MOST = 32  # listings
 TOLD_MOST = 100
@@ -115,7 +115,7 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(words), deed, help=key)
 
 
-class Dashboard(Acting, Looking, App[int]):
+class Dashboard(Acting, Looking, Moving, Typing, App[int]):
     """``source`` is not begun before the first screen is there, and closed by whoever made it."""
 
     CSS_PATH = "app.tcss"
@@ -469,201 +469,6 @@ class Dashboard(Acting, Looking, App[int]):
 
     async def action_do(self, id: str) -> None:
         await self.run_action(self._by_id[id].action)
-
-    def action_move(self, by: int) -> None:
-        if self._on_heat():
-            self.pulse.heat.move(0, by)
-            return
-        self.lines.move(by)
-        self._steered()
-
-    def action_page(self, by: int) -> None:
-        if not self._on_heat():
-            self.lines.page(by)
-            self._steered()
-
-    def action_edge(self, to: int) -> None:
-        if not self._on_heat():
-            self.lines.move_to(0 if to < 0 else len(self.lines.rows) - 1)
-            self._steered()
-
-    def action_aside(self, by: int) -> None:
-        listing = self.lines.listing
-        if self._on_heat():
-            self.pulse.heat.move(by, 0)
-        elif isinstance(listing, Jobs):
-            self.lines.cursor = listing.fold(self.lines.cursor, by > 0)
-            self.lines.order()
-            self.lines.refresh()
-        else:
-            self.lines.aside(by)
-
-    def _on_heat(self) -> bool:
-        return self.place.view == "pulse" and self.pulse.active == HEAT
-
-    def _steered(self) -> None:
-        """A list that follows does so until somebody leaves its end."""
-        lines = self.lines
-        if isinstance(lines.listing, Events):
-            lines.follows = bool(lines.rows) and lines.index == len(lines.rows) - 1
-
-    def action_open(self) -> None:
-        if self._on_heat():
-            if self.pulse.heat.cursor:
-                self.go(Place("vms", (("host", self.pulse.heat.cursor),), self.pulse.heat.cursor))
-            return
-        lines = self.lines
-        listing = lines.listing
-        if isinstance(listing, Jobs):
-            lines.cursor = listing.fold(lines.cursor)
-            lines.order()
-            lines.refresh()
-            return
-        place = listing.into(lines.cursor) if isinstance(listing, Docs) and lines.cursor else None
-        if place is not None:
-            self.go(place)
-        else:
-            self.action_describe()
-
-    def action_out(self) -> None:
-        lines = self.list
-        if self.place.view == "pulse":
-            return
-        if lines.marks:
-            lines.unmark()
-        elif lines.filter.said.strip():
-            lines.set_filter(NONE)
-        elif len(self.trail) > 1:
-            self._leave()
-            self.trail.pop()
-            self._enter()
-        else:
-            self.go_to_view("pulse")
-        self._repaint()
-
-    def action_pane(self, by: int) -> None:
-        self.pulse.turn(by)
-
-    def action_view(self, view: str) -> None:
-        self.go_to_view(view)
-
-    def action_turn(self, by: int) -> None:
-        view = self.trail[0].view
-        place = VIEWS.index(view) if view in VIEWS else 0
-        self.go_to_view(VIEWS[(place + by) % len(VIEWS)])
-
-    def action_follow(self) -> None:
-        lines = self.lines if self.place.view == "events" else self.pulse.events
-        lines.follows = not lines.follows
-        lines.order()
-        lines.reveal()
-        self._repaint()
-
-    def action_sort(self, letter: str) -> None:
-        listing = self.list.listing
-        title = next((column.title for column in listing.columns if column.letter == letter), "") if listing else ""
-        if title:
-            self.list.sort_by(title)
-            self._repaint()
-
-    def action_mark(self) -> None:
-        self.list.toggle(self.list.cursor)
-        self.list.move(1)
-        self._repaint()
-
-    def action_mark_range(self) -> None:
-        self.list.mark_to(self.list.cursor)
-        self._repaint()
-
-    def action_mark_all(self) -> None:
-        self.list.mark_all()
-        self._repaint()
-
-    def action_wide(self) -> None:
-        self.list.set_wide(not self.list.wide)
-        self._repaint()
-
-    def action_panel(self) -> None:
-        if self.size.width < PANEL_CELLS:
-            self.action_describe()  # there is no room for one
-            return
-        self._panel_wanted = not self._panel_wanted
-        self._lay_out()
-
-    def action_refresh(self) -> None:
-        self.lines.order()
-        self.recolour()
-        if isinstance(self.list.listing, Why) and self.place.view == "why":
-            self._explain(self.list.listing)
-        self._repaint()
-
-    def action_read_only(self) -> None:
-        if self.source.read_only:
-            self.tell("nothing can be changed in what is over", severity="warning")
-            return
-        self.read_only = not self.read_only
-        self.tell("read-only: nothing can be changed from here" if self.read_only else "it can be changed from here")
-        self._repaint()
-
-    def action_theme(self) -> None:
-        names = ["ave-dark", "ave-light", "ave-ansi", *self.liked.themes]
-        place = names.index(self.theme) if self.theme in names else -1
-        self.set_theme(names[(place + 1) % len(names)])
-
-    def action_palette(self) -> None:
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette())
-
-    # The prompt
-
-    def action_filter(self) -> None:
-        if self.place.view == "pulse":
-            self.go_to_view("events" if self.pulse.active != HEAT else "hosts")
-        self._prompt(FILTER, self.list.filter.said)
-
-    def action_jump(self) -> None:
-        self._prompt(JUMP, "")
-        self.suggestions.look("")
-
-    def _prompt(self, mode: str, text: str) -> None:
-        self.crumbs.display = False
-        self.prompt.open(mode, text)
-
-    def _close_prompt(self) -> None:
-        self.prompt.close()
-        self.suggestions.display = False
-        self._lay_out()
-
-    def typed(self, mode: str, text: str) -> None:
-        if mode == JUMP:
-            self.suggestions.look(text)
-        else:
-            self.list.set_filter(parse(text))
-            self.panel.tick()
-
-    def entered(self, mode: str, text: str) -> None:
-        if mode == FILTER:
-            self._close_prompt()
-            if self.list.filter.wrong:
-                self.tell(self.list.filter.wrong, severity="warning")
-            return
-        chosen = self.suggestions.found[self.suggestions.chosen].text if self.suggestions.chosen >= 0 else text
-        self._close_prompt()
-        try:
-            act(self, chosen)()
-        except Failure as failure:
-            self.fail(failure)
-
-    def left(self, mode: str, before: str) -> None:
-        if mode == FILTER:
-            self.list.set_filter(parse(before))
-        self._close_prompt()
-
-    def suggested(self, key: str) -> None:
-        text = self.suggestions.step(-1 if key == "up" else 1)
-        if key == "tab" and text:
-            self.prompt.input.value = text
-            self.prompt.input.cursor_position = len(text)
 
     # The mouse
 

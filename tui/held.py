@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from ave.model.vm import VMState
@@ -27,7 +28,7 @@ class Holdings:
         self.by_host: dict[str, Held] = {}
 
     def change(self, id: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
-        if old is not None and new is not None and all(old[field] == new[field] for field in _FIELDS):
+        if old is not None and new is not None and _of(old) == _of(new):
             return
         if old is not None and old["state"] in HOLDING:
             held = self.by_host[old["host"]]
@@ -43,4 +44,4 @@ class Holdings:
             held.memory_mib += new["memory_mib"]
 
 
-_FIELDS = ("state", "host", "vcpus", "memory_mib")
+_of = itemgetter("state", "host", "vcpus", "memory_mib")

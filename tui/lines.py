@@ -6,9 +6,9 @@ put on. A drawn row is kept until its stamp is another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
@@ -18,11 +18,13 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.clean import clean, fit
-from tui.columns import Cell, Column, Laid, Row, Span, lay_out
+from tui.clean import fit
+from tui.columns import Laid, lay_out
+from tui.drawing import UNDERLINED, segments
 from tui.filters import NONE, Filter
 from tui.glyphs import CURSOR, MARK, in_ascii
 from tui.painted import plain_scrollbars
+from tui.rows import Listing, Rows
 from tui.theme import Palette
 
 GUTTER = 2  # the cursor, the mark
@@ -30,33 +32,7 @@ KEPT_MOST = 1024  # drawn rows
 SORT_SECONDS, SORT_RATIO = 0.5, 20.0  # between two looks at all rows: so long, and so many times what the last one took
 
 
-class Listing(Protocol):
-    """What a list shows. It is asked again and again, and must be quick."""
-
-    noun: str  # what its rows are; "" if nothing can be done with them
-    columns: Sequence[Column]
-    order: tuple[
-        str, bool
-    ]  # by which title it is sorted at first, and whether the largest comes first; ("", …): as it is
-
-    def seen(self) -> Any:
-        """Another value as soon as there may be other rows, or another order of them."""
-        ...
-
-    def keys(self) -> Sequence[str]:
-        """In the order of names, if there is a column NAME."""
-        ...
-
-    def row(self, key: str) -> Row | None: ...
-    def stamp(self, key: str) -> Any: ...
-    def text(self, key: str) -> str:
-        """What a filter looks at, in lower case."""
-        ...
-
-    def labels(self, key: str) -> Mapping[str, str]: ...
-
-
-class Lines(ScrollView):
+class Lines(Rows, ScrollView):
     """``show`` gives it something else to list. It takes no keys: whoever owns it moves the cursor."""
 
     DEFAULT_CSS = """
@@ -92,19 +68,11 @@ class Lines(ScrollView):
     def __init__(
         self, palette: Callable[[], Palette], ascii: Callable[[], bool], *, id: str = "", titles: bool = True
     ) -> None:
-        super().__init__(id=id or None)
+        ScrollView.__init__(self, id=id or None)
+        Rows.__init__(self)
         self._palette, self._ascii, self._titles = palette, ascii, titles
-        self.listing: Listing | None = None
-        self.rows: list[str] = []  # keys, in the order in which they stand
-        self._place: dict[str, int] = {}
-        self._longest = 8  # name, in steps: a list whose columns move with every row that comes is not one to read
-        self.total = 0  # before the filter
-        self.cursor = ""
         self._index = 0  # where the cursor was last
-        self.marks: dict[str, None] = {}
         self.marked_last = ""  # the last mark
-        self.filter: Filter = NONE
-        self.sort: tuple[str, bool] = ("", False)
         self.column = 0  # the one that is copied
         self.wide = False
         self.live = True  # is the cursor's row shown as such?
@@ -115,7 +83,6 @@ class Lines(ScrollView):
         self._laid_for: Any = None
         self._kept: dict[str, tuple[Any, Strip]] = {}
         self._drawn: list[Any] = []
-        self._texts: dict[str, tuple[Any, str]] = {}
         self._second = 0
 
     def on_mount(self) -> None:
@@ -158,49 +125,12 @@ class Lines(ScrollView):
             return
         began = monotonic()
         self._seen = listing.seen()
-        keys = listing.keys()
-        self.total = len(keys)
-        if self.filter.passes is not NONE.passes:
-            keys = [key for key in keys if self._passes(key)]
-        title, largest_first = self.sort
-        by = next((column.sort for column in listing.columns if column.title == title), None)
-        if by is not None and not (title == "NAME" and not largest_first):  # so they stand already
-            keys = self._sorted(keys, by, largest_first)
-        elif largest_first:
-            keys = list(reversed(keys))
-        self.rows = list(keys)
-        self._place = {key: place for place, key in enumerate(self.rows)}
-        self._longest = (max(map(len, self.rows), default=8) + 3) // 4 * 4
-        if self.marks:
-            self.marks = {key: None for key in self.marks if listing.row(key) is not None}
+        self._arrange(listing)
         self._stay()
         self._drawn = []
         self._extend()
         took = monotonic() - began
         self._due = monotonic() + (max(SORT_SECONDS, took * SORT_RATIO) if took > 0.002 else 0.0)
-
-    def _passes(self, key: str) -> bool:
-        listing = self.listing
-        assert listing is not None
-        return self.filter.passes(lambda: self._text(key), lambda: listing.labels(key))
-
-    def _text(self, key: str) -> str:
-        assert self.listing is not None
-        stamp = self.listing.stamp(key)
-        known = self._texts.get(key)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        text = self.listing.text(key)
-        self._texts[key] = (stamp, text)
-        return text
-
-    def _sorted(self, keys: Sequence[str], by: Callable[[Row], Any], largest_first: bool) -> list[str]:
-        """Stable, so that what is alike stands in the order of names, whichever way it is sorted."""
-        listing = self.listing
-        assert listing is not None
-        rows = [(key, row) for key in keys if (row := listing.row(key)) is not None]
-        rows.sort(key=lambda pair: by(pair[1]), reverse=largest_first)
-        return [key for key, _ in rows]
 
     def _stay(self) -> None:
         """The cursor on its row; if that has gone, on the one that came into its place."""
@@ -219,20 +149,6 @@ class Lines(ScrollView):
             self.call_after_refresh(self.reveal)
 
     # The cursor and the marks
-
-    @property
-    def current(self) -> Row | None:
-        return self.listing.row(self.cursor) if self.listing is not None and self.cursor else None
-
-    @property
-    def index(self) -> int:
-        return self._place.get(self.cursor, 0)
-
-    def chosen(self) -> list[str]:
-        """The marked rows in the order in which they stand; else the one under the cursor."""
-        if self.marks:
-            return sorted(self.marks, key=lambda key: self._place.get(key, len(self._place)))
-        return [self.cursor] if self.cursor else []
 
     def move_to(self, index: int) -> None:
         if not self.rows:
@@ -333,12 +249,6 @@ class Lines(ScrollView):
             elif end > x + room:
                 self.scroll_to(x=end - room, animate=False, immediate=True, force=True)
         self.refresh()
-
-    def cells(self, key: str) -> list[str]:
-        """The row as texts, one for each column of the listing, as it is shown."""
-        if self.listing is None or (row := self.listing.row(key)) is None:
-            return []
-        return ["".join(clean(text) for text, _ in spans(column.cell(row))).strip() for column in self.listing.columns]
 
     def recolour(self) -> None:
         self._kept.clear()
@@ -444,7 +354,7 @@ class Lines(ScrollView):
         for place, (column, _, size) in enumerate(laid):
             drawn = segments(column.cell(row), size, column.right, palette, back, strong=cursor and column.name)
             if cursor and place == self.column and place:
-                drawn = [Segment(each.text, (each.style or Style()) + _UNDERLINED) for each in drawn]
+                drawn = [Segment(each.text, (each.style or Style()) + UNDERLINED) for each in drawn]
             made += drawn
             made.append(Segment("  ", palette.style("text", back)))
         return made
@@ -502,45 +412,3 @@ class Lines(ScrollView):
         super().watch_scroll_y(old, new)
         self._drawn = []
         self.refresh()
-
-
-_UNDERLINED = Style(underline=True)
-
-
-def spans(cell: Cell) -> list[Span]:
-    if isinstance(cell, str):
-        return [(cell, "text")]
-    if isinstance(cell, tuple) and len(cell) == 2 and isinstance(cell[1], str):
-        return [cell]
-    return list(cell)
-
-
-def segments(
-    cell: Cell, cells: int, right: bool, palette: Palette, back: str, *, strong: bool = False
-) -> list[Segment]:
-    """Exactly so many cells. This is where whatever others have named becomes visible."""
-    made = [(clean(text), tone) for text, tone in spans(cell)]
-    if len(made) == 1:
-        text, tone = made[0]
-        tone = "strong!" if strong and tone in ("text", "strong") else tone
-        return [Segment(fit(text, cells, right), palette.style(tone, back))]
-    from tui.clean import width
-
-    drawn: list[Segment] = []
-    left = cells
-    if right:
-        pad = cells - sum(width(text) for text, _ in made)
-        if pad > 0:
-            drawn.append(Segment(" " * pad, palette.style("text", back)))
-            left -= pad
-    for text, tone in made:
-        size = width(text)
-        if size > left:
-            drawn.append(Segment(fit(text, left), palette.style(tone, back)))
-            left = 0
-            break
-        drawn.append(Segment(text, palette.style(tone, back)))
-        left -= size
-    if left > 0:
-        drawn.append(Segment(" " * left, palette.style("text", back)))
-    return drawn

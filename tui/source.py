@@ -302,7 +302,7 @@ def _kind_of(extensions: frozenset[str]) -> Kind:
     return "recorded" if "clock" in extensions else "live"
 
 
-def _body(data: bytes) -> Any:
+def _body(data: bytes | memoryview) -> Any:
     collects = gc.isenabled()
     gc.disable()  # to look for cycles in 50,000 new documents takes several times as long as to read them
     try:

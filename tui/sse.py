@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes. The first event of a stream may have 50 MB in one line: nothing is copied twice."""
+"""Server-sent events out of bytes. The first event of a stream may have 50 MB in one line: they are copied once at most."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 END = b"\n\n"
+NAME_MOST = 16  # bytes, within which the name of a field ends
 
 
 class Said(NamedTuple):
     event: str
     id: str  # "": it has none
-    data: bytes
+    data: bytes | memoryview
 
 
 class Parser:
@@ -26,16 +27,15 @@ class Parser:
         """The events that end in these bytes. Comments are passed over. Raises ValueError: one is larger than ``most``."""
         if self._parts and self._parts[-1].endswith(b"\n") and chunk.startswith(b"\n"):
             chunk = self._parts.pop() + chunk  # the end was cut in two
-        if END not in chunk:
-            self._keep(chunk)
-            return
-        first, *rest = chunk.split(END)
-        self._keep(first)
-        whole, self._parts, self._size = b"".join(self._parts), [], 0
-        for block in (whole, *rest[:-1]):
-            if (said := _said(block)) is not None:
+        if self._parts and END in chunk:
+            self._parts.append(chunk)
+            chunk, self._parts, self._size = b"".join(self._parts), [], 0
+        begin = 0
+        while (end := chunk.find(END, begin)) >= 0:
+            if (said := _said(chunk, begin, end)) is not None:
                 yield said
-        self._keep(rest[-1])
+            begin = end + len(END)
+        self._keep(chunk[begin:] if begin else chunk)
 
     def _keep(self, chunk: bytes) -> None:
         if chunk:
@@ -45,16 +45,19 @@ class Parser:
             raise ValueError(f"an event of more than {self._most} bytes")
 
 
-def _said(block: bytes) -> Said | None:
+def _said(text: bytes, begin: int, end: int) -> Said | None:
     event = id = ""
-    data: list[bytes] = []
-    for line in block.split(b"\n"):
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"event":
-            event = value.decode("utf-8", "replace")
+    data: list[memoryview] = []
+    while begin < end:
+        line_end = text.find(b"\n", begin, end)
+        line_end = end if line_end < 0 else line_end
+        name, colon, rest = text[begin : min(begin + NAME_MOST, line_end)].partition(b":")
+        value = begin + len(name) + len(colon) + rest.startswith(b" ")
+        if name == b"data":
+            data.append(memoryview(text)[value:line_end])
+        elif name == b"event":
+            event = text[value:line_end].decode("utf-8", "replace")
         elif name == b"id":
-            id = value.decode("utf-8", "replace")
-        elif name == b"data":
-            data.append(value)
-    return Said(event, id, data[0] if len(data) == 1 else END[:1].join(data)) if data else None
+            id = text[value:line_end].decode("utf-8", "replace")
+        begin = line_end + 1
+    return Said(event, id, data[0] if len(data) == 1 else b"\n".join(data)) if data else None

@@ -14,6 +14,7 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 HEAT_STEPS = 7
+DEFAULT_ANSI = -1
 SOFT = 0.55  # how far a soft tone is on its way to what is behind it
 # A tone, the variable that may say it, and else the two between which it is mixed, and how far.
 _MIXED: Mapping[str, tuple[str, str, float]] = {
@@ -155,7 +156,7 @@ ANSI = Theme(
         "ave-dim": "ansi_bright_black",
         "ave-faint": "ansi_bright_black",
         "ave-line": "ansi_bright_black",
-        "ave-cursor": "ansi_bright_black",
+        "ave-cursor": "ansi_cyan",
         "ave-tile-bad": "ansi_red",
         "ave-tile-warn": "ansi_yellow",
         "ave-tile-info": "ansi_blue",
@@ -166,6 +167,21 @@ ANSI = Theme(
         "ave-heat-4": "ansi_default",
         "ave-heat-5": "ansi_yellow",
         "ave-heat-6": "ansi_red",
+        # What Textual's own widgets ask of a theme of this kind.
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
+        "border": "ansi_bright_black",
+        "border-blurred": "ansi_bright_black",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_cyan",
+        "input-cursor-background": "ansi_white",
+        "input-cursor-foreground": "ansi_black",
+        "input-selection-background": "ansi_bright_blue",
+        "input-selection-foreground": "ansi_black",
+        "screen-selection-background": "ansi_bright_blue",
+        "screen-selection-foreground": "ansi_black",
+        "scrollbar": "ansi_bright_black",
+        "scrollbar-background": "ansi_default",
     },
 )
 THEMES = (DARK, LIGHT, ANSI)
@@ -242,6 +258,8 @@ class Palette:
 
     def _style(self, tone: str = "text", back: str = "base") -> Style:
         colour, behind = self._colours[tone.rstrip("!~")], self._colours[back]
+        if behind.ansi not in (None, DEFAULT_ANSI):
+            colour = Color.parse("ansi_black")  # nobody knows what else is seen on the terminal's own colours
         if tone.endswith("~") and colour.ansi is None and behind.ansi is None:
             colour = colour.blend(behind, SOFT)
         return Style(color=colour.rich_color, bgcolor=behind.rich_color, bold=tone.endswith("!"))

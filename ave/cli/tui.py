@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shlex
 import sys
 from collections.abc import AsyncIterator
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from tui.source import Api
 
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
-GC = (50_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
+GC = (10_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
 ADDRESS, PORT = "127.0.0.1", 8461
+DRIVER = "TEXTUAL_DRIVER"
 WITHIN = "http://localhost"
 SPEED = 60.0  # simulated seconds per real one
 
@@ -80,19 +82,20 @@ def show(
         raise Usage(
             "the dashboard needs a terminal", "ave vm ls --watch writes lines; ave tui --serve shows it in a browser"
         )
-    _prepare()
+    prepare()
     return asyncio.run(_show(source, read_only=read_only, theme=theme, ascii=ascii))
 
 
 def at_terminal() -> bool:
-    """Textual draws on stderr."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+    """Textual draws on stderr; or, for a browser, with the driver that textual-serve names."""
+    return DRIVER in os.environ or (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty())
 
 
 async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     from tui.app import Dashboard
 
     async with source as api:
+        gc.freeze()  # a world that was just made stays: nobody needs to look through it again and again
         board = Dashboard(api, config=contexts.folder() / "tui.toml", **look)
         await board.run_async()
     for bug in _bugs:
@@ -100,7 +103,7 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
     return int(Exit.FAILED) if _bugs else board.return_code or 0
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """A world, the API and the screen share one loop and one thread."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC)

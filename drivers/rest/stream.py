@@ -208,8 +208,9 @@ class Told:
             docs = delta.docs.get(kind, ())
             if kind == "work":
                 body |= self._work(docs)
-            elif shown := [plain(BY_KIND[kind], doc) for doc in docs if self._sees(kind, doc)]:
-                body[BY_KIND[kind].name] = shown
+            elif shown := docs if self._all else [doc for doc in docs if self._sees(kind, doc)]:
+                noun = BY_KIND[kind]
+                body[noun.name] = [plain(noun, doc) for doc in shown] if noun.hidden else shown
         gone = [[_noun(kind), id] for kind, id in delta.gone if kind in self._kinds and self._forgets(kind, id)]
         if gone:
             body["gone"] = gone

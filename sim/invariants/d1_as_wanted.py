@@ -8,6 +8,7 @@ from ave.model.vm import VM, VMState
 from drivers.sim.guest import Guest
 from drivers.sim.machine import Machine
 from sim.invariants.lasting import Lasting, Wrong
+from sim.invariants.shape import Stage
 
 HALF_DONE = (VMState.CREATING, VMState.STARTING, VMState.DELETING)
 DOMAIN = {VMState.RUNNING: "running", VMState.SUSPENDED: "suspended"}
@@ -19,17 +20,33 @@ class AsWanted(Lasting):
     id = "D1"
     phrase = "in peace a VM is as the store says: its power state, its host, its vCPUs and memory, its disks and NICs"
 
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self._where: dict[str, list[Machine]] = {}  # VM -> hosts that had a domain of it when the round began
+        self._where_of: list[str] = []  # the VMs of that round
+
     def wrong(self) -> Iterator[Wrong]:
         stage = self._stage
-        domains: dict[str, list[tuple[Machine, Guest]]] = {}
-        for machine in stage.machines.values():
-            for guest in machine.guests.values():
-                domains.setdefault(guest.vm, []).append((machine, guest))
-        for vm in list(stage.store.ledger.shelves_by_name["vm"].docs.values()):
-            if not stage.lock_holder(lock_name(VM, vm.id)):
+        docs = stage.store.ledger.shelves_by_name["vm"].docs
+        for name in self.part("VMs", lambda: docs):
+            vm = docs.get(name)
+            if vm is not None and not stage.lock_holder(lock_name(VM, name)):
                 self._looked_at += 1
-                for what in self._unlike(vm, domains.get(vm.id, [])):
+                for what in self._unlike(vm, self._domains(vm)):
                     yield f"{vm.id} {what}", f"{vm.id} {what}", (vm.id, vm.host)
+
+    def _domains(self, vm: VM) -> list[tuple[Machine, Guest]]:
+        """Of the hosts that had one when the round began, and of its own, those that have one now."""
+        if self._part == 0 and self._where_of is not self._things["VMs"]:
+            self._where_of, self._where = self._things["VMs"], {}
+            for machine in self._stage.machines.values():
+                for name in machine.guests:
+                    self._where.setdefault(name, []).append(machine)
+        machines = self._where.get(vm.id, [])
+        own = self._stage.machines.get(vm.host)
+        if own is not None and own not in machines:
+            machines = [*machines, own]
+        return [(machine, guest) for machine in machines if (guest := machine.guests.get(vm.id)) is not None]
 
     def _unlike(self, vm: VM, found: list[tuple[Machine, Guest]]) -> Iterator[str]:
         if vm.state in HALF_DONE:

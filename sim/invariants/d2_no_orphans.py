@@ -21,21 +21,30 @@ class NoOrphans(Lasting):
         yield from self._locks()
 
     def _domains(self) -> Iterator[Wrong]:
-        for machine in self._stage.machines.values():
-            for guest in machine.guests.values():
-                self._looked_at += 1
-                vm = self._stage.vm(guest.vm)
-                if (vm is None or vm.host != machine.name) and not self._locked(VM, guest.vm):
-                    told = f"is on {vm.host}" if vm is not None else "does not exist"
-                    what = f"{machine.name} has a domain of {guest.vm}, which {told}"
-                    yield f"{guest.vm} on {machine.name}", what, (guest.vm, machine.name)
+        machines = self._stage.machines.values()
+        there = self.part("domains", lambda: ((machine, name) for machine in machines for name in machine.guests))
+        for machine, name in there:
+            if name not in machine.guests:
+                continue
+            self._looked_at += 1
+            vm = self._stage.vm(name)
+            if (vm is None or vm.host != machine.name) and not self._locked(VM, name):
+                told = f"is on {vm.host}" if vm is not None else "does not exist"
+                yield (
+                    f"{name} on {machine.name}",
+                    f"{machine.name} has a domain of {name}, which {told}",
+                    (name, machine.name),
+                )
 
     def _volumes(self) -> Iterator[Wrong]:
         stage = self._stage
         docs: dict[str, Volume] = stage.store.ledger.shelves_by_name["volume"].docs
-        for name in [*stage.storage.volumes, *(name for name in docs if name not in stage.storage.volumes)]:
-            self._looked_at += 1
+        stored = stage.storage.volumes
+        for name in self.part("volumes", lambda: (*stored, *(name for name in docs if name not in stored))):
             volume = docs.get(name)
+            if volume is None and name not in stored:
+                continue  # it has gone since
+            self._looked_at += 1
             owner = volume.vm if volume is not None else ""
             if self._locked(Volume, name) or (owner and self._locked(VM, owner)):
                 continue
@@ -52,16 +61,19 @@ class NoOrphans(Lasting):
         return vm is not None and self._locked(VM, vm.id)
 
     def _promises(self) -> Iterator[Wrong]:
-        for vm in list(self._stage.store.ledger.shelves_by_name["vm"].docs.values()):
-            if vm.reserved:
+        docs = self._stage.store.ledger.shelves_by_name["vm"].docs
+        for name in self.part("VMs", lambda: docs):
+            vm = docs.get(name)
+            if vm is not None and vm.reserved:
                 self._looked_at += 1
                 if not self._locked(VM, vm.id):
                     yield f"{vm.id} to come", f"{vm.reserved} keeps room for {vm.id}, for no Job", (vm.id, vm.reserved)
 
     def _locks(self) -> Iterator[Wrong]:
         locks: dict[str, Lock] = self._stage.store.ledger.shelves_by_name["lock"].docs
-        for id, lock in locks.items():
-            if lock.job:
+        for id in self.part("locks", lambda: locks):
+            lock = locks.get(id)
+            if lock is not None and lock.job:
                 self._looked_at += 1
                 work = self._stage.store.ledger.get(Work, lock.job)
                 if work is None or work.state in ENDED:

@@ -23,7 +23,11 @@ class AttachedWhereItRuns(Lasting):
     def wrong(self) -> Iterator[Wrong]:
         stage = self._stage
         docs: dict[str, Volume] = stage.store.ledger.shelves_by_name["volume"].docs
-        for name, stored in stage.storage.volumes.items():
+        volumes = stage.storage.volumes
+        for name in self.part("volumes", lambda: volumes):
+            stored = volumes.get(name)
+            if stored is None:
+                continue
             volume = docs.get(name)
             vm = stage.vm(volume.vm) if volume is not None else None
             if vm is None or any(map(stage.lock_holder, (lock_name(Volume, name), lock_name(VM, vm.id)))):

@@ -24,6 +24,7 @@ from tests.bench import (
     simulator,
     sqlite,
     story,
+    tui,
 )
 from tests.bench.row import Row
 
@@ -38,6 +39,7 @@ BENCHES = {
     "P13": sqlite,
     "P15": rescue,
     "P16": rest,
+    "P18": tui,
     "P19": memory,
     "JOBS": jobs,
     "STORY": story,

@@ -13,8 +13,9 @@ from tests.tui.board import Board, board, run
 from tui import deeds
 from tui.asking import form
 from tui.config import load, themes
+from tui.faults import Faults
 from tui.filters import parse
-from tui.modals import Confirm, Faults
+from tui.questions import Confirm
 from tui.theme import TONES, Palette, theme_of
 from tui.views.base import Place
 

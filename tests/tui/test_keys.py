@@ -12,9 +12,11 @@ import pytest
 from docs.write_dashboard_keys import COMMAND, FILE, page
 from tests.tui.board import Board, board, run
 from tui.app import all_keys
+from tui.faults import Faults
 from tui.keys import EVERY, KEYS, conflicts, of_view, remapped
-from tui.modals import Confirm, Faults, Menu, Reader
+from tui.modals import Menu, Reader
 from tui.model import Clock
+from tui.questions import Confirm
 
 VIEW_KEYS = {view: str(number) for number, view in enumerate(EVERY[:9], start=1)}
 

@@ -146,7 +146,7 @@ def heading(text: str) -> list[Span]:
 
 
 def pair(name: str, value: Cell, room: int = 10) -> list[Span]:
-    from tui.lines import spans
+    from tui.drawing import spans
 
     return [(f"{name:<{room}}", "dim"), *spans(value)]
 
