@@ -1,10 +1,16 @@
 """What holds in every test: properties draw the same examples each time, and a test may leave a note for the reader."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # Hypothesis' own profile for CI. `--hypothesis-profile=default` looks further, with a new seed each time.
 settings.load_profile("ci")
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and all that it starts. Tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

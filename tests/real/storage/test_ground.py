@@ -11,10 +11,9 @@ import pytest
 from tests.real.storage.lab import until
 
 MAKER = """
-import signal, time
+import time
 from tests.real.storage.lab import Ground, IscsiLab
 from tests.contracts.test_block import stamp
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 ground = Ground()
 lab = IscsiLab(ground)
 lab.box.create("disk", 1, stamp(1))

@@ -237,7 +237,7 @@ def test_who_sees_little_hears_at_another_host_too_of_what_goes(tmp_path: Path, 
             else:
                 await go("mine", "theirs")
                 event, body = told.since(view, seen)
-                assert (event, [each["id"] for each in body["vm"]]) == ("reset", ["other"])
+                assert (event, [each.id for each in body["vm"]]) == ("reset", ["other"])
 
     run(tmp_path, test)
 

@@ -181,7 +181,6 @@ def test_who_takes_a_role_is_promised_time_from_then(history: History) -> None:
         history.wait(3)
 
 
-@of(RoomForTheUrgent)
 def test_a_leader_that_hangs_before_it_has_taken_the_role_is_promised_time_from_when_it_moves(history: History) -> None:
     """With the draw of that day explore 23: who had the role before may not claim, and nobody else may have it."""
     history.put(Role(id="scheduler", holder="host-1"))
@@ -196,7 +195,6 @@ def test_a_leader_that_hangs_before_it_has_taken_the_role_is_promised_time_from_
         history.wait(3)
 
 
-@of(RoomForTheUrgent)
 def test_a_leader_that_does_not_take_the_role_breaks_j9(history: History) -> None:
     history.put(Role(id="scheduler", holder="host-1"))
     history.wait(30)
