@@ -1,4 +1,4 @@
-"""Drawn scenarios, sixty of them and two hours each: nothing breaks, and everything that is promised was at stake.
+"""Drawn scenarios, ninety of them and two hours each: nothing breaks, and everything that is promised was at stake.
 
 The campaign of every commit. It is split so that two workers share it; what they find is added up by the last of them.
 """
@@ -18,7 +18,7 @@ from sim.explore.journal import Journal, key_of
 from sim.explore.page import report
 from sim.explore.trial import Trial
 
-SEEDS, PART, HOURS = 60, 5, 2.0
+SEEDS, PART, HOURS = 90, 5, 2.0
 LEAST_FAULTS = 3000
 
 
