@@ -55,33 +55,9 @@ class Why(Docs):
                 Column(_short(name), len(_short(name)), _penalty(name), None, stays=3, right=True)
                 for name in preferences
             ),
-            Column(
-                "CPU",
-                6,
-                lambda row: (f"{row['score']['cpu']:.3f}", "dim"),
-                lambda row: row["score"]["cpu"],
-                "P",
-                right=True,
-                stays=8,
-            ),
-            Column(
-                "MEM",
-                6,
-                lambda row: (f"{row['score']['memory']:.3f}", "dim"),
-                lambda row: row["score"]["memory"],
-                "M",
-                right=True,
-                stays=7,
-            ),
-            Column(
-                "SCORE",
-                6,
-                lambda row: (f"{row['score']['score']:.3f}", "text"),
-                lambda row: row["score"]["score"],
-                "S",
-                right=True,
-                stays=1,
-            ),
+            _number("CPU", "cpu", "dim", "P", 8),
+            _number("MEM", "memory", "dim", "M", 7),
+            _number("SCORE", "score", "text", "S", 1),
             Column(
                 "FREE",
                 6,
@@ -219,6 +195,19 @@ _SHORT: Mapping[str, str] = {
     "NicCapacityFilter": "NICS",
     "StorageCapacityFilter": "DISKS",
 }
+
+
+def _number(title: str, part: str, tone: str, letter: str, stays: int) -> Column:
+    """A part of the score."""
+    return Column(
+        title,
+        6,
+        lambda row: (f"{row['score'][part]:.3f}", tone),
+        lambda row: row["score"][part],
+        letter,
+        right=True,
+        stays=stays,
+    )
 
 
 def _short(name: str) -> str:
