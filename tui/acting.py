@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from ave.cli.remote.failures import Exit, Failure, Usage
@@ -270,7 +271,7 @@ class Acting:
 
         async def act() -> None:
             try:
-                board.model.clock = await board.source.set_clock(**wish)
+                board.model.set_clock(await board.source.set_clock(**wish), monotonic())
             finally:
                 for name, value in kept.items():
                     if self._wish.get(name) == value:

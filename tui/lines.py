@@ -112,25 +112,28 @@ class Lines(Rows, ScrollView):
             return
         self._second = second
         seen = self.listing.seen()
-        if seen != self._seen and monotonic() >= self._due:
-            self.order()
+        if seen != self._seen and monotonic() >= self._due and self._look(self.listing, self._seen):
             self.refresh()
             return
         self._refresh_changed()
 
     def order(self) -> None:
         """All rows: which there are, which pass the filter, and in which order."""
-        listing = self.listing
-        if listing is None:
-            return
+        if self.listing is not None:
+            self._look(self.listing)
+
+    def _look(self, listing: Listing, since: Any = None) -> bool:
+        """Does a row stand elsewhere?"""
         began = monotonic()
         self._seen = listing.seen()
-        self._arrange(listing)
+        if not self._arrange(listing, since):
+            return False
         self._stay()
         self._drawn = []
         self._extend()
         took = monotonic() - began
         self._due = monotonic() + (max(SORT_SECONDS, took * SORT_RATIO) if took > 0.002 else 0.0)
+        return True
 
     def _stay(self) -> None:
         """The cursor on its row; if that has gone, on the one that came into its place."""

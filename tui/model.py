@@ -69,8 +69,10 @@ class Model:
     def __init__(self) -> None:
         self.revision = 0  # grows with whatever can be seen
         self.docs: dict[str, Docs] = {name: {} for name in (*WATCHED, TASK)}
-        self.stamp: dict[str, dict[str, int]] = {name: {} for name in self.docs}  # grows when the thing is another
-        self.counts: dict[str, int] = dict.fromkeys(self.docs, 0)  # grows with every change of that noun
+        #: The revision since which a thing is as it is; what changed last stands last.
+        self.stamp: dict[str, dict[str, int]] = {name: {} for name in self.docs}
+        self.counts: dict[str, int] = dict.fromkeys(self.docs, 0)  # the revision of the last change of that noun
+        self.members: dict[str, int] = dict.fromkeys(self.docs, 0)  # grows as things come and go
         self.states: dict[str, Counter[str]] = {name: Counter() for name in self.docs}
         self.log: deque[LogLine] = deque(maxlen=LOG_MOST)
         self.logged = 0  # lines so far, those that were skipped too
@@ -94,6 +96,15 @@ class Model:
     def held(self) -> Mapping[str, Held]:
         """What VMs hold of each host; a host that holds none has no entry."""
         return self._holdings.by_host
+
+    def changed(self, noun: str, since: int) -> list[str]:
+        """Ids of what has come or is another since that revision. It costs no more than there are of them."""
+        found = []
+        for id, stamp in reversed(self.stamp[noun].items()):
+            if stamp <= since:
+                break
+            found.append(id)
+        return found
 
     def parts(self, job: str) -> list[Doc]:
         """The tasks of a Job, in the order in which they were submitted."""
@@ -124,8 +135,7 @@ class Model:
         """One event of the stream; ``real``: when it came (monotonic seconds)."""
         self._dirty = True
         if event == "clock":
-            self.clock = msgspec.convert(body, Clock)
-            self._told_at = (self.clock.now, real)
+            self.set_clock(msgspec.convert(body, Clock), real)
             return
         if event == "time":
             self.fed = bool(body.get("fed", True))
@@ -148,6 +158,10 @@ class Model:
         self.logged += int(body.get("log_skipped", 0))
         for row in body.get("sample", ()):
             self.sample(row)
+
+    def set_clock(self, clock: Clock, real: float) -> None:
+        """Who asks for another moment is answered before the stream tells it."""
+        self.clock, self._told_at = clock, (clock.now, real)
 
     def link(self, state: State, why: str = "") -> None:
         if (state, why) != (self.state, self.why):
@@ -207,7 +221,8 @@ class Model:
             docs.clear()
             self.stamp[name].clear()
             self.states[name].clear()
-            self.counts[name] += 1
+            self.counts[name] = self.revision
+            self.members[name] += 1
         self.log.clear()
         self._holdings = Holdings()
         self._parts.clear()
@@ -215,16 +230,19 @@ class Model:
     def _apply(self, name: str, news: Mapping[str, Doc | None]) -> None:
         docs, stamps, states, stamp = self.docs[name], self.stamp[name], self.states[name], self.revision
         holding, tasks = name == "vm", name == TASK
-        self.counts[name] += 1
+        self.counts[name] = stamp
         for id, doc in news.items():
             old = docs.get(id)
+            if old is None and doc is None:
+                continue
+            stamps.pop(id, None)
             if doc is None:
-                if old is None:
-                    continue
-                del docs[id], stamps[id]
+                del docs[id]
             else:
                 docs[id] = doc
                 stamps[id] = stamp
+            if old is None or doc is None:
+                self.members[name] += 1
             before = None if old is None else old.get("state")
             after = None if doc is None else doc.get("state")
             if before != after:

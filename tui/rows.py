@@ -24,6 +24,10 @@ class Listing(Protocol):
         """Another value as soon as there may be other rows, or another order of them."""
         ...
 
+    def news(self, since: Any) -> Sequence[str] | None:
+        """Which rows are other ones than when ``seen`` was that, none having come or gone; None: it cannot tell."""
+        ...
+
     def keys(self) -> Sequence[str]:
         """In the order of names, if there is a column NAME."""
         ...
@@ -49,26 +53,62 @@ class Rows:
         self.filter: Filter = NONE
         self.sort: tuple[str, bool] = ("", False)
         self._place: dict[str, int] = {}
+        self._orders: dict[str, Any] = {}  # of the rows that are shown: by what they are sorted
         self._texts: dict[str, tuple[Any, str]] = {}
         self._longest = 8  # name, in steps: a list whose columns move with every row that comes is not one to read
 
-    def _arrange(self, listing: Listing) -> None:
-        """All rows: which there are, which pass the filter, and in which order. Dead marks go."""
+    def _arrange(self, listing: Listing, since: Any = None) -> bool:
+        """Which rows there are, which pass the filter, and in which order. Does one stand elsewhere than before?
+
+        ``since`` is what was ``seen`` the last time, if all else is as it was then: a list of many thousands is then looked at
+        only where it has changed.
+        """
+        news = listing.news(since) if since is not None else None
+        by = self._by(listing)
         keys = listing.keys()
-        self.total = len(keys)
-        if self.filter.passes is not NONE.passes:
-            keys = [key for key in keys if self._passes(key)]
-        title, largest_first = self.sort
-        by = next((column.sort for column in listing.columns if column.title == title), None)
-        if by is not None and not (title == "NAME" and not largest_first):  # so they stand already
-            keys = self._sorted(keys, by, largest_first)
-        elif largest_first:
+        if news is not None:
+            if not self._moved(news, by):
+                return False
+            keys = [key for key in keys if key in self._orders]
+        else:
+            self.total = len(keys)
+            if self.filter.passes is not NONE.passes:
+                keys = [key for key in keys if self._passes(key)]
+            self._orders = {key: by(row) for key in keys if (row := listing.row(key)) is not None}
+        if (
+            by is not _as_it_is
+        ):  # stable, so that what is alike stands in the order of names, whichever way it is sorted
+            keys = sorted(
+                (key for key in keys if key in self._orders), key=self._orders.__getitem__, reverse=self.sort[1]
+            )
+        elif self.sort[1]:
             keys = list(reversed(keys))
         self.rows = list(keys)
         self._place = {key: place for place, key in enumerate(self.rows)}
         self._longest = (max(map(len, self.rows), default=8) + 3) // 4 * 4
         if self.marks:
             self.marks = {key: None for key in self.marks if listing.row(key) is not None}
+        return True
+
+    def _by(self, listing: Listing) -> Callable[[Row], Any]:
+        title, largest_first = self.sort
+        by = next((column.sort for column in listing.columns if column.title == title), None)
+        return _as_it_is if by is None or (title == "NAME" and not largest_first) else by  # names stand so already
+
+    def _moved(self, news: Sequence[str], by: Callable[[Row], Any]) -> bool:
+        """Has one of these come before the eyes, left them, or another place in the order?"""
+        listing = self.listing
+        assert listing is not None
+        moved, filtered = False, self.filter.passes is not NONE.passes
+        for key in news:
+            row = listing.row(key)
+            if row is None or (filtered and not self._passes(key)):
+                moved |= self._orders.pop(key, None) is not None
+                continue
+            order = by(row)
+            if key not in self._orders or self._orders[key] != order:
+                self._orders[key], moved = order, True
+        return moved
 
     def _passes(self, key: str) -> bool:
         listing = self.listing
@@ -84,14 +124,6 @@ class Rows:
         text = self.listing.text(key)
         self._texts[key] = (stamp, text)
         return text
-
-    def _sorted(self, keys: Sequence[str], by: Callable[[Row], Any], largest_first: bool) -> list[str]:
-        """Stable, so that what is alike stands in the order of names, whichever way it is sorted."""
-        listing = self.listing
-        assert listing is not None
-        rows = [(key, row) for key in keys if (row := listing.row(key)) is not None]
-        rows.sort(key=lambda pair: by(pair[1]), reverse=largest_first)
-        return [key for key, _ in rows]
 
     @property
     def current(self) -> Row | None:
@@ -112,3 +144,7 @@ class Rows:
         if self.listing is None or (row := self.listing.row(key)) is None:
             return []
         return ["".join(clean(text) for text, _ in spans(column.cell(row))).strip() for column in self.listing.columns]
+
+
+def _as_it_is(_row: Row) -> int:
+    return 0

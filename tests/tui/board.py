@@ -138,5 +138,10 @@ async def board(
     assert not bugs, bugs
 
 
+def raised(bug: BaseException) -> None:
+    """Of a world in which none may come."""
+    raise bug
+
+
 def run(main: Any) -> None:
     asyncio.run(asyncio.wait_for(main, LIMIT_SECONDS))

@@ -10,7 +10,10 @@ from typing import NamedTuple
 import pytest
 
 from docs.write_dashboard_keys import COMMAND, FILE, page
-from tests.tui.board import Board, board, run
+from drivers.rest.served import world_within
+from sim.recording import Recording
+from sim.replay import Replay
+from tests.tui.board import Board, before, board, raised, run
 from tui.app import all_keys
 from tui.faults import Faults
 from tui.keys import EVERY, KEYS, conflicts, of_view, remapped
@@ -114,23 +117,24 @@ CASES: dict[str, Case] = {
     "step": Case(VMS, lambda it: _clock(it).paused and not _clock(it).step, ("p",)),
     "on": Case(VMS, lambda it: _clock(it).paused and not _clock(it).step, ("p",)),
     "fault": Case(VMS, _top(Faults)),
-    "refresh": Case(VMS, _at(0)),
     "read-only": Case(VMS, lambda it: it.app.read_only),
     "theme": Case(VMS, lambda it: it.app.theme == "ave-light"),
     "help": Case(VMS, lambda it: isinstance(it.app.screen, Reader) and "keys of vms" in it.app.screen._title),
 }
-ELSEWHERE = {
-    "quit": "it ends the dashboard: test_quit",
-    "back-in-time": "a recording is needed: test_time",
-    "fault-before": "as above",
-    "fault-after": "as above",
-    "now": "as above",
+ELSEWHERE = {  # key -> the test of this file that presses it
+    "quit": "test_quit",
+    "refresh": "test_refresh_draws_and_sorts_anew",
+    "back-in-time": "test_keys_of_time",
+    "fault-before": "test_keys_of_time",
+    "fault-after": "test_keys_of_time",
+    "now": "test_keys_of_time",
 }
 SORTS = [key for key in all_keys() if key.id.startswith("sort-")]
 
 
 def test_every_key_has_a_case() -> None:
     assert {key.id for key in KEYS} == {*CASES, *ELSEWHERE}
+    assert all(callable(globals().get(test)) for test in ELSEWHERE.values())
 
 
 async def _begin_anew(it: Board, case: Case) -> None:
@@ -197,6 +201,42 @@ def test_every_letter_sorts_and_again_the_other_way() -> None:
                 if it.app.list.sort != (title, True) or sorted(before) != sorted(it.app.list.rows):
                     wrong.append(f"{key.id}, the other way: {it.app.list.sort}")
         assert not wrong, "\n".join(wrong)
+
+    run(main())
+
+
+def test_refresh_draws_and_sorts_anew() -> None:
+    async def main() -> None:
+        async with board() as it:
+            await it.press("2")
+            rows, paints = list(it.app.list.rows), it.app.paints
+            it.app.list.rows.reverse()
+            await it.press("r")
+            assert it.app.list.rows == rows
+            assert it.app.paints > paints
+
+    run(main())
+
+
+def test_keys_of_time(recorded: Path) -> None:
+    """In a recording of two minutes in which one fault strikes."""
+
+    async def main() -> None:
+        async with (
+            world_within(Replay(Recording(recorded)), speed=1.0, paused=True, bug=raised) as transport,
+            before(transport) as it,
+        ):
+            fault, end = it.app.model.marks[0].t, _clock(it).end
+
+            def at(t: float) -> Callable[[], bool]:
+                return lambda: _clock(it).now == pytest.approx(t, abs=0.01)
+
+            for key, then in (("0", end), (",", end - 10), ("<", fault), (",", fault - 10), (">", fault), ("0", end)):
+                await it.press(key)
+                await it.until(at(then))
+            await it.press(">")
+            await it.until(partial(_said("there is no fault in that direction"), it))
+            assert at(end)()
 
     run(main())
 

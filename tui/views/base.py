@@ -47,6 +47,7 @@ class Docs:
         self.context, self.model, self.place = context, context.model, place
         self.columns: Sequence[Column] = self.made_columns()
         self._sorted: list[str] = []  # all ids, in order
+        self._sorted_at = -1
 
     def made_columns(self) -> Sequence[Column]:
         raise NotImplementedError
@@ -54,12 +55,16 @@ class Docs:
     def seen(self) -> Any:
         return self.model.counts[self.noun], self.model.resets
 
+    def news(self, since: Any) -> Sequence[str] | None:
+        """A view whose rows show more than their own document cannot tell."""
+        return None
+
     def keys(self) -> Sequence[str]:
         docs = self.model.docs[self.noun]
         if self.place.scope:
             return sorted((id for id, doc in docs.items() if self.meant(doc)), key=natural)
-        if len(docs) != len(self._sorted) or not all(id in docs for id in self._sorted):
-            self._sorted = sorted(docs, key=natural)  # of many that takes long, and there seldom are others
+        if self._sorted_at != self.model.members[self.noun]:  # of many it takes long, and there seldom are others
+            self._sorted, self._sorted_at = sorted(docs, key=natural), self.model.members[self.noun]
         return self._sorted
 
     def meant(self, doc: Mapping[str, Any]) -> bool:
@@ -94,6 +99,19 @@ class Docs:
     def thing(self, key: str) -> tuple[str, str]:
         """Noun and id of what a row is about."""
         return self.noun, key
+
+
+class Plain(Docs):
+    """Where a row stands depends on its own document alone, and on which hosts there are."""
+
+    def seen(self) -> Any:
+        model = self.model
+        return model.counts[self.noun], model.members[self.noun], model.members["host"]
+
+    def news(self, since: Any) -> Sequence[str] | None:
+        if self.place.scope or since is None or since[1:] != self.seen()[1:]:
+            return None
+        return self.model.changed(self.noun, since[0])
 
 
 @lru_cache(200_000)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tui.ages import gib
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair, why
+from tui.views.base import Lines, Place, Plain, events_of, heading, natural, pair, why
 
 
-class Volumes(Docs):
+class Volumes(Plain):
     noun = "volume"
     order = ("NAME", False)
 

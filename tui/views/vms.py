@@ -8,12 +8,12 @@ from typing import Any
 from tui.ages import gib
 from tui.columns import Column, Row, Span, state_cell
 from tui.glyphs import sign
-from tui.views.base import Docs, Lines, Place, events_of, heading, natural, pair, why
+from tui.views.base import Docs, Lines, Place, Plain, events_of, heading, natural, pair, why
 
 _PRIORITIES = {"high": 0, "medium": 1, "low": 2}
 
 
-class VMs(Docs):
+class VMs(Plain):
     noun = "vm"
     order = ("STATE", False)
 
