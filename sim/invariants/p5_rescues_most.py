@@ -25,7 +25,8 @@ class RescuesMost:
     """Armed by every rescue batch in which some found no place while nothing but the batch itself moved.
 
     The more urgent count first, however many of the others could be had for them. Batches that must rules tie together or
-    keep apart are left out: who may stand beside whom then depends on the plan.
+    keep apart are left out: who may stand beside whom then depends on the plan. VMs that are to start again where they were have
+    that host alone, and none once it is lost: only a rescue that fenced it may take them elsewhere.
     """
 
     id = "P5"
@@ -63,7 +64,9 @@ class RescuesMost:
         if len(placed) == len(vms) or any(self._tied(vm) for vm in vms):
             return
         self.armed += 1
-        hosts: list[Host] = self._stage.store.ledger.find(Host, {}, (), 0, None)
+        only = work.arguments["host"]
+        every: list[Host] = self._stage.store.ledger.find(Host, {}, (), 0, None)
+        hosts = [host for host in every if not only or host.id == only]
         fit = {vm.id: [host.id for host in hosts if self._fits(vm, host)] for vm in vms}
         rooms = {host.id: self._room(host, vms) for host in hosts if any(host.id in able for able in fit.values())}
         order = sorted(
