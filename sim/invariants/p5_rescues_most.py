@@ -25,8 +25,8 @@ class RescuesMost:
     """Armed by every rescue batch in which some found no place while nothing but the batch itself moved.
 
     The more urgent count first, however many of the others could be had for them. Batches that must rules tie together or
-    keep apart are left out: who may stand beside whom then depends on the plan. VMs that are to start again where they were have
-    that host alone, and none once it is lost: only a rescue that fenced it may take them elsewhere.
+    keep apart are left out: who may stand beside whom then depends on the plan. VMs that are to start again where they were
+    have that host alone, and none once it is lost: only a rescue that fenced it may take them elsewhere.
     """
 
     id = "P5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from ave.model.vm import VM, Priority, VMState
 from ave.model.work import Fact, Work
 from ave.placement.purpose import Purpose
 from ave.ports.hypervisor import DomainState
+from ave.scheduler.steps import Placing
 from drivers.sim.facts import Joined, Powered, Resumed, Started
 from drivers.sim.guest import Guest
 from drivers.sim.network import Line
@@ -339,14 +341,16 @@ def test_one_with_little_to_do_proves_nothing(history: History) -> None:
 # P5
 
 
-def placing(history: History, vms: dict[str, int], placed: dict[str, str], first: tuple[str, ...] = ()) -> None:
-    """A rescue of these VMs (GiB each) that found these places."""
+def placing(
+    history: History, vms: dict[str, int], placed: dict[str, str], first: tuple[str, ...] = (), only: str = ""
+) -> None:
+    """A rescue of these VMs (GiB each) that found these places, on any host or on one alone."""
     batch = [
         vm(id, state=VMState.UNKNOWN, host="host-0", memory_mib=gib * 1024, priority="high" if id in first else "low")
         for id, gib in vms.items()
     ]
     history.put(*batch)
-    asked = {"vms": list(vms), "purpose": Purpose.RESCUE}
+    asked = msgspec.to_builtins(Placing(vms=tuple(vms), purpose=Purpose.RESCUE, host=only))
     made: dict[str, Any] = {"function": "place", "arguments": asked}
     history.put(task("ha.rescue-1", "place", W.RUNNING, 1, **made))
     facts = {id: Fact(host=placed[id]) if id in placed else Fact(refusal="no room") for id in vms}
@@ -368,6 +372,15 @@ def test_a_batch_that_places_all_it_can_or_one_less_is_well(history: History) ->
 def test_two_fewer_than_can_be_placed_break_p5(history: History) -> None:
     with history.broken("c", "d"):
         placing(history, {"a": 4, "b": 4, "c": 4, "d": 4}, {"a": "host-1", "b": "host-2"})
+
+
+@of(RescuesMost)
+def test_vms_that_stay_where_they_were_have_that_host_alone(history: History) -> None:
+    history.put(host("host-1", state=HostState.FENCED))
+    placing(history, {"a": 4, "b": 4, "c": 4, "d": 4}, {}, only="host-1")
+    assert history.armed == 1
+    with history.broken("a", "b", "c"):
+        placing(history, {"a": 2, "b": 2, "c": 2}, {}, only="host-2")
 
 
 @of(RescuesMost)
