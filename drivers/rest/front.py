@@ -120,7 +120,7 @@ class Front:
 
     async def events(self, request: Request) -> Response:
         caller = await self._caller(request)
-        answer = events(request, lambda: self._host.view, caller, lambda: self._host.epoch, self._clock)
+        answer = events(request, self._host, caller, self._clock)
         return self._streams.one(answer, caller.token or address_of(request.scope))
 
     async def series(self, request: Request) -> Response:

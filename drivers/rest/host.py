@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -51,6 +52,10 @@ class Host(Protocol):
         """It tells its revisions from those of any other cluster or world."""
         ...
 
+    async def pause(self, seconds: float) -> None:
+        """So long, or until the epoch is another one: who has sought another moment wants to see it."""
+        ...
+
 
 class Served:
     """What of a host the application needs, on the host itself."""
@@ -61,3 +66,6 @@ class Served:
     @property
     def epoch(self) -> str:
         return self.view.epoch
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

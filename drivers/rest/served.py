@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from secrets import token_hex
 from typing import Any, Protocol
@@ -73,9 +73,26 @@ class World(Steps, Protocol):
     def end_fault(self, id: str) -> Any: ...
 
 
+class Jumps:
+    """Who waits is woken when another moment has been sought."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def jumped(self) -> None:
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._next.wait()
+
+
 class ServedHost:
-    def __init__(self, world: World, bridge: Bridge) -> None:
+    def __init__(self, world: World, bridge: Bridge, jumps: Jumps) -> None:
         self._world, self._bridge = world, bridge
+        self.pause = jumps.wait
         self.gate: Gate = Open()
         self._epoch = token_hex(6)  # no other world's revisions mean anything here
 
@@ -106,8 +123,8 @@ _HERE = Here()
 class Served:
     """What can be asked of the simulation itself."""
 
-    def __init__(self, world: World, stepper: Stepper) -> None:
-        self._world, self._stepper = world, stepper
+    def __init__(self, world: World, stepper: Stepper, jumps: Jumps) -> None:
+        self._world, self._stepper, self._jumps = world, stepper, jumps
 
     @property
     def extensions(self) -> tuple[str, ...]:
@@ -130,6 +147,7 @@ class Served:
             await self._stepper.set(SetClock(paused=True))
             self._world.seek(wish.at)
             self._stepper.moved()
+            self._jumps.jumped()
         await self._stepper.set(wish)
         return self.clock()
 
@@ -195,4 +213,6 @@ def _tell_end(ended: asyncio.Future[None], bug: Callable[[BaseException], None])
 
 
 def _application(world: World, stepper: Stepper, bug: Callable[[BaseException], None]) -> ASGIApp:
-    return application(ServedHost(world, Bridge(stepper, world)), bug=bug, simulation=Served(world, stepper))
+    jumps = Jumps()
+    host = ServedHost(world, Bridge(stepper, world), jumps)
+    return application(host, bug=bug, simulation=Served(world, stepper, jumps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from math import isnan
@@ -21,6 +20,7 @@ from ave.api.shown import is_job, job, task
 from ave.api.view import BEHIND_SECONDS, View
 from ave.model.access import Caller, Permission
 from ave.projection import LogLine
+from drivers.rest.host import Host
 from drivers.rest.simulated import Clock
 
 FLUSH_SECONDS, COMMENT_SECONDS = 0.1, 15.0
@@ -39,20 +39,14 @@ LOG, SAMPLE, TIME = "log", "sample", "time"  # what can be asked for beside thin
 MORE = (LOG, SAMPLE, TIME)
 
 
-def events(
-    request: Request,
-    view: Callable[[], View],
-    caller: Caller,
-    epoch: Callable[[], str],
-    clock: Callable[[], Clock] | None = None,
-) -> StreamingResponse:
-    """Raises Invalid, Unavailable. ``view``: that of the host which answers now; ``epoch``: what its revisions are of."""
-    view().require_fed()
+def events(request: Request, host: Host, caller: Caller, clock: Callable[[], Clock] | None = None) -> StreamingResponse:
+    """Raises Invalid, Unavailable."""
+    host.view.require_fed()
     query = request.query_params
     kinds, more = _kinds(query.get("types", ""))
-    since = _since(request.headers.get("last-event-id") or query.get("since", ""), epoch())
+    since = _since(request.headers.get("last-event-id") or query.get("since", ""), host.epoch)
     interval = _interval(query.get("interval", ""))
-    feed = _feed(view, Told(caller, kinds, more), epoch, since, interval, clock)
+    feed = _feed(host, Told(caller, kinds, more), since, interval, clock)
     return StreamingResponse(feed, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -85,27 +79,22 @@ def _interval(said: str) -> float:
 
 
 async def _feed(
-    view: Callable[[], View],
-    told: Told,
-    epoch: Callable[[], str],
-    since: int,
-    interval: float,
-    clock: Callable[[], Clock] | None,
+    host: Host, told: Told, since: int, interval: float, clock: Callable[[], Clock] | None
 ) -> AsyncIterator[bytes]:
     """Whoever was told more by another host is told nothing until this one is as far: an older picture would be a step back. A
     store that was put back to an earlier time never comes so far, and begins anew."""
     ticks = None if clock is None else Ticks(clock)
     quiet_since = behind_since = monotonic()
     next_time = 0.0
-    known = epoch()
+    known = host.epoch
     while True:
         began = monotonic()
         if ticks is not None and (tick := ticks.due(began)):
             yield tick
             quiet_since = began
-        now = view()
-        if epoch() != known:  # another store stands where that one stood
-            known, since = epoch(), BEGIN
+        now = host.view
+        if host.epoch != known:  # another store stands where that one stood
+            known, since = host.epoch, BEGIN
         if told.time and began >= next_time:
             next_time = quiet_since = began + CLOCK_SECONDS
             yield b"event: time\ndata: %s\n\n" % _encode({"now": round(now.now(), 3), "fed": now.fed})
@@ -120,7 +109,7 @@ async def _feed(
         elif began - quiet_since >= COMMENT_SECONDS:
             yield b": still here\n\n"
             quiet_since = began
-        await asyncio.sleep(max(interval, COST_RATIO * (monotonic() - began)))
+        await host.pause(max(interval, COST_RATIO * (monotonic() - began)))
 
 
 class Streams:

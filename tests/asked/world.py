@@ -114,6 +114,9 @@ class _Host:
     def view(self) -> View:
         return self._served.view
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
 
 class _Here:
     apart = False

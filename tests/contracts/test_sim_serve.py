@@ -19,7 +19,7 @@ from ave.errors import Refused
 from drivers.rest.app import application
 from drivers.rest.background import in_background
 from drivers.rest.bridge import Bridge
-from drivers.rest.served import ServedHost, serve_world
+from drivers.rest.served import Jumps, ServedHost, serve_world
 from drivers.rest.server import listen
 from drivers.rest.simulated import Speed
 from drivers.rest.stepper import Stepper
@@ -117,7 +117,7 @@ def test_the_openapi_file_knows_what_only_a_simulation_can() -> None:
 def test_a_cluster_that_is_real_says_so() -> None:
     async def ask() -> list[httpx2.Response]:
         with Served(scenario_of("sim:1-host")) as served:
-            host = ServedHost(served, Bridge(Stepper(served, speed=1.0), served))
+            host = ServedHost(served, Bridge(Stepper(served, speed=1.0), served), Jumps())
             transport = httpx2.ASGITransport(application(host, bug=tell_bug))
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 asked = [("PUT", "/v1/clock"), ("GET", "/v1/faults"), ("DELETE", "/v1/faults/fault-1")]

@@ -50,11 +50,16 @@ async def seen(
 
 @asynccontextmanager
 async def seen_of(
-    world: Any, *, speed: Speed = 60.0, paused: bool = False, through: Through = lambda transport: transport
+    world: Any,
+    *,
+    speed: Speed = 60.0,
+    paused: bool = False,
+    interval: float = 0.0,
+    through: Through = lambda transport: transport,
 ) -> AsyncIterator[Seen]:
     bugs: list[BaseException] = []
     async with world_within(world, speed=speed, paused=paused, bug=bugs.append) as transport:
-        source = Api("test", ("http://localhost",), transport=through(transport))
+        source = Api("test", ("http://localhost",), transport=through(transport), interval=interval)
         it = Seen(source, world)
         running = asyncio.ensure_future(source.run(it.model))
         try:

@@ -1,5 +1,6 @@
 """A recorded run through the same source, and a simulated cluster whose past can be sought."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,10 @@ from sim.served import Served
 from sim.showing import Showing
 from tests.tui.sources import run, seen_of
 from tui.model import State
+
+
+def _told_anew(resets: int, model: Any) -> bool:
+    return bool(model.resets > resets)
 
 
 def test_a_recorded_run_is_seen_like_any_other(recorded):
@@ -56,6 +61,19 @@ def test_the_log_of_another_moment_is_that_moment_s(recorded):
             await it.source.set_clock(at=10.0)
             await it.until(lambda model: model.docs["host"]["host-2"]["state"] == "online" and model.log)
             assert not any(line.what == "host-crash" for line in it.model.log)
+
+    run(main())
+
+
+def test_another_moment_is_told_at_once_to_who_is_told_seldom(recorded):
+    async def main() -> Any:
+        async with seen_of(Replay(Recording(recorded)), paused=True, interval=60.0) as it:
+            await it.until(lambda model: len(model.docs["vm"]) == 16)
+            for at in (60.0, 10.0, 60.0):  # who has just been told waits a minute for what goes on
+                resets = it.model.resets
+                await it.source.set_clock(at=at)
+                await it.until(partial(_told_anew, resets))
+            assert it.model.docs["host"]["host-2"]["state"] != "online"
 
     run(main())
 
