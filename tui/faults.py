@@ -13,6 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from ave.cli.remote.failures import Failure, Usage
+from tui.clean import fit
 from tui.modals import Modal, Text
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ class Faults(Modal):
         rows = max(3, min(self.ROWS, self.app.size.height - 14))
         top = max(0, min(self.place - rows // 2, len(every) - rows))
         names = max((len(name) for name, _, _ in every), default=8) + 2
+        room = max(20, self.text.size.width - names - 1)
         made: list[Any] = []
         for number, (name, phrase, _) in enumerate(every[top : top + rows], start=top):
             back = "cursor" if number == self.place else "panel"
@@ -179,7 +181,7 @@ class Faults(Modal):
                 [
                     ("▌" if number == self.place else " ", "accent", back),
                     (f"{name:<{names}}", "strong!" if number == self.place else "text", back),
-                    (f"{phrase:<200}", "dim", back),
+                    (fit(phrase, room), "dim", back),
                 ]
             )
         return made

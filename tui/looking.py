@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 from time import strftime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 YAML_MOST = 60_000  # characters
-HELP_BROAD = 100  # cells from which help has two columns
+HELP_BROAD, HELP_KEYS = 100, 16  # cells: from how many on help has two columns, and what keys take of one
 
 
 class Looking:
@@ -87,28 +89,28 @@ class Looking:
 
     def _help(self) -> list[list[Span]]:
         board = self.board
+        broad = board.size.width >= HELP_BROAD
+        room = min(board.size.width - 8, 150) - 4
+        cells = room // 2 if broad else room
         groups: list[list[list[Span]]] = []
         for group in GROUPS:
             lines: list[list[Span]] = []
             for key in board.usable():
                 if key.group == group:
-                    lines.append([(f"{key.shown:<15} ", "strong"), (key.words, "dim")])
+                    words = wrap(key.words, max(20, cells - HELP_KEYS - 1)) or [""]
+                    lines.append([(f"{key.shown:<{HELP_KEYS}}", "strong"), (words[0], "dim")])
+                    lines += [[(" " * HELP_KEYS, "text"), (more, "dim")] for more in words[1:]]
             if lines:
                 groups.append([[(group, "accent!")], *lines, []])
-        if board.size.width < HELP_BROAD:
+        if not broad:
             return [line for part in groups for line in part][:-1]
         left: list[list[Span]] = []
         right: list[list[Span]] = []
         for part in groups:
             shorter = left if len(left) <= len(right) else right
             shorter += part
-        half = (min(board.size.width - 8, 150) - 4) // 2
-        made: list[list[Span]] = []
-        for row in range(max(len(left), len(right))):
-            first = left[row] if row < len(left) else []
-            second = right[row] if row < len(right) else []
-            made.append([*cut(first, half - 1), (" ", "text"), *second])
-        return made
+        none: list[Span] = []
+        return [[*cut(first, cells), *second] for first, second in zip_longest(left, right, fillvalue=none)]
 
     def action_history(self) -> None:
         """What was done here, as commands; and what was told of it."""

@@ -20,16 +20,20 @@ THEMES = ("ave-dark", "ave-light")
 CASSETTE = FOLDER / "cassette.json.gz"
 UPDATE = os.environ.get("AVE_PICTURES", "") in ("write", "record")
 RECORD = os.environ.get("AVE_PICTURES", "") == "record"
-# What is pressed from the pulse on to see it, with VMs sorted by name; the first three are drawn in every size and theme.
-EVERYWHERE = {"pulse": (), "vms": ("2", "N", "j", "space", "space"), "jobs": ("4",)}
-ONCE = {
+# What is pressed from the pulse on to see it, with VMs sorted by name. Views are drawn in every size and theme.
+VIEWS = {
+    "pulse": (),
+    "vms": ("2", "N", "j", "space", "space"),
     "hosts": ("3",),
+    "jobs": ("4",),
     "events": ("5",),
     "volumes": ("6",),
     "groups": ("7",),
     "why": ("2", "N", "j", "w"),
     "timeline": ("9",),
     "parts": ("2", "N", "enter"),
+}
+ONCE = {
     "help": ("2", "question_mark"),
     "menu": ("2", "N", "m"),
     "confirm": ("2", "N", "slash", *"web-1", "enter", "asterisk", "x"),
@@ -87,7 +91,7 @@ def _cassette() -> None:
             return recordings[-1]
 
         async with board(through=through) as it:
-            for name, keys in {**EVERYWHERE, **ONCE}.items():
+            for name, keys in {**VIEWS, **ONCE}.items():
                 await see(it, name, keys, (120, 40), "ave-dark")
         recordings[0].save(CASSETTE)
 
@@ -100,7 +104,7 @@ def test_pictures(size: tuple[int, int], theme: str) -> None:
     async def main() -> None:
         wrong: list[str] = []
         async with before(Replay(CASSETTE), size=size, theme=theme) as it:
-            views = {**EVERYWHERE, **(ONCE if size == (120, 40) and theme == "ave-dark" else {})}
+            views = {**VIEWS, **(ONCE if size == (120, 40) and theme == "ave-dark" else {})}
             for name, keys in views.items():
                 wrong += await see(it, name, keys, size, theme)
         assert not wrong, "\n".join(wrong)

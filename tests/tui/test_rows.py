@@ -12,7 +12,7 @@ from ave.model.vm import VM, VMState
 from tui.filters import parse
 from tui.model import Model
 from tui.rows import Rows
-from tui.views.base import Context, Place
+from tui.views.base import Context, Place, natural
 from tui.views.vms import VMs
 
 
@@ -82,3 +82,14 @@ def test_what_moves_nothing_is_not_looked_at_twice() -> None:
     model.flush()
     assert rows._arrange(listing, seen)
     assert rows.rows[0] == "web-3"
+
+
+@given(st.integers(0, 10**20), st.integers(0, 10**20), st.sampled_from(["", "-disk-1", "a"]))
+def test_numbers_in_names_count_as_such(a: int, b: int, rest: str) -> None:
+    assert (natural(f"web-{a}{rest}") < natural(f"web-{b}{rest}")) == (a < b)
+
+
+def test_names_are_sorted_as_people_would() -> None:
+    names = ["a", "db-1", "web", "web-", "web-2", "web-2-disk-1", "web-2-disk-10", "web-10-disk-1", "web-a"]
+    assert sorted(names[::-1], key=natural) == names
+    assert len({natural(name) for name in ("web-1", "web-01", "web-001")}) == 3

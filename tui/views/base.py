@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from tui.model import Model
 
 Lines = list[list[Span]]  # of the panel, and of what is described
 
-DEFAULT = ("", False)
+_NUMBER = re.compile("[0-9]+")
 
 
 class Place(NamedTuple):
@@ -115,11 +116,14 @@ class Plain(Docs):
 
 
 @lru_cache(200_000)
-def natural(id: str) -> tuple[str, int, str]:
-    """web-2 stands before web-10."""
-    head = id.rstrip("0123456789")
-    digits = id[len(head) :]
-    return head, int(digits) if digits and len(digits) < 18 else -1, id
+def natural(id: str) -> str:
+    """What sorts web-2-disk-1 before web-10-disk-1: each number is led by how many digits it has."""
+    return f"{_NUMBER.sub(_led, id)}\0{id}"
+
+
+def _led(found: re.Match[str]) -> str:
+    digits = found[0].lstrip("0")
+    return f"0{chr(min(len(digits), 0xD000))}{digits}"
 
 
 def counted(number: int, noun: str) -> str:

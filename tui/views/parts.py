@@ -36,8 +36,8 @@ class Parts(Docs):
     def made_columns(self) -> Sequence[Column]:
         return (
             Column("WHAT", 9, lambda part: (part.kind, "dim"), None),
-            Column("NAME", 30, lambda part: (part.name, "text"), None),
-            Column("STATE", 13, lambda part: list(part.state), None, stays=1),
+            Column("NAME", 29, lambda part: (part.name, "text"), None),
+            Column("STATE", 14, lambda part: list(part.state), None, stays=1),
             Column("NOTE", 20, lambda part: (part.note, "dim"), None, stays=2, grows=True),
         )
 

@@ -46,11 +46,15 @@ class Why(Docs):
         hosts = explained["hosts"] if explained is not None else ()
         first = hosts[0] if hosts else None
         filters = [verdict["filter"] for verdict in first["verdicts"]] if first else []
+        ruling = {each["filter"] for host in hosts for each in host["verdicts"] if not each["passed"]}
         preferences = [penalty["preference"] for penalty in first["penalties"]] if first else []
         return (
             Column("HOST", 14, lambda row: (row["host"], "text"), lambda row: row["host"], "H"),
             Column("OUTCOME", 13, _outcome, None),
-            *(Column(_short(name), len(_short(name)), _verdict(name), None, stays=4) for name in filters),
+            *(
+                Column(_short(name), len(_short(name)), _verdict(name), None, stays=2 if name in ruling else 4)
+                for name in filters
+            ),
             *(
                 Column(_short(name), len(_short(name)), _penalty(name), None, stays=3, right=True)
                 for name in preferences
@@ -160,8 +164,8 @@ def _outcome(row: Row) -> list[Span]:
 
 
 def _because(row: Row) -> Span:
-    text = f"{row['by']}: {row['why']}" if row["outcome"] == "turned away" else row["why"]
-    return text, "bad" if row["outcome"] == "turned away" else "dim"
+    """Which rule it was says its column."""
+    return row["why"], "bad" if row["outcome"] == "turned away" else "dim"
 
 
 def _verdict(name: str) -> Any:
