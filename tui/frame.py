@@ -68,6 +68,8 @@ class Header(Painted):
         if self.board.read_only:
             made.append((" READ-ONLY ", "base!", "info"))
             made.append((" ", "text"))
+        elif model.clock is None and self.board.source.kind == "live" and model.state is State.LIVE:
+            made += [(" LIVE ", "base!", "bad"), (" ", "text")]  # what is done here is done
         if (time := model.clock) is not None:
             label = " REPLAY " if self.board.source.kind == "recorded" else " PAST " if time.past else " SIM "
             made += [(label, "base!", "time"), (f" {clock(self.board.now())} ", "strong!")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ import pytest
 from textual.app import App
 
 from ave.cli.remote.failures import Failure, Usage
-from tests.tui.board import Board, board, run
+from drivers.rest.app import application
+from drivers.rest.bridge import Bridge
+from drivers.rest.served import Jumps, ServedHost
+from drivers.rest.stepper import Stepper
+from drivers.rest.within import Within
+from sim.serve import scenario_of
+from sim.served import Served
+from tests.tui.board import Board, before, board, raised, run
 from tui import deeds
 from tui.asking import form
 from tui.config import load, themes
@@ -115,6 +123,26 @@ def test_a_host_is_drained_its_job_cancelled_and_a_group_changed() -> None:
             await it.until(lambda: it.app.model.docs["group"]["db-apart"]["state"] == "disabled")
             await it.press("u")
             await it.until(lambda: it.app.model.docs["group"]["db-apart"]["state"] == "enabled")
+
+    run(main())
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_real_cluster_that_can_be_changed_says_so_in_red(read_only: bool) -> None:
+    async def main() -> None:
+        with Served(scenario_of("sim:2-host")) as served:
+            stepper = Stepper(served, speed=60.0)
+            running = asyncio.ensure_future(stepper.run())
+            host = ServedHost(served, Bridge(stepper, served), Jumps())
+            async with (
+                Within(application(host, bug=raised)) as transport,
+                before(transport, read_only=read_only) as it,
+            ):
+                assert it.app.source.kind == "live"
+                assert (" LIVE " in it.text(), "READ-ONLY" in it.text()) == (not read_only, read_only)
+                label = [each for each in it.app.header._right(it.app.model) if each[0] == " LIVE "]
+                assert [each[2] for each in label] == ([] if read_only else ["bad"])
+            running.cancel()
 
     run(main())
 

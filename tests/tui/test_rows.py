@@ -91,5 +91,6 @@ def test_numbers_in_names_count_as_such(a: int, b: int, rest: str) -> None:
 
 def test_names_are_sorted_as_people_would() -> None:
     names = ["a", "db-1", "web", "web-", "web-2", "web-2-disk-1", "web-2-disk-10", "web-10-disk-1", "web-a"]
-    assert sorted(names[::-1], key=natural) == names
+    names.reverse()
+    assert sorted(names, key=natural) == names[::-1]
     assert len({natural(name) for name in ("web-1", "web-01", "web-001")}) == 3
