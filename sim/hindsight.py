@@ -16,7 +16,8 @@ from ave.model.work import WorkState
 from ave.placement.purpose import Purpose
 from ave.placement.snapshot import Snapshot
 from ave.scheduler.steps import PLACE, Placing
-from sim.recording import Line, Recording
+from sim.record import Line
+from sim.recording import Recording
 
 _TOLD = ("placed", "not placed")  # the scheduler's events, one for each VM
 _Docs = dict[str, dict[str, dict[str, Any]]]

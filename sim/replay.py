@@ -22,7 +22,8 @@ from ave.model.access import Caller
 from ave.ports.store import Commit, In
 from ave.ports.together import Ports
 from sim.moment import LOG, Text, moment_of, read
-from sim.recording import Mark, Recording, uncollected
+from sim.record import Mark
+from sim.recording import Recording, uncollected
 
 HOST = "recording"
 LEAD_SECONDS = 20.0  # so far at least goes the log back from the moment that is sought

@@ -15,7 +15,7 @@ from ave.kinds import KINDS
 from sim import azure, traces
 from sim.capacity import Utilisation, empty_cluster, replay
 from sim.outcome import Outcome, judge, kept
-from sim.recording import Recorder
+from sim.recorder import Recorder
 from sim.report import markdown
 from sim.scenario.load import load
 from sim.scenario.matrix import variants

@@ -20,7 +20,8 @@ from drivers.rest.served import serve_world
 from drivers.rest.server import listen
 from drivers.rest.simulated import SPEED_MOST, Speed
 from sim.journal import Head, Journal, JournalFile, read
-from sim.recording import Recorder, Recording
+from sim.recorder import Recorder
+from sim.recording import Recording
 from sim.run import Asked, workloads
 from sim.scenario.load import load, loads
 from sim.scenario.model import Scenario

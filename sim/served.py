@@ -26,7 +26,8 @@ from drivers.sim.machine import Machine
 from drivers.sim.runtime import Crash, SimRuntime
 from sim.injected import Injected, Injections, table
 from sim.journal import Ask, Entry, Journal, Leave, Pause, Relieve, Strike
-from sim.recording import Mark, Recorder
+from sim.record import Mark
+from sim.recorder import Recorder
 from sim.scenario.model import Scenario
 from sim.story import SLICE_SECONDS, Story, Tell, of_crash
 from sim.traces import Workload

@@ -12,7 +12,8 @@ from ave.api.view import View
 from ave.errors import Refused
 from ave.runtime import Task
 from drivers.sim.runtime import SimRuntime
-from sim.recording import Mark, Recording
+from sim.record import Mark
+from sim.recording import Recording
 from sim.replay import Replay
 from sim.served import Served
 

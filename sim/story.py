@@ -20,7 +20,8 @@ from sim.metrics import Metrics
 from sim.oracle import Oracle
 from sim.outcome import Broken, Outcome, judge, kept
 from sim.profiles import PROFILES
-from sim.recording import Mark, Recorder
+from sim.record import Mark
+from sim.recorder import Recorder
 from sim.scenario.catalogue import Value
 from sim.scenario.model import Event, Exponential, Fixed, Fleet, Lognormal, Scenario, Target
 from sim.traces import Workload

@@ -36,7 +36,7 @@ from ave.ports.together import Ports
 from ave.verbs import VERBS
 from drivers.sim.runtime import SimRuntime
 from sim.cluster import SimCluster
-from sim.recording import Recorder
+from sim.recorder import Recorder
 from sim.scenario.model import Metadata, Scenario, Shape, Topology
 from sim.story import Story
 from sim.user import User

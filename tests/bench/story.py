@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic, process_time
 
 from ave.kinds import KINDS
-from sim.recording import Recorder
+from sim.recorder import Recorder
 from sim.scenario.model import Event, Fleet, Forever, Metadata, Scenario, Shape, Target, Topology
 from sim.story import Story
 from tests.bench.row import Row

@@ -24,7 +24,8 @@ from ave.cli.tui import prepare
 from ave.kinds import KINDS
 from ave.model.vm import VM, VMState
 from drivers.rest.served import world_within
-from sim.recording import Recorder, Recording
+from sim.recorder import Recorder
+from sim.recording import Recording
 from sim.replay import Replay
 from sim.serve import tell_bug
 from sim.story import Story

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ave.kinds import KINDS
-from sim.recording import Recorder
+from sim.recorder import Recorder
 from sim.serve import scenario_of
 from sim.served import Served
 

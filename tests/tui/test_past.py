@@ -7,7 +7,8 @@ import pytest
 
 from ave.cli.remote.failures import Exit, Failure
 from ave.kinds import KINDS
-from sim.recording import Recorder, Recording
+from sim.recorder import Recorder
+from sim.recording import Recording
 from sim.replay import Replay
 from sim.serve import scenario_of
 from sim.served import Served

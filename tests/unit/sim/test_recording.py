@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 import ave.kinds
 from ave.ports.store import Commit, Kind
 from ave.projection import Projection
-from sim import recording
-from sim.recording import Line, Recorder, Recording, State, index_path
+from sim import record, recorder, recording
+from sim.record import Line, State, index_path
+from sim.recorder import Recorder
+from sim.recording import Recording
 
 
 class VM(msgspec.Struct, frozen=True):
@@ -34,6 +36,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 KINDS = (Kind("vm", VM), Kind("host", VM), Kind("beat", Beat, shown=False))
 END = float("inf")
+LOG_TAIL = 3
 
 
 @pytest.fixture
@@ -44,7 +47,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh path for each example, and limits so small that a few lines make many members."""
-    for name, value in {"LEAST_LINES": 4, "BUFFER_BYTES": 100, "PIECE": 2, "LOG_TAIL": 3}.items():
+    for name, value in {"LEAST_LINES": 4, "PIECE": 2}.items():
+        monkeypatch.setattr(recorder, name, value)
+    for name, value in {"BUFFER_BYTES": 100, "LOG_TAIL": LOG_TAIL}.items():
+        monkeypatch.setattr(recorder, name, value)
         monkeypatch.setattr(recording, name, value)
     return (tmp_path / f"{number}.jsonl.gz" for number in count())
 
@@ -121,7 +127,7 @@ def replayed(lines: list[Any], t: float) -> tuple[dict[str, list[Any]], list[Any
             docs.setdefault(kind, {}).pop(doc["id"], None)
             if doc != {"id": doc["id"], "gone": True}:
                 docs[kind][doc["id"]] = doc
-    return {kind: list(of_kind.items()) for kind, of_kind in docs.items() if of_kind}, log[-recording.LOG_TAIL :]
+    return {kind: list(of_kind.items()) for kind, of_kind in docs.items() if of_kind}, log[-LOG_TAIL:]
 
 
 def shown(state: State) -> tuple[dict[str, list[Any]], list[Any]]:
@@ -418,7 +424,7 @@ def test_marks_and_samples_are_found_without_playing(path):
 
 
 def test_of_many_samples_those_are_kept_that_show_the_whole_run_evenly(path, monkeypatch):
-    monkeypatch.setattr(recording, "MOST_SAMPLES", 8)
+    monkeypatch.setattr(record, "MOST_SAMPLES", 8)
     run = Run(path)
     for _ in range(100):
         run.sample({"vms": run.now})

@@ -13,7 +13,8 @@ from ave.api.problems import NotFound, Taken
 from ave.api.questions import ExplainVM, Select, Show
 from ave.kinds import KINDS
 from ave.operations import NameVMs, StartVMs
-from sim.recording import Recorder, Recording
+from sim.recorder import Recorder
+from sim.recording import Recording
 from sim.replay import Replay
 from sim.scenario.load import loads
 from sim.served import Served
