@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from time import localtime, monotonic, strftime
 from typing import Any, ClassVar, Literal
 
-from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
@@ -22,16 +19,17 @@ from tui.acting import Acting
 from tui.ages import clock
 from tui.charts import buckets
 from tui.clean import clean
+from tui.commands import Commands
 from tui.filters import NONE, Filter
 from tui.frame import Banner, Crumbs, Footer, Header, Heading, Panel, TimeLine
 from tui.glyphs import in_ascii
-from tui.heat import HeatMap, drawn
+from tui.heat import HeatMap
 from tui.keys import KEYS, Key, bindings, of_view, remapped, sort_keys
 from tui.lines import Lines
 from tui.looking import Looking
-from tui.model import Model, State
-from tui.moving import PANEL_CELLS, Moving
-from tui.painted import Line, wrapped
+from tui.model import Model
+from tui.moving import Moving
+from tui.painting import PAINT_SECONDS, Painting
 from tui.prompt import Prompt, Suggestions
 from tui.pulse import HEAT, Pulse
 from tui.source import Source
@@ -59,11 +57,6 @@ LISTINGS: dict[str, type[Docs]] = {
     "timeline": Timeline,
     "parts": Parts,
 }
-PAINT_SECONDS, COST_RATIO = (
-    0.1,
-    6.0,
-)  # between two looks at the model: so long, and so many times what the last one took
-SMALL_ROWS = 12  # of the screen, below which only the list is shown
 REMEMBERED_MOST = 32  # listings
 TOLD_MOST = 100
 
@@ -91,31 +84,7 @@ def screen_of(keys: tuple[Key, ...]) -> type[Screen[None]]:
     return Main
 
 
-class Commands(Provider):
-    """The palette: the keys of this view, all views and what ``:`` knows."""
-
-    def _entries(self) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-        board = self.app
-        assert isinstance(board, Dashboard)
-        for key in board.usable():
-            if key.id not in ("palette",):
-                yield key.words, key.shown, partial(board.run_action, key.action)
-        for name in board.available_themes:
-            yield f"theme {name}", "colours", partial(board.set_theme, name)
-        yield "history: the commands that do what was done here", ":history", board.action_history
-
-    async def discover(self) -> Hits:
-        for words, key, deed in self._entries():
-            yield DiscoveryHit(words, deed, help=key)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for words, key, deed in self._entries():
-            if (score := matcher.match(words)) > 0:
-                yield Hit(score, matcher.highlight(words), deed, help=key)
-
-
-class Dashboard(Acting, Looking, Moving, Typing, App[int]):
+class Dashboard(Acting, Looking, Moving, Painting, Typing, App[int]):
     """``source`` is not begun before the first screen is there, and closed by whoever made it."""
 
     CSS_PATH = "app.tcss"
@@ -253,114 +222,6 @@ class Dashboard(Acting, Looking, Moving, Typing, App[int]):
             each.recolour()
         self.list.recolour()
         self.pulse.recolour()
-
-    # Painting
-
-    def stale(self) -> None:
-        self._seen = (-1, -1)
-
-    def tick(self) -> None:
-        """What has changed since, and nothing else; it costs a seventh of the time at most."""
-        began = monotonic()
-        if began < self._due:
-            return
-        second = int(began)
-        seen = (self.model.revision, second)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        self.paint(second)
-        self._due = monotonic() + (monotonic() - began) * COST_RATIO
-
-    def paint(self, second: int) -> None:
-        self.paints += 1
-        lost = self.model.state is State.LOST
-        if lost != self._was_lost:
-            self._was_lost = lost
-            self.recolour()
-        self.banner.display = bool(self.trouble()[0])
-        self.timeline.display = self.model.clock is not None and self.size.height >= SMALL_ROWS
-        self.header.tick()
-        if self.place.view == "pulse":
-            self.pulse.tick(second)
-        else:
-            if isinstance(self.list.listing, Timeline):
-                laid = self.list.laid()
-                self.list.listing.room = laid[-1].width if laid else 40
-            if (
-                isinstance(self.list.listing, Why)
-                and self.list.listing.resets != self.model.resets
-                and self.list.listing.vm
-            ):
-                self._explain(self.list.listing)  # it is of another moment now
-            self.list.tick(second)
-            self._say_heading()
-            self.panel.tick()
-        self.crumbs.tick()
-        self.banner.tick()
-        self.timeline.tick()
-        self.footer.tick()
-
-    def trouble(self) -> tuple[str, str]:
-        model = self.model
-        if model.state is State.LOST:
-            return (
-                f"✕ The connection is lost, and what is shown is old: {model.why}. It is tried again and again.",
-                "strong!",
-            )
-        if model.state is State.SLOW:
-            return f"▲ {model.why}: what is shown may be old", "strong!"
-        if model.clock is not None and model.clock.broken:
-            return f"✕ The simulated world stands still for ever: {model.clock.broken}", "strong!"
-        if model.clock is not None and model.clock.damage:
-            return f"▲ The recording is damaged: {model.clock.damage}", "strong!"
-        if not model.fed:
-            return f"▲ {model.host or 'the host'} does not hear its store: what is shown may be old", "strong!"
-        return "", "text"
-
-    def beside(self) -> list[Any]:
-        """About the row under the cursor."""
-        listing = self.lines.listing
-        return listing.panel(self.lines.cursor) if isinstance(listing, Docs) and self.lines.cursor else []
-
-    def above(self, cells: int) -> list[Line]:
-        listing = self.list.listing
-        if self.place.view == "hosts" and not self.place.scope:
-            return drawn(self.model, cells, 3, strip=True).lines
-        return list(wrapped(listing.heading(), cells)) if isinstance(listing, Docs) else []
-
-    def _say_heading(self) -> None:
-        lines = self.above(max(10, self.beneath.size.width - 3))
-        few = self.size.height < 20
-        self.heading.display = bool(lines) and not few
-        wanted = len(lines) + 1  # and an empty one below
-        if lines and (self.heading.styles.height is None or self.heading.styles.height.value != wanted):
-            self.heading.styles.height = wanted
-        self.heading.tick()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.call_later(self._lay_out)  # once the screen has that size too
-
-    def _lay_out(self) -> None:
-        cells, rows = self.size.width, self.size.height
-        pulse = self.place.view == "pulse"
-        self.pulse.display = pulse
-        self.beneath.display = not pulse
-        self.panel.display = not pulse and self._panel_wanted and cells >= PANEL_CELLS
-        self.panel.styles.width = max(40, min(64, cells // 3))
-        small = rows < SMALL_ROWS
-        self.header.styles.height = 1 if small else 2
-        self.crumbs.display = not self.prompt.display and rows > SMALL_ROWS // 2
-        self.footer.display = rows >= 6
-        if pulse:
-            self.pulse.lay_out(cells, rows)
-        self.stale()
-        self.call_after_refresh(self._repaint)
-
-    def _repaint(self) -> None:
-        self.stale()
-        self._due = 0.0
-        self.tick()
 
     # Where one is
 
