@@ -139,7 +139,7 @@ class Ends:
             return False
         carrier.written = True
         try:
-            writes = await folding(seen, seen.plan, list(ended.values()), self._crew)
+            writes = await folding(self._ports.store, seen, seen.plan, list(ended.values()), self._crew)
             docs = await self._ports.store.commit(*ends, *writes)
         except Conflict as conflict:
             if any(isinstance(write, Replace) and write.doc.id == conflict.id for write in ends):

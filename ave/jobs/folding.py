@@ -14,9 +14,10 @@ from ave.errors import Unavailable, UnknownOutcome
 from ave.jobs import dag
 from ave.jobs.alarms import poison
 from ave.jobs.crew import Crew
+from ave.jobs.release import finishing
 from ave.model.states import born, move
 from ave.model.work import ENDED, GROUP, Plan, Result, Work, WorkState
-from ave.ports.store import Conflict, In, Insert, Replace, Write
+from ave.ports.store import Conflict, In, Insert, Replace, Store, Write
 from ave.ports.together import Ports
 
 TRIES = 20  # conflicts in a row, then it is left to the next sweep …
@@ -53,7 +54,7 @@ async def fold(ports: Ports, crew: Crew, carrier_id: str, steps: Sequence[str] =
                 writes = _written(carrier, dag.abandon(carrier.plan, ended, broken), [])
                 writes.append(await poison(ports.store, carrier, f"{carrier_id} ({carrier.operation}): {broken}"))
             else:
-                writes = await folding(carrier, carrier.plan, ended, crew)
+                writes = await folding(ports.store, carrier, carrier.plan, ended, crew)
             written = (await ports.store.commit(*writes))[0]
         except (Conflict, UnknownOutcome):
             tries += 1
@@ -77,10 +78,13 @@ async def _make_room(ports: Ports, tries: int) -> None:
     await ports.runtime.sleep(pause * (0.5 + ports.runtime.random.random()))
 
 
-async def folding(carrier: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[Write]:
-    """The writes that fold these ended tasks into the Job or group."""
-    stop = dag.CANCELLED if carrier.stop else None
-    return _written(carrier, *await next_tasks(carrier, dag.fold(plan, ended, stop=stop), crew))
+async def folding(store: Store, carrier: Work, plan: Plan, ended: list[Work], crew: Crew) -> list[Write]:
+    """The writes that fold these ended tasks into the Job or group; the first is that of the Job or group itself."""
+    folded = dag.fold(plan, ended, stop=dag.CANCELLED if carrier.stop else None)
+    given_back: list[Write] = []
+    if folded.steps and carrier.function != GROUP:  # when it ends it gives all back anyway
+        folded, given_back = await finishing(store, carrier.job, folded)
+    return [*_written(carrier, *await next_tasks(carrier, folded, crew)), *given_back]
 
 
 def _written(carrier: Work, folded: Plan, tasks: list[Write]) -> list[Write]:

@@ -16,13 +16,13 @@ from ave.jobs.alarms import poison
 from ave.jobs.crew import Crew
 from ave.jobs.folding import FINISHED, MODIFIED, next_tasks
 from ave.jobs.queue import leave
+from ave.jobs.release import unreserve
 from ave.jobs.verb import Found, Resource, Split, Verb
 from ave.model.cluster import Lock, lock_name
 from ave.model.states import move
-from ave.model.vm import VM
 from ave.model.work import OnConflict, Result, Work, WorkState
 from ave.operations import OPERATIONS
-from ave.ports.store import Change, Check, Conflict, In, Insert, Replace, Write
+from ave.ports.store import Check, Conflict, In, Insert, Replace, Write
 from ave.ports.together import Ports
 
 TRIES = 20  # conflicts in a row before a Job gives its turn back …
@@ -157,7 +157,6 @@ class Leader:
         """The result, the locks and the Job Queue's next, in one commit."""
         store = self._ports.store
         failed = {name: result.why for name, result in results.items() if not result.ok}
-        left = [name for name, result in results.items() if result.left]
         state = WorkState.DONE if not failed else WorkState.CANCELLED if job.stop else WorkState.FAILED
         why = next(iter(failed.values())) if failed else "every task succeeded"
         ended = move(job, state, why, results=dict(results), handler="")
@@ -166,9 +165,7 @@ class Leader:
         writes: list[Write] = [Replace(ended, FINISHED), *also]
         if job.plan is not None:
             writes += await locks.release(store, job.id)
-            if failed:
-                mine = [name for name in failed if name not in left and lock_name(VM, name) in job.plan.tokens]
-                writes += await self._unreserve(mine)
+            writes += await unreserve(store, msgspec.structs.replace(job.plan, results=dict(results)), results)
         writes += await leave(store, job)
         await store.commit(*writes)
         self._ports.runtime.log("job ends", job=job.id, state=str(state), failed=len(failed), why=why)
@@ -176,12 +173,6 @@ class Leader:
     async def _pause(self, seconds: float) -> None:
         runtime = self._ports.runtime
         await runtime.sleep(seconds * (0.5 + runtime.random.random()))
-
-    async def _unreserve(self, failed: Sequence[str]) -> list[Write]:
-        """Give back the room that failed tasks left reserved. Where something of them may still be, its host does, once it is
-        gone; and what another Job holds is that Job's."""
-        vms = await self._ports.store.find(VM, {"id": In(tuple(failed))})
-        return [Change(VM, vm.id, {"version": vm.version}, {"reserved": ""}) for vm in vms if vm.reserved]
 
 
 def _names(resources: Sequence[Resource]) -> list[str]:

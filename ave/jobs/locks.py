@@ -57,11 +57,12 @@ async def leave(store: Store, name: str, job: str) -> list[Write]:
     return [Replace(msgspec.structs.replace(lock, queue=tuple(waiting for waiting in lock.queue if waiting != job)))]
 
 
-async def release(store: Store, job: str) -> list[Write]:
-    """The writes that free every lock of this Job and wake who waits first for each."""
+async def release(store: Store, job: str, names: Sequence[str] | None = None) -> list[Write]:
+    """The writes that free every lock of this Job, or these of them, and wake who waits first for each."""
     woken: dict[str, None] = {}
     writes: list[Write] = []
-    for lock in await store.find(Lock, {"job": job}):
+    held = await store.find(Lock, {"job": job} if names is None else {"id": In(tuple(names))})
+    for lock in (lock for lock in held if lock.job == job):
         writes += await _wake_next(store, msgspec.structs.replace(lock, job=""), woken)
     return writes
 

@@ -70,6 +70,7 @@ async def submit(
     stamp = {**SUBMITTED, "rank": RANK_SECONDS[urgency or OPERATIONS[operation].urgency] + behind}
     same = digest(operation, request, flag, on_conflict, urgency)
     remember: list[Write] = [Insert(Key(id=key, job=id, digest=same), {"made": 0.0})] if key else []
+    lost: UnknownOutcome | None = None
     for _ in range(TRIES):
         try:
             entry = await queue.enter(ports.store, job, stamp) if flag else [Insert(job, stamp)]
@@ -88,6 +89,9 @@ async def submit(
                     return id
             except Unavailable:
                 raise unknown from None
+            lost = unknown  # it may be on its way; the next try is the same Job
+    if lost is not None:
+        raise lost
     raise Unavailable(f"{operation} was not submitted: too many Jobs enter the Job Queue {flag} at once")
 
 

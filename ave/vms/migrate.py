@@ -86,10 +86,9 @@ async def abort_migration(ports: Ports, task: Work) -> None:
     vm = await read(ports, task)
     if not _handed_over(vm, task):
         try:
-            # As it is, but newer: a hand-over under way finds it moved, and is lost.
-            await record(ports, task, vm)
+            await _outrun(ports, task, vm)
         except Conflict:
-            vm = await read(ports, task)  # it was faster
+            vm = await read(ports, task)
     if _handed_over(vm, task):
         await _go_forward(ports, task, vm)
     elif vm.host == ports.host and vm.state is VMState.RUNNING:
@@ -114,19 +113,28 @@ async def _accepting(ports: Ports, target: str) -> Host:
 
 
 async def _hand_over(ports: Ports, task: Work, vm: VM, there: Host) -> VM:
-    """The commit that makes the target the owner. A lost answer is read back until it is known."""
+    """The commit that makes the target the owner. A lost answer is read back until it is known: that it is not there yet is
+    no proof, for it may be on its way."""
     try:
         return await record(ports, task, _moved(vm, there), Check(Host, there.id, {"version": there.version}))
     except UnknownOutcome:
         while True:
             try:
                 now = await read(ports, task)
-            except Unavailable:
+                if now.epoch > vm.epoch:
+                    return now
+                await _outrun(ports, task, now)
+            except Conflict:
+                continue
+            except (Unavailable, UnknownOutcome):
                 await ports.runtime.sleep(FORWARD_SECONDS)
                 continue
-            if now.epoch > vm.epoch:
-                return now
             raise Unavailable("the hand-over was not committed") from None
+
+
+async def _outrun(ports: Ports, task: Work, vm: VM) -> None:
+    """The VM as it is, but newer: a hand-over under way finds it moved, and is lost. Conflict if it was faster."""
+    await record(ports, task, vm)
 
 
 def _moved(vm: VM, there: Host) -> VM:

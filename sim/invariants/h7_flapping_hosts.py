@@ -14,6 +14,7 @@ from sim.invariants.shape import Stage, Violation
 
 HOUR_SECONDS = 3600.0
 RESTARTS = 2
+RESCUE = "ha.rescue"  # who is revived was not lost with its host: its guest had fallen silent
 STEADY_SECONDS = 297.0  # who has stood so long before it dies again does not flap; a clock may be one per cent slow
 
 
@@ -92,7 +93,7 @@ class FlappingHosts:
         self._forgive(fact)
         if fact.vm in self._ended:
             del self._ended[fact.vm]
-        elif fact.job.startswith("ha.") and self._lost.get(old, -1.0) >= since:
+        elif fact.job.startswith(RESCUE) and self._lost.get(old, -1.0) >= since:
             self._count(fact.vm, old)
 
     def _count(self, vm: str, host: str) -> None:

@@ -22,7 +22,8 @@ class LockLife:
 
     id = "J5"
     phrase = (
-        "a Job holds all its locks or none, frees them when it ends, and is soon given to another if its worker is lost"
+        "a Job holds the locks of all that it is still about, or none, frees them when it ends, "
+        "and is soon given to another if its worker is lost"
     )
 
     def __init__(self, stage: Stage) -> None:

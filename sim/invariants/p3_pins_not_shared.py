@@ -51,6 +51,9 @@ class PinsNotShared:
 
 
 def _wanted(vm: VM, host: str) -> int:
-    """Who moves while it runs is pinned again where it arrives."""
+    """Who moves while it runs is pinned again where it arrives. Who is rescued has nothing any more where it was lost: whether
+    it has CPUs for itself says of where it goes."""
+    if vm.state == "unknown" and vm.reserved not in ("", host):
+        return 0
     arrives = vm.reserved == host and vm.state == "running" and vm.host != host
     return vm.vcpus if vm.pinned and (arrives or not vm.unpinned) else 0

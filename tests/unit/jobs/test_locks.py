@@ -29,6 +29,54 @@ def test_a_job_waits_for_the_lock_that_another_holds_and_says_for_whom():
         assert center.locked() == []
 
 
+LONG = {
+    f"b{number}": Step(function="do", resource="b", needs=(f"b{number - 1}",) * (number > 0)) for number in range(8)
+}
+
+
+def test_what_a_job_is_done_with_is_free_while_it_goes_on():
+    with JobCenter({"a": Step(function="do", resource="a"), **LONG}) as center:
+        first = center.submit(DAG, "a", "b")
+        center.until(lambda: center.locked() == ["vm/a", "vm/b"])
+        second = center.submit(EACH, "a")
+        center.until(lambda: center.work(second).waits == "vm/a")
+        center.finish(second)
+        assert center.work(first).state is WorkState.WAITING, "it waits for b's steps"
+        assert (center.locked(), center.plan(first).tokens) == (["vm/b"], {"vm/b": 1})
+        assert [job.state for job in center.finish(first)] == [WorkState.DONE]
+        assert (center.locked(), center.late) == ([], [])
+
+
+def test_what_failed_in_a_job_that_goes_on_gives_its_room_back():
+    steps = {"a": Step(function="fail", resource="a", undo="undo"), **LONG}
+    with JobCenter(steps) as center:
+        center.put(VM(id="a", vcpus=1, memory_mib=1, reserved="two"))
+        job = center.submit(DAG, "a", "b")
+        center.until(lambda: center.locked() == ["vm/b"])
+        assert center.undone == ["undo/a"], "its lock is held until that is done"
+        (vm,) = center.all(VM)
+        assert (vm.reserved, center.work(job).state) == ("", WorkState.WAITING)
+        (ended,) = center.finish(job)
+        assert [(name, result.ok) for name, result in sorted(ended.results.items())] == [("a", False), ("b", True)]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"all": Step(function="do", needs=("b7",))},
+        {"a2": Step(function="do", resource="a", needs=("b7",))},
+    ],
+    ids=["for-no-one", "for-it"],
+)
+def test_what_something_to_come_may_be_about_stays_locked(steps):
+    with JobCenter({"a": Step(function="do", resource="a"), **LONG, **steps}) as center:
+        job = center.submit(DAG, "a", "b")
+        center.until(lambda: len(center.effects) == 5)
+        assert center.locked() == ["vm/a", "vm/b"]
+        center.finish(job)
+        assert center.locked() == []
+
+
 def test_jobs_get_a_lock_in_the_order_in_which_they_asked_for_it():
     with JobCenter() as center:
         jobs = []

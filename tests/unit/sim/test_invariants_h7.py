@@ -85,6 +85,15 @@ def test_restarts_of_a_process_on_a_host_that_stands_do_not_count(history: Histo
     assert not history.armed
 
 
+def test_revivals_of_a_guest_that_fell_silent_are_not_on_account_of_its_host(history: History) -> None:
+    start(history, "web", "host-1", job="vm.start-1")
+    for epoch in (2, 3, 4, 5):
+        history.wait(300)
+        history.saw(Disturbed("node-stall", ("host-1",)))
+        start(history, "web", "host-1", epoch, job="ha.revive-1")
+    assert not history.armed
+
+
 def test_a_third_restart_just_within_the_hour_breaks_h7(history: History) -> None:
     twice_restarted(history)
     with history.broken("web", "host-1"):

@@ -152,6 +152,14 @@ def test_a_domain_that_gets_the_cpus_of_another_breaks_p3(history: History, how:
 
 
 @of(PinsNotShared)
+def test_who_is_rescued_has_no_cpus_any_more_where_it_was_lost(history: History) -> None:
+    history.put(vm("web", "host-1", state=VMState.UNKNOWN, reserved="host-2", pinned=True, vcpus=3))
+    history.put(vm("db", reserved="host-1", pinned=True, vcpus=4))
+    with history.broken("app", "host-1"):
+        history.put(vm("app", "host-1", state=VMState.UNKNOWN, reserved="host-1", pinned=True))
+
+
+@of(PinsNotShared)
 def test_cpus_that_are_promised_twice_break_p3(history: History) -> None:
     history.put(vm("web", "host-1", pinned=True, vcpus=3))
     history.put(vm("db", reserved="host-1", pinned=True, unpinned=True))
