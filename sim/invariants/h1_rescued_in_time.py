@@ -84,6 +84,7 @@ class RescuedInTime:
             self._looked_at = now
             if not self._room_for_all():
                 self._scarce_at = now
+            self._check()  # in time: later its user may be about to restart one that has run all along
 
     def end(self, _: object) -> None:
         self._check()
