@@ -12,7 +12,7 @@ from ave.model.group import Group, GroupState, Rule
 from ave.model.host import Host, HostState
 from ave.model.vm import VMState
 from ave.model.work import Fact
-from drivers.sim.facts import Gone, Powered, Resumed, Started
+from drivers.sim.facts import Disturbed, Gone, Powered, Resumed, Started
 from drivers.sim.network import Plane
 from sim.invariants.h1_rescued_in_time import RescuedInTime
 from sim.invariants.p1_placed_by_rule import PlacedByRule
@@ -343,14 +343,31 @@ def lose(history: History, *docs: Any) -> None:
     machine.powered = False
     for name in ("web", "db"):
         history.put(vm(name, "host-1", memory_mib=1024, state=VMState.UNKNOWN))
+
+
+def time_passes(history: History) -> None:
     history.wait(300)
+    history.end()
+
+
+@of(RescuedInTime)
+def test_who_has_run_all_the_time_may_be_restarted_later(history: History) -> None:
+    history.put(vm("web", "host-1", memory_mib=1024))
+    machine = history.cluster.machines["host-1"]
+    machine.add(vm("web"), 1, incoming=False)
+    history.saw(Disturbed("storage-full", harms=("host-1",)))
+    history.wait(300)
+    assert history.armed == 1
+    machine.remove(machine.guests["web"])  # its user has it restarted
+    history.disturb()
+    history.end()
 
 
 @of(RescuedInTime)
 @pytest.mark.parametrize("docs", BOUND, ids=range(len(BOUND)))
 def test_a_lost_vm_that_its_rules_leave_no_host_is_promised_nothing(history: History, docs: list[Any]) -> None:
     lose(history, *docs)
-    history.end()
+    time_passes(history)
     assert history.armed == 2
 
 
@@ -359,7 +376,7 @@ def test_a_lost_vm_that_its_rules_leave_no_host_is_promised_nothing(history: His
 def test_a_lost_vm_that_may_run_elsewhere_and_does_not_breaks_h1(history: History, docs: list[Any]) -> None:
     lose(history, *docs)
     with history.broken("web", "host-1"):
-        history.end()
+        time_passes(history)
 
 
 @of(RescuedInTime)
@@ -370,10 +387,10 @@ def test_hosts_whose_file_system_takes_no_writes_are_no_place_for_a_lost_vm(hist
             setattr(history.cluster.machines[name], harm, True)
     lose(history)
     if harm:
-        history.end()
+        time_passes(history)
     else:
         with history.broken("web", "host-1"):
-            history.end()
+            time_passes(history)
 
 
 @of(RescuedInTime)
@@ -392,5 +409,5 @@ def test_while_the_leaders_node_hangs_nobody_is_rescued_and_then_in_time(history
 def test_a_host_that_does_not_reach_the_store_is_no_place_for_a_lost_vm(history: History) -> None:
     history.cluster.network.cut(("host-2",), (Plane.MANAGEMENT,))
     lose(history, group(Rule.MUST_HOSTS, "web", "db", hosts=("host-1", "host-2")))
-    history.end()
+    time_passes(history)
     assert history.armed == 2
