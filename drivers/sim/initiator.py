@@ -93,7 +93,9 @@ class Initiator:
             self._stop_on_error(batch)
 
     def _resend(self) -> None:
-        """What was queued for a lost session is sent again, unless it is too old."""
+        """What was queued for a lost session is sent again. What is too old has failed by then; who wrote it does it again if it
+        is still here (QEMU: werror=stop), before anything else: its memory says that it was never done.
+        """
         if (
             self._unsent
             and self._machine.powered
@@ -101,9 +103,16 @@ class Initiator:
             and self._storage.reached_by(self._machine.name)
         ):
             unsent, self._unsent = self._unsent, []
+            now = self._machine.world.now
             for since, batch in unsent:
-                if self._machine.world.now - since <= physics.REPLACEMENT_SECONDS:
+                if now - since <= physics.REPLACEMENT_SECONDS:
                     self._send(since, batch)
+                elif again := tuple(write for write in batch if self._is_here(write)):
+                    self._send(now, again)
+
+    def _is_here(self, write: Write) -> bool:
+        guest = self._machine.guests.get(write.vm)
+        return guest is not None and guest.instance == write.instance
 
     def _stop_on_error(self, batch: tuple[Write, ...]) -> None:
         for write in batch:
