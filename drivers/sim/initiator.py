@@ -93,7 +93,7 @@ class Initiator:
             self._stop_on_error(batch)
 
     def _resend(self) -> None:
-        """What was queued for a lost session is sent again. What is too old has failed by then; who wrote it does it again if it
+        """What was queued for a lost session is sent again. What is too old has failed; who wrote it does it again if it
         is still here (QEMU: werror=stop), before anything else: its memory says that it was never done.
         """
         if (
@@ -103,12 +103,14 @@ class Initiator:
             and self._storage.reached_by(self._machine.name)
         ):
             unsent, self._unsent = self._unsent, []
-            now = self._machine.world.now
+            now, again = self._machine.world.now, dict[Write, None]()
             for since, batch in unsent:
                 if now - since <= physics.REPLACEMENT_SECONDS:
                     self._send(since, batch)
-                elif again := tuple(write for write in batch if self._is_here(write)):
-                    self._send(now, again)
+                else:
+                    again |= dict.fromkeys(write for write in batch if self._is_here(write))
+            if again:
+                self._send(now, tuple(again))
 
     def _is_here(self, write: Write) -> bool:
         guest = self._machine.guests.get(write.vm)
