@@ -106,7 +106,14 @@ class EveryJobEnds:
         self.tick(self._stage.now())
 
     def _chain(self, job: str) -> list[tuple[str, float]]:
-        """What it waits for, in words, each with when it last moved."""
+        """What it waits for, in words, each with when it last moved. A task may wait for Jobs of its own, which have the name
+        of its Job in theirs (ave/hosts/moves.py)."""
+        chain: list[tuple[str, float]] = []
+        for each in [job, *(other for other in self._open if f"-{job}-" in other)]:
+            chain += self._links(each)
+        return chain
+
+    def _links(self, job: str) -> list[tuple[str, float]]:
         ledger = self._stage.store.ledger
         chain: list[tuple[str, float]] = []
         seen: dict[str, None] = {}

@@ -66,9 +66,10 @@ class MemoryFits:
                 raise Violation(self.id, what, (id, host, job))
 
     def _at_work(self, host: str) -> bool:
-        """A host that is lost takes no VM; what is promised there goes with its first look when it has come back."""
-        known = self._stage.host(host)
-        return known is not None and known.state is HostState.ONLINE and self._stage.machines[host].works(NODE)
+        """A host that is lost takes no VM; what is promised there goes with its first look when it has come back. One whose
+        hypervisor does not say what runs there may hold something of it yet."""
+        known, machine = self._stage.host(host), self._stage.machines[host]
+        return known is not None and known.state is HostState.ONLINE and machine.works(NODE) and machine.listable
 
     def _promise(self, id: str, vm: VM | None) -> None:
         """A reservation is that of the Job which holds the VM when it is made."""

@@ -106,13 +106,14 @@ def test_room_that_outlives_its_job_breaks_p2(history: History) -> None:
 
 
 @of(MemoryFits)
-@pytest.mark.parametrize("harm", ["lost", "hung", ""])
+@pytest.mark.parametrize("harm", ["lost", "hung", "unlistable", ""])
 def test_room_on_a_host_that_takes_no_vm_goes_with_its_first_look(history: History, harm: str) -> None:
     history.put(job("j", W.FAILED), Lock(id="vm/web"), vm("web", reserved="host-1"))
     if harm == "lost":
         history.put(host("host-1", state=HostState.FENCED))
     if harm == "hung":
         history.cluster.machines["host-1"].stall_process("node")
+    history.cluster.machines["host-1"].listable = harm != "unlistable"
     if harm:
         history.wait(2 * RELEASED_SECONDS)
     else:

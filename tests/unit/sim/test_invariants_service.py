@@ -43,6 +43,18 @@ def test_a_chain_in_which_nothing_moves_breaks_j7(history: History) -> None:
 
 
 @of(EveryJobEnds)
+def test_a_task_may_wait_for_jobs_of_its_own(history: History) -> None:
+    history.put(job("j", W.WAITING, "a"), task("j", "a", W.RUNNING, 1))
+    history.put(job("vm.migrate-j-web-1", W.WAITING, "p"), task("vm.migrate-j-web-1", "p", W.READY, host="scheduler"))
+    history.cluster.storage.leader = None
+    history.wait(3 * STILL_SECONDS)
+    history.cluster.storage.leader = "host-2"
+    history.wait(STILL_SECONDS - 20)
+    with history.broken("j", "j/a", "vm.migrate-j-web-1"):
+        history.wait(40)
+
+
+@of(EveryJobEnds)
 def test_a_queue_whose_turn_nobody_has_breaks_j7(history: History) -> None:
     history.put(job("j", W.QUEUED, flag="f"), JobQueue(id="f", running=""))
     history.wait(STILL_SECONDS - 20)
