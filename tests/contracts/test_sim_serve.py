@@ -253,6 +253,7 @@ def test_the_api_of_a_named_host_answers_503_while_that_host_is_down_and_time_ca
 
 def test_a_stream_tells_of_the_clock_and_goes_on_where_it_was_left() -> None:
     with serving(speed=60.0) as client:
+        client.until("/v1/vms", lambda vms: vms["total"] == 16)
         names: dict[str, Any] = {}
         last = ""
         with client.stream("GET", "/v1/events?types=vm,job") as stream:
