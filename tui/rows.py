@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tui.clean import clean
+from tui.collecting import uncollected
 from tui.columns import Column, Row
 from tui.drawing import spans
 from tui.filters import NONE, Filter
@@ -74,7 +75,8 @@ class Rows:
             self.total = len(keys)
             if self.filter.passes is not NONE.passes:
                 keys = [key for key in keys if self._passes(key)]
-            self._orders = {key: by(row) for key in keys if (row := listing.row(key)) is not None}
+            with uncollected():
+                self._orders = {key: by(row) for key in keys if (row := listing.row(key)) is not None}
         if (
             by is not _as_it_is
         ):  # stable, so that what is alike stands in the order of names, whichever way it is sorted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from time import monotonic
@@ -28,6 +27,7 @@ from ave.cli.remote.connection import (
 )
 from ave.cli.remote.failures import Exit, Failure, of_problem
 from tui import asking
+from tui.collecting import uncollected
 from tui.model import WATCHED, Clock, Mark, Model, State
 from tui.sse import Parser
 
@@ -258,7 +258,8 @@ class Api:
             async for chunk in response.aiter_bytes():
                 self._heard = monotonic()
                 for said in parser.feed(chunk):
-                    model.feed(said.event, _body(said.data), monotonic())
+                    with uncollected(len(said.data)):
+                        model.feed(said.event, msgspec.json.decode(said.data), monotonic())
                     self._last = said.id or self._last
                     self._news.set()
                 if model.state is not State.LIVE:
@@ -285,7 +286,8 @@ class Api:
             await self._news.wait()
             self._news.clear()
             began = monotonic()
-            model.flush()
+            with uncollected():
+                model.flush()
             await asyncio.sleep(max(FLUSH_SECONDS, COST_RATIO * (monotonic() - began)))
 
     async def _look(self, model: Model) -> None:
@@ -300,16 +302,6 @@ def _kind_of(extensions: frozenset[str]) -> Kind:
     if "faults" in extensions:
         return "simulated"
     return "recorded" if "clock" in extensions else "live"
-
-
-def _body(data: bytes | memoryview) -> Any:
-    collects = gc.isenabled()
-    gc.disable()  # to look for cycles in 50,000 new documents takes several times as long as to read them
-    try:
-        return msgspec.json.decode(data)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def of_context(context: str = "", *, read_only: bool = False, interval: float = 0.0) -> Api:

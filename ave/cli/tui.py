@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from tui.source import Api
 
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
-GC = (10_000, 50, 100)  # thousands of documents come and go each second, and none of them is in a cycle
+GC = (
+    5_000,
+    10,
+    1_000,
+)  # thousands of documents come and go each second, none of them in a cycle: a look at few is short
 ADDRESS, PORT = "127.0.0.1", 8461
 DRIVER = "TEXTUAL_DRIVER"
 WITHIN = "http://localhost"

@@ -18,7 +18,7 @@ from ave.errors import Unavailable
 from drivers.rest.simulated import Clock, SetClock, Speed
 
 SLICE_SECONDS = 0.003  # of this thread's CPU time: on a busy machine a slice in which others ran would be over at once
-LOOK_EVERY = 8  # instants between two looks at that clock
+LOOK_EVERY = 2  # instants between two looks at that clock
 TURNS = 12  # of the loop between two slices: about what one request takes
 FRAME_SECONDS, SHORT_FRAME_SECONDS = (
     0.01,

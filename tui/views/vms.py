@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tui.ages import gib
@@ -109,7 +110,12 @@ def told(view: Docs, vm: Any) -> Lines:
 
 def _by_state(vm: Row) -> tuple[int, str]:
     """Trouble first."""
-    return -sign("vm", vm["state"]).trouble, vm["state"]
+    return _rank(vm["state"])
+
+
+@lru_cache(64)
+def _rank(state: str) -> tuple[int, str]:
+    return -sign("vm", state).trouble, state
 
 
 def _memory(vm: Row) -> Span:
