@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from time import monotonic
 from typing import Any, Literal, Protocol
@@ -108,6 +109,7 @@ class Api:
         self._interval = interval
         self._revision = self._last = ""
         self._news = asyncio.Event()
+        self._anew = asyncio.Event()  # everything was told anew
         self._heard = 0.0
         self._marks = -1
 
@@ -260,6 +262,8 @@ class Api:
                 for said in parser.feed(chunk):
                     with uncollected(len(said.data)):
                         model.feed(said.event, msgspec.json.decode(said.data), monotonic())
+                    if said.event == "reset":
+                        self._anew.set()
                     self._last = said.id or self._last
                     self._news.set()
                 if model.state is not State.LIVE:
@@ -281,14 +285,17 @@ class Api:
         self._news.set()
 
     async def _flush(self, model: Model) -> None:
-        """What comes while it waits is shown after that: nothing is held back for longer."""
+        """What comes while it waits is shown after that: nothing is held back for longer, and another moment not at all."""
         while True:
             await self._news.wait()
             self._news.clear()
+            self._anew.clear()
             began = monotonic()
             with uncollected():
                 model.flush()
-            await asyncio.sleep(max(FLUSH_SECONDS, COST_RATIO * (monotonic() - began)))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(FLUSH_SECONDS, COST_RATIO * (monotonic() - began))):
+                    await self._anew.wait()
 
     async def _look(self, model: Model) -> None:
         while True:
