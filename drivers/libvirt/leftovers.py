@@ -23,13 +23,30 @@ SAID = (
     (re.compile(r"duplicate property '(libvirt-[^']+)'"), "object-del", "id"),
     (re.compile(r"Tray of device '([^']+)' is not open"), "blockdev-open-tray", "id"),
 )
+SHUT = "Tray of the device is not open"  # which one is not said
 
 
 def set_right(domain: libvirt.virDomain, said: str) -> bool:
     """Was there such a thing? Then the attempt may be made again."""
+    if SHUT in said:
+        return any(_does(domain, "blockdev-open-tray", {"id": tray}) for tray in _shut_trays(domain))
     for pattern, command, key in SAID:
         if found := pattern.search(said):
-            words = json.dumps({"execute": command, "arguments": {key: found[1]}})
-            with suppress(libvirt.libvirtError):
-                return "error" not in json.loads(libvirt_qemu.qemuMonitorCommand(domain, words, 0))
+            return _does(domain, command, {key: found[1]})
+    return False
+
+
+def _shut_trays(domain: libvirt.virDomain) -> list[str]:
+    """Of the drives that have no medium."""
+    with suppress(libvirt.libvirtError):
+        told = json.loads(libvirt_qemu.qemuMonitorCommand(domain, json.dumps({"execute": "query-block"}), 0))
+        empty = [each for each in told["return"] if each["removable"] and "inserted" not in each]
+        return [each["qdev"] for each in empty if each.get("qdev") and not each.get("tray_open", True)]
+    return []
+
+
+def _does(domain: libvirt.virDomain, command: str, arguments: dict[str, str]) -> bool:
+    words = json.dumps({"execute": command, "arguments": arguments})
+    with suppress(libvirt.libvirtError):
+        return "error" not in json.loads(libvirt_qemu.qemuMonitorCommand(domain, words, 0))
     return False
