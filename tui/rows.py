@@ -77,12 +77,10 @@ class Rows:
                 keys = [key for key in keys if self._passes(key)]
             with uncollected():
                 self._orders = {key: by(row) for key in keys if (row := listing.row(key)) is not None}
-        if (
-            by is not _as_it_is
-        ):  # stable, so that what is alike stands in the order of names, whichever way it is sorted
-            keys = sorted(
-                (key for key in keys if key in self._orders), key=self._orders.__getitem__, reverse=self.sort[1]
-            )
+        if by is not _as_it_is:
+            # Stable, so that what is alike stands in the order of names, whichever way it is sorted.
+            known = (key for key in keys if key in self._orders)
+            keys = sorted(known, key=self._orders.__getitem__, reverse=self.sort[1])
         elif self.sort[1]:
             keys = list(reversed(keys))
         self.rows = list(keys)

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from tui.source import Api
 
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
-GC = (
-    5_000,
-    10,
-    1_000,
-)  # thousands of documents come and go each second, none of them in a cycle: a look at few is short
+#: Thousands of documents come and go each second, and none of them is in a cycle: looks at few, so that each is short.
+GC = (5_000, 10, 1_000)
 ADDRESS, PORT = "127.0.0.1", 8461
 DRIVER = "TEXTUAL_DRIVER"
 WITHIN = "http://localhost"

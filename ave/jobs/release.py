@@ -29,12 +29,12 @@ def finished(plan: Plan) -> list[str]:
 
 async def finishing(store: Store, job: str, plan: Plan) -> tuple[Plan, list[Write]]:
     """The plan without these locks, and the writes that free them, and the room of those that failed."""
-    names = finished(plan)
+    names = dict.fromkeys(finished(plan))
     if not names:
         return plan, []
-    writes = await locks.release(store, job, names)
+    writes = await locks.release(store, job, tuple(names))
     writes += await unreserve(store, plan, (name.removeprefix(_VM) for name in names))
-    tokens = {name: token for name, token in plan.tokens.items() if name not in dict.fromkeys(names)}
+    tokens = {name: token for name, token in plan.tokens.items() if name not in names}
     return msgspec.structs.replace(plan, tokens=tokens), writes
 
 

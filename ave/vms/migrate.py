@@ -33,9 +33,8 @@ def split(request: MigrateVMs, found: Found) -> Split:
     for vm in able:
         if vm.host and vm.host == request.host:
             results[vm.id] = Result(False, f"{vm.id} is on {vm.host} already: name another host, or none")
-        elif (
-            vm.state is VMState.RUNNING and vm.reserved
-        ):  # whoever held room for it has ended, and could not look there
+        elif vm.state is VMState.RUNNING and vm.reserved:
+            # Whoever held room for it there has ended, and could not look.
             what = f"something of {vm.id} may still be on {vm.reserved}: try again once that host has looked, within a minute"
             results[vm.id] = Result(False, what)
     able = [vm for vm in able if vm.id not in results]
