@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from sim.collecting import uncollected
 from sim.record import (
     BUFFER_BYTES,
     GZIP,
@@ -156,18 +155,6 @@ class Recording:
         if problem:
             self._report(offset, problem, index.end)
         return index
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """To look for cycles in 50,000 new documents takes several times as long as to read them."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _play(first: bytes, lines: list[bytes], t: float) -> State:

@@ -21,9 +21,10 @@ from ave.errors import Unavailable
 from ave.model.access import Caller
 from ave.ports.store import Commit, In
 from ave.ports.together import Ports
+from sim.collecting import uncollected
 from sim.moment import LOG, Text, moment_of, read
 from sim.record import Mark
-from sim.recording import Recording, uncollected
+from sim.recording import Recording
 
 HOST = "recording"
 LEAD_SECONDS = 20.0  # so far at least goes the log back from the moment that is sought

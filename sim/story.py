@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from sim.actions import ACTIONS, listed
 from sim.answers import Asking
 from sim.chance import exponential, lognormal
 from sim.cluster import SimCluster
+from sim.collecting import uncollected
 from sim.expect import Met, Observer
 from sim.metrics import Metrics
 from sim.oracle import Oracle
@@ -29,6 +31,7 @@ from sim.user import User
 from sim.violation import Violation
 
 SLICE_SECONDS = 10.0  # between two looks at the outside: progress, samples, Ctrl-C
+STEPS_UNCOLLECTED = 1_000_000  # of the world, between two looks for cycles: failures leave some 70,000 objects in them
 
 Tell = Callable[[float, str, str, dict[str, Any]], None]
 
@@ -81,10 +84,15 @@ class Story:
         violation: Broken | None = None
         try:
             self.begin()
-            while world.now < end and not stop():
-                world.advance(min(end, world.now + slice_seconds))
-                progress(world.now, end)
-                self.sample()
+            with uncollected():
+                looked = world.steps
+                while world.now < end and not stop():
+                    world.advance(min(end, world.now + slice_seconds))
+                    progress(world.now, end)
+                    self.sample()
+                    if world.steps - looked > STEPS_UNCOLLECTED:
+                        looked = world.steps
+                        gc.collect()
             if world.now >= end:
                 self.oracle.end()
         except Violation as found:

@@ -47,14 +47,14 @@ class Gone(msgspec.Struct, frozen=True):
     itself: str = ""  # "crashed", or "shutdown" from inside the guest: nobody out here had a part in it
 
 
-Acknowledged = tuple[str, str, int, int, int]  # a write: volume, VM, instance, epoch, and the number of its record
+Write = tuple[str, str, int, int, int]  # volume, VM, instance, epoch, and the number of its record, by that VM
 
 
 class Wrote(msgspec.Struct, frozen=True):
     """The storage acknowledged writes."""
 
     host: str
-    writes: tuple[Acknowledged, ...]
+    writes: tuple[Write, ...]
 
 
 class Refusing(msgspec.Struct, frozen=True):

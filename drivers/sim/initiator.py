@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ave.ports.hypervisor import DomainState
 from drivers.sim import physics
+from drivers.sim.facts import Write
 from drivers.sim.runtime import SimRuntime
-from drivers.sim.storage import Write
 
 if TYPE_CHECKING:
     from drivers.sim.guest import Guest
@@ -18,8 +19,8 @@ class Initiator:
     def __init__(self, machine: Machine) -> None:
         self._machine, self._storage = machine, machine.storage
         self._holding = False
-        self._unsent: list[tuple[float, tuple[Write, ...]]] = []
-        self._on_its_way: tuple[Write, ...] = ()
+        self._unsent: list[tuple[float, Sequence[Write]]] = []
+        self._on_its_way: Sequence[Write] = ()
         self._stuck: dict[str, Guest] = {}  # paused because a write failed (QEMU: werror=stop)
         machine.network.on_change(self._resend)
         machine.storage.on_change(self._resend)
@@ -32,7 +33,7 @@ class Initiator:
     def owes(self, guest: Guest) -> bool:
         """Has it written something that nobody has told it is done? Then its memory must not go on elsewhere."""
         batches = (self._on_its_way, *(batch for _, batch in self._unsent))
-        return any(write.instance == guest.instance for batch in batches for write in batch)
+        return any(instance == guest.instance for batch in batches for _, _, instance, _, _ in batch)
 
     def stuck(self, guest: Guest) -> bool:
         """Does it stand still because a write failed?"""
@@ -60,13 +61,7 @@ class Initiator:
         while True:
             if self._stuck:
                 self._retry()
-            batch = tuple(
-                Write(volume, guest.vm, guest.instance, guest.epoch, guest.records.get(volume, 0) + 1)
-                for guest in machine.guests.values()
-                if guest.state is DomainState.RUNNING
-                for volume in guest.volumes
-            )
-            if batch:
+            if batch := self._commits():
                 factor = (
                     machine.disk_factor * storage.slow.get(machine.name, 1.0) if storage.slow else machine.disk_factor
                 )
@@ -76,7 +71,17 @@ class Initiator:
                 self._send(machine.world.now, batch)
             await runtime.sleep(physics.GUEST_WRITE_SECONDS)
 
-    def _send(self, since: float, batch: tuple[Write, ...]) -> None:
+    def _commits(self) -> list[Write]:
+        """A write to each volume of each guest that runs. Thousands of guests write for hours: this loop is kept cheap."""
+        batch = []
+        for guest in self._machine.guests.values():
+            if guest.state is DomainState.RUNNING:
+                vm, instance, epoch, records = guest.vm, guest.instance, guest.epoch, guest.records
+                for volume in guest.volumes:
+                    batch.append((volume, vm, instance, epoch, records.get(volume, 0) + 1))
+        return batch
+
+    def _send(self, since: float, batch: Sequence[Write]) -> None:
         storage, host = self._storage, self._machine.name
         if self._holding or not storage.hears(host):
             self._unsent.append((since, batch))
@@ -113,13 +118,14 @@ class Initiator:
                 self._send(now, tuple(again))
 
     def _is_here(self, write: Write) -> bool:
-        guest = self._machine.guests.get(write.vm)
-        return guest is not None and guest.instance == write.instance
+        _, vm, instance, _, _ = write
+        guest = self._machine.guests.get(vm)
+        return guest is not None and guest.instance == instance
 
-    def _stop_on_error(self, batch: tuple[Write, ...]) -> None:
-        for write in batch:
-            guest = self._machine.guests.get(write.vm)
-            if guest is not None and guest.instance == write.instance and self._storage.fails(write.volume):
+    def _stop_on_error(self, batch: Sequence[Write]) -> None:
+        for volume, vm, instance, _, _ in batch:
+            guest = self._machine.guests.get(vm)
+            if guest is not None and guest.instance == instance and self._storage.fails(volume):
                 if guest.state is DomainState.RUNNING:
                     self._stuck[guest.vm] = guest
                 self._machine.pause(guest)

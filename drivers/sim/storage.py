@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
 
 from ave.ports.block import Grant, Lease, Slot
 from ave.ports.hypervisor import Stamp
 from drivers.rights import Rights
 from drivers.sim import physics
-from drivers.sim.facts import Acknowledged, Deposed, Elected, Refusing, Witness, Wrote
+from drivers.sim.facts import Deposed, Elected, Refusing, Witness, Write, Wrote
 from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
 from drivers.sim.physics import SERVERS, Hardware
@@ -19,14 +18,6 @@ from drivers.sim.runtime import SimRuntime, World
 
 RESTART_SECONDS = 5.0  # of the targets and the meta service: guess
 RENEW_SECONDS = 2.0  # an initiator's deadline for one request that nobody answers
-
-
-class Write(NamedTuple):
-    volume: str
-    vm: str
-    instance: int
-    epoch: int
-    record: int = 0  # its number, by the VM that writes it
 
 
 class Flaw(StrEnum):
@@ -262,7 +253,7 @@ class Storage:
         for listener in self._listeners:
             listener()
 
-    def accept(self, host: str, writes: Sequence[Write]) -> Sequence[Acknowledged]:
+    def accept(self, host: str, writes: Sequence[Write]) -> Sequence[Write]:
         """The targets' check, at the moment the writes arrive; what passes it is on the volumes."""
         acknowledged = []
         volumes = self.volumes

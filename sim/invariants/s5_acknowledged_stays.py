@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from drivers.sim.facts import Acknowledged, Effect, Started, Wrote
+from drivers.sim.facts import Effect, Started, Write, Wrote
 from sim.invariants.shape import Stage, Violation
 
 VOLUME = "volume/"
@@ -22,15 +22,13 @@ class AcknowledgedStays:
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
-        self._acknowledged: dict[str, Acknowledged] = {}  # volume -> the last write
+        self._acknowledged: dict[str, Write] = {}  # volume -> the last write
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {Wrote: self.wrote, Started: self.started, Effect: self.effect, "end": self.end}
 
     def wrote(self, fact: Wrote) -> None:
-        acknowledged = self._acknowledged
-        for write in fact.writes:
-            acknowledged[write[0]] = write
+        self._acknowledged.update({write[0]: write for write in fact.writes})
 
     def effect(self, fact: Effect) -> None:
         """One that is made again under the name of a deleted one is another."""

@@ -26,7 +26,7 @@ from drivers.sim.hypervisor import SimHypervisor
 from drivers.sim.machine import Machine
 from drivers.sim.network import Network
 from drivers.sim.runtime import SimRuntime, World
-from drivers.sim.storage import Storage, Write
+from drivers.sim.storage import Storage
 
 WAIT_SECONDS = 20.0
 EXCLUSIVE_CPUS = 4  # of each host
@@ -104,7 +104,7 @@ class SimLab:
 
     def write(self, volume: str, host: str, epoch: int) -> bool:
         before = len(self.facts)
-        self.storage.accept(host, [Write(volume, "vm", epoch, epoch)])
+        self.storage.accept(host, [(volume, "vm", epoch, epoch, 0)])
         return any(isinstance(fact, Wrote) for fact in self.facts[before:])
 
     def volumes(self) -> list[str]:

@@ -16,7 +16,7 @@ from drivers.sim.guest import Instances
 from drivers.sim.machine import Machine
 from drivers.sim.network import Network, Plane
 from drivers.sim.runtime import SimRuntime, World
-from drivers.sim.storage import RENEW_SECONDS, Storage, Write
+from drivers.sim.storage import RENEW_SECONDS, Storage
 
 MEMBERS = ("a", "b", "c")
 HOSTS = (*MEMBERS, "d")  # one host is no member of the meta service
@@ -39,7 +39,7 @@ class Lab:
     def write(self, host, epoch):
         """One write that arrives at the target now; is it acknowledged?"""
         before = len(self.told(Wrote))
-        self.storage.accept(host, [Write("disk", "vm", epoch, epoch)])
+        self.storage.accept(host, [("disk", "vm", epoch, epoch, 0)])
         return len(self.told(Wrote)) > before
 
     def machine(self, name):

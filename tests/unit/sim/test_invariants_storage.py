@@ -13,7 +13,6 @@ from ave.ports.hypervisor import Stamp
 from drivers.sim.facts import Effect, Started
 from drivers.sim.network import Plane
 from drivers.sim.records import RUNS_KEPT, Records
-from drivers.sim.storage import Write
 from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.s5_acknowledged_stays import AcknowledgedStays
 from sim.invariants.s10_nothing_in_use_deleted import NothingInUseDeleted
@@ -36,7 +35,7 @@ def attach(history: History, owner: str, epoch: int) -> None:
 
 def write(history: History, on: str, epoch: int, *records: int) -> None:
     for record in records:
-        history.cluster.storage.accept(on, [Write("disk", "web", epoch, epoch, record)])
+        history.cluster.storage.accept(on, [("disk", "web", epoch, epoch, record)])
 
 
 def restart(history: History, on: str, epoch: int) -> None:
