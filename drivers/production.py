@@ -22,6 +22,7 @@ from ave.ports.together import Ports
 from ave.sync import together
 from drivers.assembly import HOSTS
 from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.collecting import settle
 from drivers.config import Config, timing_of
 from drivers.decoding import make_ready
 from drivers.plugins import plugged
@@ -80,7 +81,7 @@ async def _with_api(config: Config, ports: Ports, rules: Plugged, main: Coroutin
     ports.runtime.log("api listens", address=config.api.listen)
     rates = Rates(ports.runtime.now, address=config.api.address_rate, token=config.api.token_rate)
     served = serve(application(host, bug=bug, rates=rates), where, secret)
-    await together(ports.runtime, {"node": main, "view": view.run(), "api": served})
+    await together(ports.runtime, {"node": main, "view": view.run(), "settle": settle(view), "api": served})
 
 
 async def _warn(ports: Ports) -> None:

@@ -20,6 +20,7 @@ from ave.model.host import Host, HostState
 from ave.ports.store import Insert
 from ave.ports.together import Ports
 from drivers.asyncio_runtime import AsyncioRuntime
+from drivers.collecting import settle
 from drivers.rest.app import application
 from drivers.rest.host import Here, Served
 from drivers.rest.server import listen, serve
@@ -51,7 +52,7 @@ async def main(what: str, folder: Path) -> None:
         await create_user(store.commit, NewUser(id="bench", grants=(Grant(Role.ADMIN),)))
         token = (await create_token(store.commit, runtime, NewToken(user="bench"))).token
         kept = runtime.spawn(view.run(), name="view")
-        await view.reach(0)
+        await settle(view)
         host = Served("h1", desk, view, Tokens(store, view, loopback=True), Here())
         print(where.getsockname()[1], token, flush=True)
         await serve(application(host, bug=lambda error: print(repr(error), file=sys.stderr)), where)
