@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -148,7 +148,7 @@ class Model:
             self._pending_log.clear()
         for name, docs in body.items():
             if name in self.docs:
-                self._pending.setdefault(name, {}).update((doc["id"], doc) for doc in docs)
+                self._pending.setdefault(name, {}).update({doc["id"]: doc for doc in docs})
         for name, id in body.get("gone", ()):
             if name == "job" and (id in self.docs[TASK] or id in self._pending.get(TASK, ())):
                 name = TASK  # both are works to the store, and it is the store that tells what is gone
@@ -231,6 +231,9 @@ class Model:
         docs, stamps, states, stamp = self.docs[name], self.stamp[name], self.states[name], self.revision
         holding, tasks = name == "vm", name == TASK
         self.counts[name] = stamp
+        if not docs and None not in news.values():
+            self._fill(name, cast("Mapping[str, Doc]", news))
+            return
         for id, doc in news.items():
             old = docs.get(id)
             if old is None and doc is None:
@@ -254,6 +257,19 @@ class Model:
                 self._holdings.change(id, old, doc)
             elif tasks:
                 self._file(id, old, doc)
+
+    def _fill(self, name: str, news: Mapping[str, Doc]) -> None:
+        """All that there is of a kind, at once: there may be 50,000, and people wait."""
+        self.docs[name].update(news)
+        self.stamp[name].update(dict.fromkeys(news, self.revision))
+        self.members[name] += bool(news)
+        self.states[name].update([state for doc in news.values() if (state := doc.get("state")) is not None])
+        if name == "vm":
+            for id, doc in news.items():
+                self._holdings.change(id, None, doc)
+        elif name == TASK:
+            for id, doc in news.items():
+                self._file(id, None, doc)
 
     def _file(self, id: str, old: Doc | None, doc: Doc | None) -> None:
         if doc is not None:

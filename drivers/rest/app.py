@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -36,11 +37,11 @@ def application(
     ``rates``: how much one may ask; None: as much as one likes."""
     front = Front(host, bug, None if simulation is None else simulation.clock, rates)
     known = routes(catalogue().values())
-    document = _encode(_document(known, of_simulation=simulation is not None))
+    document = cache(lambda: _encode(_document(known, of_simulation=simulation is not None)))
     extensions = () if simulation is None else simulation.extensions
 
     async def describe(request: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     async def say_version(request: Request) -> Response:
         return JSONResponse({"version": __version__, "host": host.name, "api_extensions": list(extensions)})

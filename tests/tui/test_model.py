@@ -39,6 +39,31 @@ def test_nothing_moves_between_two_flushes():
     assert not model.flush()
 
 
+def test_all_at_once_is_what_one_after_the_other_is():
+    vms = [vm("a"), vm("b", "stopped"), vm("c", host="h2"), vm("a", "unknown")]
+    tasks = [task("t1", "j", 1.0), task("t2", "j", 2.0), task("t3", "k", 3.0)]
+    volumes = [{"id": "v"}]  # which has no state
+    whole = told(("reset", {"vm": vms, "task": tasks, "volume": volumes}))
+    parts = [
+        ("delta", {name: [doc]}) for name, docs in (("vm", vms), ("task", tasks), ("volume", volumes)) for doc in docs
+    ]
+    slow = told(("reset", {"vm": [vm("d")]}))
+    slow.feed("delta", {"gone": [["vm", "d"]]}, 0.0)
+    for part in parts:
+        slow.flush()
+        slow.feed(*part, 0.0)
+    slow.flush()
+    for model in (whole, slow):
+        assert model.docs["vm"] == {"a": vm("a", "unknown"), "b": vms[1], "c": vms[2]}
+    assert whole.docs == slow.docs
+    assert [+states for states in whole.states.values()] == [+states for states in slow.states.values()]
+    assert {host: dict(held.vms) for host, held in whole.held.items()} == {
+        host: dict(held.vms) for host, held in slow.held.items()
+    }
+    assert (whole.parts("j"), whole.parts("k")) == (slow.parts("j"), slow.parts("k"))
+    assert set(whole.stamp["vm"].values()) == {whole.revision}
+
+
 def test_what_went_and_came_back_is_there():
     model = told(("reset", {"vm": [vm("a")]}))
     model.feed("delta", {"gone": [["vm", "a"]]}, 0.0)
