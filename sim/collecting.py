@@ -8,12 +8,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """While many documents are made, or a world runs. What nobody refers to any more goes all the same, but for cycles."""
+def uncollected(*, kept: bool = False) -> Iterator[None]:
+    """While many documents are made, or a world runs. What nobody refers to any more goes all the same, but for cycles.
+
+    ``kept``: what was made stays for a while, and is looked through no later either.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collects:
+            if kept:
+                gc.freeze()
             gc.enable()

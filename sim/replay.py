@@ -66,7 +66,7 @@ class Replay:
     def seek(self, at: float | str) -> None:
         """Be as it was then; before the begin as at the begin, and after the end, or "live", as at the end."""
         self.jumps += 1
-        with uncollected():
+        with uncollected(kept=True):
             self._show(self.end if isinstance(at, str) else min(max(at, self.begin), self.end))
 
     def _show(self, t: float) -> None:
