@@ -61,7 +61,7 @@ class Initiator:
         while True:
             if self._stuck:
                 self._retry()
-            if batch := self._commits():
+            if batch := self._writes():
                 factor = (
                     machine.disk_factor * storage.slow.get(machine.name, 1.0) if storage.slow else machine.disk_factor
                 )
@@ -71,7 +71,7 @@ class Initiator:
                 self._send(machine.world.now, batch)
             await runtime.sleep(physics.GUEST_WRITE_SECONDS)
 
-    def _commits(self) -> list[Write]:
+    def _writes(self) -> list[Write]:
         """A write to each volume of each guest that runs. Thousands of guests write for hours: this loop is kept cheap."""
         batch = []
         for guest in self._machine.guests.values():

@@ -259,8 +259,9 @@ def test_a_fault_may_end_a_vm_without_a_lease(history: History) -> None:
 
 
 def lost(history: History, **fields: Any) -> None:
-    history.put(web(**fields))
-    history.put(host("host-1", state=HostState.FENCED), web(state=VMState.UNKNOWN, **fields))
+    ran = replace(web(), **fields)  # not web(**fields), whose ``on`` says where it is
+    history.put(ran)
+    history.put(host("host-1", state=HostState.FENCED), replace(ran, state=VMState.UNKNOWN))
 
 
 @of(NeverGivenUp)
