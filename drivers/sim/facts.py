@@ -50,11 +50,23 @@ class Gone(msgspec.Struct, frozen=True):
 Write = tuple[str, str, int, int, int]  # volume, VM, instance, epoch, and the number of its record, by that VM
 
 
+def later(batch: tuple[Write, ...], times: int) -> tuple[Write, ...]:
+    """The same writes, so many records later."""
+    if not times:
+        return batch
+    return tuple([(volume, vm, instance, epoch, record + times) for volume, vm, instance, epoch, record in batch])
+
+
 class Wrote(msgspec.Struct, frozen=True):
-    """The storage acknowledged writes."""
+    """The storage acknowledged writes: this batch, so many records later."""
 
     host: str
-    writes: tuple[Write, ...]
+    batch: tuple[Write, ...]
+    times: int = 0
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        return later(self.batch, self.times)
 
 
 class Refusing(msgspec.Struct, frozen=True):

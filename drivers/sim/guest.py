@@ -6,12 +6,16 @@ from itertools import count
 
 from ave.model.vm import VM
 from ave.ports.hypervisor import DomainState
+from drivers.sim.round import Round
+
+WRITES = ("epoch", "state", "volumes")  # what decides whether it writes, and what
 
 
 class Guest:
     """One domain: a QEMU process with its memory."""
 
     __slots__ = (
+        "_records",
         "copying",
         "cpus",
         "epoch",
@@ -24,7 +28,7 @@ class Guest:
         "migrating",
         "networks",
         "ran",
-        "records",
+        "round",
         "since",
         "sizes",
         "state",
@@ -34,6 +38,7 @@ class Guest:
     )
 
     def __init__(self, vm: VM, instance: int, epoch: int, state: DomainState) -> None:
+        self.round: Round | None = None  # of its host, while the writes are only counted
         self.vm, self.memory_mib = vm.id, vm.memory_mib
         self.host_epoch = vm.host_epoch  # of its host, to which the VM was given
         self.instance, self.epoch, self.state = instance, epoch, state
@@ -46,8 +51,29 @@ class Guest:
         self.sizes: dict[str, int] = {}  # volume -> GiB that its guest sees
         self.copying: tuple[float, float, float] | None = None  # (since when, until when, MiB in all): its memory
         self.ran, self.since = 0.0, 0.0  # seconds of its host's clock: up to when it stood last, and since when it runs
-        self.records: dict[str, int] = {}  # volume -> the last record that it acknowledged to this VM
+        self._records: dict[str, int] = {}
         self.plug(vm)
+
+    @property
+    def records(self) -> dict[str, int]:
+        """Volume -> the last record that it acknowledged to this VM."""
+        self.stir()
+        return self._records
+
+    @records.setter
+    def records(self, records: dict[str, int]) -> None:
+        self.stir()
+        self._records = records
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in WRITES:
+            self.stir()
+        object.__setattr__(self, name, value)
+
+    def stir(self) -> None:
+        """Something happens to it that what its host's guests write may rest on."""
+        if self.round is not None:
+            self.round.end()
 
     def plug(self, vm: VM) -> None:
         """Its devices are those of the VM; what it writes goes to the volumes among them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ave.ports.hypervisor import DomainState
 from drivers.sim import physics
 from drivers.sim.facts import Write
+from drivers.sim.round import Round
 from drivers.sim.runtime import SimRuntime
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Initiator:
         self._machine, self._storage = machine, machine.storage
         self._holding = False
         self._unsent: list[tuple[float, Sequence[Write]]] = []
-        self._on_its_way: Sequence[Write] = ()
+        self._on_its_way: Iterable[Write] = ()
+        self._round: Round | None = None
         self._stuck: dict[str, Guest] = {}  # paused because a write failed (QEMU: werror=stop)
         machine.network.on_change(self._resend)
         machine.storage.on_change(self._resend)
@@ -71,23 +73,47 @@ class Initiator:
                 self._send(machine.world.now, batch)
             await runtime.sleep(physics.GUEST_WRITE_SECONDS)
 
-    def _writes(self) -> list[Write]:
-        """A write to each volume of each guest that runs. Thousands of guests write for hours: this loop is kept cheap."""
-        batch = []
-        for guest in self._machine.guests.values():
+    def _writes(self) -> Sequence[Write] | Round:
+        """A write to each volume of each guest that runs."""
+        if self._round is not None and not self._round.over:
+            return self._round
+        guests, host, volumes = self._machine.guests, self._machine.name, self._storage.volumes
+        batch, luns, repeats = [], [], not (self._unsent or self._holding)
+        for guest in guests.values():
             if guest.state is DomainState.RUNNING:
                 vm, instance, epoch, records = guest.vm, guest.instance, guest.epoch, guest.records
                 for volume in guest.volumes:
-                    batch.append((volume, vm, instance, epoch, records.get(volume, 0) + 1))
-        return batch
+                    last = records.get(volume, 0)
+                    batch.append((volume, vm, instance, epoch, last + 1))
+                    lun = volumes.get(volume)
+                    if repeats and lun is not None and lun.continues(host, vm, epoch, last):
+                        luns.append(lun)
+                    else:
+                        repeats = False
+        if not batch or not repeats:
+            return batch
+        self._round = Round(tuple(batch), luns, guests)
+        return self._round
 
-    def _send(self, since: float, batch: Sequence[Write]) -> None:
+    def stir(self) -> None:
+        """Who writes here changes."""
+        if self._round is not None:
+            self._round.end()
+
+    def _send(self, since: float, writes: Sequence[Write] | Round) -> None:
         storage, host = self._storage, self._machine.name
+        if isinstance(writes, Round):
+            if not self._holding and storage.count(host, writes):
+                return
+            batch: Sequence[Write] = tuple(writes)
+            writes.end()
+        else:
+            batch = writes
         if self._holding or not storage.hears(host):
             self._unsent.append((since, batch))
             return
         acknowledged = storage.accept(host, batch)
-        if not storage.whole and not storage.tells(host):
+        if not storage.tells(host):
             self._unsent.append((since, batch))  # nobody told us that it was done
             return
         guests = self._machine.guests

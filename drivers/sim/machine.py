@@ -239,6 +239,7 @@ class Machine:
         guest = Guest(vm, self.instances.take(), epoch, state)
         guest.cpus = self.free_cpus(guest.exclusive_cpus)
         guest.since = self.clock.now()
+        self.initiator.stir()
         self.guests[vm.id] = guest
         self.plug(guest, vm)
         self.witness(Started(vm.id, self.name, guest.instance, epoch, vm.memory_mib, incoming, job))
@@ -263,6 +264,7 @@ class Machine:
 
     def remove(self, guest: Guest, itself: End | None = None) -> None:
         if self.guests.get(guest.vm) is guest:
+            self.initiator.stir()
             del self.guests[guest.vm]
             self.mute.pop(guest.vm, None)
             self._hush(guest)

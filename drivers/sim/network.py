@@ -59,6 +59,7 @@ class Network:
         self._made = 0
         self._lines: dict[str, list[Line]] = {}
         self.whole = True  # the usual case, kept cheap
+        self.sound = True  # whole but for hosts that are down
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -73,7 +74,7 @@ class Network:
             return True
         if sender in self._down or receiver in self._down:
             return False
-        if sender == receiver:
+        if self.sound or sender == receiver:
             return True
         cuts = self._cuts[plane]
         if cuts and cuts.get(sender, ()) != cuts.get(receiver, ()):
@@ -83,7 +84,9 @@ class Network:
 
     def reaches(self, one: str, other: str, plane: Plane) -> bool:
         """Can they talk, as every connection must to be made: there and back?"""
-        return self.whole or (self.carries(one, other, plane) and self.carries(other, one, plane))
+        if self.sound:
+            return not self._down or not (one in self._down or other in self._down)
+        return self.carries(one, other, plane) and self.carries(other, one, plane)
 
     def set_power(self, host: str, *, on: bool) -> None:
         if on:
@@ -195,7 +198,8 @@ class Network:
 
     def _changed(self) -> None:
         barred = any(self._barriers.values())
-        self.whole = not (self._down or self.lines or barred or any(self._cuts.values()))
+        self.sound = not (self.lines or barred or any(self._cuts.values()))
+        self.whole = self.sound and not self._down
         for listener in self._listeners:
             listener()
 

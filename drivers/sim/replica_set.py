@@ -44,7 +44,7 @@ class ReplicaSet:
         self.streams = Streams()
         self.reign: Reign | None = None  # of the primary that has a majority
         self.term = 0  # grows with every election
-        self.usual = False  # the usual case, kept cheap: everybody reaches the primary, and nothing is wrong
+        self.usual = False  # kept cheap: everybody who is up reaches the primary, and nothing is wrong with it
         self.lost_answers = 0.0  # the chance that an effect happens and its answer does not arrive
         self.slow: dict[str, float] = {}  # member -> how many times slower its disk is
         self.lag: Laggards | None = None
@@ -89,6 +89,10 @@ class ReplicaSet:
         """How much longer than usual the primary's answer takes to come to this host; without end if none comes."""
         return self._network.trip_seconds(host, self.reign.host) if self.reign and self.serves(host) else math.inf
 
+    def ordinary(self, host: str, reign: Reign | None) -> bool:
+        """Is this the primary, and can nothing come between it and that host?"""
+        return self.usual and self.reign is reign and self._network.up(host)
+
     def primary_for(self, host: str, *, connected: bool) -> Reign | None:
         """Whom this host takes for the primary: one that it can talk to, or that it has a connection to of which it does
         not know yet that nothing comes back."""
@@ -109,11 +113,11 @@ class ReplicaSet:
 
     def read_seconds(self, host: str, random: Callable[[], float]) -> float:
         """How much longer than usual a request of this host is under way."""
-        return self.delay if self._network.whole else self.delay + self.extra_seconds(host, random)
+        return self.delay if self._network.sound else self.delay + self.extra_seconds(host, random)
 
     def write_seconds(self, host: str, random: Callable[[], float]) -> float:
         """From a write's arrival until a majority has it; and how much longer than usual it is under way."""
-        if not self.slow and not self.delay and self._network.whole:
+        if not self.slow and not self.delay and self._network.sound:
             return physics.JOURNAL_SECONDS
         journal = physics.JOURNAL_SECONDS * self.slow.get(self.primary or "", 1.0)
         return journal + self.delay + self.extra_seconds(host, random)
@@ -249,7 +253,7 @@ class ReplicaSet:
 
     def _weigh(self) -> None:
         reign, wrong = self.reign, self.delay or self.full or self.lag is not None
-        self.usual = reign is not None and self._network.whole and not reign.tail and not wrong
+        self.usual = reign is not None and self._network.sound and not reign.tail and not wrong
 
     def _majority(self, member: str) -> bool:
         seen = sum(self._network.reaches(member, other, Plane.MANAGEMENT) for other in self.members)

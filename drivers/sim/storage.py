@@ -14,6 +14,7 @@ from drivers.sim.lull import Lull
 from drivers.sim.network import Network, Plane
 from drivers.sim.physics import SERVERS, Hardware
 from drivers.sim.records import Records
+from drivers.sim.round import Round
 from drivers.sim.runtime import SimRuntime, World
 
 RESTART_SECONDS = 5.0  # of the targets and the meta service: guess
@@ -28,14 +29,37 @@ class Flaw(StrEnum):
 
 
 class Lun:
-    __slots__ = ("epoch", "lock", "owner", "records", "rights", "size_gib", "slot")
+    __slots__ = ("_records", "epoch", "lock", "owner", "rights", "round", "size_gib", "slot")
 
     def __init__(self, size_gib: int) -> None:
+        self.round: Round | None = None  # of its owner, while the writes are only counted
         self.size_gib, self.owner, self.epoch = size_gib, "", 0
         self.slot: Slot | None = None  # where volumes share targets
         self.lock = ""  # under which it was attached
         self.rights: Rights = ()
-        self.records = Records()
+        self._records = Records()
+
+    @property
+    def records(self) -> Records:
+        self._stir()
+        return self._records
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("epoch", "owner"):
+            self._stir()
+        object.__setattr__(self, name, value)
+
+    def _stir(self) -> None:
+        if self.round is not None:
+            self.round.end()
+
+    def continues(self, owner: str, vm: str, epoch: int, record: int) -> bool:
+        """Is this the record that its owner wrote last, so that the one after it is only counted?"""
+        runs = self._records.runs
+        if not runs or self.owner != owner or self.epoch != epoch:
+            return False
+        run = runs[-1]
+        return run.last == record and run.vm == vm and run.epoch == epoch
 
     def attached_for_another(self, stamp: Stamp) -> bool:
         return bool(self.owner and self.lock and stamp.lock) and self.lock != stamp.lock
@@ -132,6 +156,8 @@ class Storage:
         self._election_seconds = 0.0  # of the next one; 0: as long as they take
         self._aside: dict[str, float] = {}  # member -> until when it leads only if no other can
         self._listeners: list[Callable[[], None]] = []
+        self._heard: dict[str, bool] = {}  # host -> as the wires are: looked at once until they change
+        self._told: dict[str, bool] = {}
         network.on_change(self._look)
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -153,17 +179,23 @@ class Storage:
 
     def reached_by(self, host: str) -> bool:
         """Can this host do I/O? It can while it is on the side of a majority of the members."""
-        return self.hears(host) and (self._network.whole or self.tells(host))
+        return self.hears(host) and self.tells(host)
 
     def hears(self, host: str) -> bool:
         """Does what this host sends arrive at a majority of the members?"""
-        seen = sum(self._network.carries(host, member, Plane.STORAGE) for member in self.members)
-        return self.serving and 2 * seen > len(self.members)
+        heard = self._heard.get(host)
+        if heard is None:
+            seen = sum(self._network.carries(host, member, Plane.STORAGE) for member in self.members)
+            heard = self._heard[host] = 2 * seen > len(self.members)
+        return heard and self.serving
 
     def tells(self, host: str) -> bool:
         """Do the answers of a majority arrive at this host?"""
-        seen = sum(self._network.carries(member, host, Plane.STORAGE) for member in self.members)
-        return self.serving and 2 * seen > len(self.members)
+        told = self._told.get(host)
+        if told is None:
+            seen = sum(self._network.carries(member, host, Plane.STORAGE) for member in self.members)
+            told = self._told[host] = 2 * seen > len(self.members)
+        return told and self.serving
 
     def lull_of(self, host: str) -> Lull | None:
         lease = self.leases.get(host)
@@ -185,7 +217,7 @@ class Storage:
         leader = self.leader
         if leader is None or not self._network.reaches(host, leader, Plane.STORAGE):
             return False
-        return self._network.whole or self._network.trip_seconds(host, leader) <= RENEW_SECONDS
+        return self._network.sound or self._network.trip_seconds(host, leader) <= RENEW_SECONDS
 
     def connects(self, host: str) -> bool:
         """Can it begin to speak with the leader? There and back, before anything can be asked."""
@@ -271,11 +303,21 @@ class Storage:
             self.witness(Wrote(host, tuple(acknowledged)))
         return acknowledged
 
+    def count(self, host: str, writes: Round) -> bool:
+        """Take the next round of writes as one; False if it has to be looked at write by write."""
+        if writes.over or self.full or self.flaws or not (self.hears(host) and self.tells(host)):
+            return False
+        self.witness(Wrote(host, writes.batch, writes.times))
+        writes.times += 1
+        return True
+
     def fails(self, volume: str) -> bool:
         """Is a write to it answered with an error?"""
         return self.full or self.flaws.get(volume) is Flaw.ERROR
 
     def _look(self) -> None:
+        self._heard.clear()
+        self._told.clear()
         if not self._network.whole:
             self._stir()
         if self.leader is not None and not self.reached_by(self.leader):

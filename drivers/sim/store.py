@@ -40,7 +40,7 @@ class SimStore:
     async def get(self, type: type[D], id: str) -> D | None:
         replica_set = self._set
         reign = await self._request(replica_set.read_seconds(self._host, self._random))
-        ordinary = replica_set.usual and replica_set.reign is reign
+        ordinary = replica_set.ordinary(self._host, reign)
         ledger = replica_set.ledger if ordinary else await self._confirmed(reign)
         doc = ledger.get(type, id)
         await self._reply(reign)
@@ -56,7 +56,7 @@ class SimStore:
     ) -> list[D]:
         replica_set = self._set
         reign = await self._request(replica_set.read_seconds(self._host, self._random))
-        ordinary = replica_set.usual and replica_set.reign is reign
+        ordinary = replica_set.ordinary(self._host, reign)
         ledger = replica_set.ledger if ordinary else await self._known(reign, lag=True)
         found = ledger.find(type, where or {}, order, limit, after)
         await self._reply(reign, physics.FIND_SECONDS_PER_DOCUMENT * len(found))
@@ -72,7 +72,7 @@ class SimStore:
             raise await self._too_slow(partial(_commit, writes), work)
         reign = await self._request(work)
         try:
-            if replica_set.usual and replica_set.reign is reign:
+            if replica_set.ordinary(self._host, reign):
                 answer = replica_set.ledger.commit(writes, replica_set.now())
             else:
                 answer = await self._write(reign, partial(_commit, writes), work)
@@ -99,7 +99,7 @@ class SimStore:
         if work >= physics.ANSWER_SECONDS:
             raise await self._too_slow(partial(_take, type, where, order, limit, change), work)
         reign = await self._request(work)
-        if replica_set.usual and replica_set.reign is reign:
+        if replica_set.ordinary(self._host, reign):
             taken = replica_set.ledger.take(type, where, order, limit, change, replica_set.now())
         else:
             taken = await self._write(reign, partial(_take, type, where, order, limit, change), work)
@@ -109,7 +109,7 @@ class SimStore:
     async def now(self) -> float:
         replica_set = self._set
         reign = await self._request(replica_set.read_seconds(self._host, self._random))
-        if not (replica_set.usual and replica_set.reign is reign):
+        if not replica_set.ordinary(self._host, reign):
             await self._known(reign)
         now = replica_set.now()
         await self._reply(reign)
@@ -119,7 +119,7 @@ class SimStore:
         replica_set = self._set
         keys = tuple(key for type in types for key in keys_of(self._types[type].name, where))
         reign = await self._request(replica_set.read_seconds(self._host, self._random))
-        ordinary = replica_set.usual and replica_set.reign is reign
+        ordinary = replica_set.ordinary(self._host, reign)
         known = replica_set.ledger if ordinary else await self._known(reign, since or 0)
         watch = SimWatch(replica_set.streams, self._runtime, self._host, keys, known, self.saw)
         if since is not None:
@@ -145,7 +145,7 @@ class SimStore:
     async def _request(self, work: float) -> Reign:
         """Find the primary and reach it; it needs so many seconds before it can answer."""
         replica_set, reign = self._set, self._set.reign
-        if not replica_set.usual or reign is None:
+        if reign is None or not replica_set.ordinary(self._host, reign):
             reign = await self._select()
             if work >= physics.ANSWER_SECONDS:
                 raise await self._silence(write=False)
@@ -164,7 +164,7 @@ class SimStore:
         replica_set = self._set
         await self._runtime.sleep(physics.HOP_SECONDS * (0.5 + self._random()) + work)
         lost = write and replica_set.lost_answers and self._random() < replica_set.lost_answers
-        ordinary = replica_set.usual and replica_set.reign is reign
+        ordinary = replica_set.ordinary(self._host, reign)
         if lost or not (ordinary or await self._returned(reign)):
             raise await self._silence(write=write)
         self._connected = True

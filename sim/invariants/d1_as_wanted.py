@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ave.model.cluster import lock_name
 from ave.model.host import Host, HostState
 from ave.model.vm import VM, VMState
 from drivers.sim.guest import Guest
@@ -26,11 +25,10 @@ class AsWanted(Lasting):
         self._where_of: list[str] = []  # the VMs of that round
 
     def wrong(self) -> Iterator[Wrong]:
-        stage = self._stage
-        docs = stage.store.ledger.shelves_by_name["vm"].docs
+        docs = self._stage.store.ledger.shelves_by_name["vm"].docs
         for name in self.part("VMs", lambda: docs):
             vm = docs.get(name)
-            if vm is not None and not stage.lock_holder(lock_name(VM, name)):
+            if vm is not None and not self.locked(VM, name):
                 self._looked_at += 1
                 for what in self._unlike(vm, self._domains(vm)):
                     yield f"{vm.id} {what}", f"{vm.id} {what}", (vm.id, vm.host)
@@ -68,6 +66,13 @@ class AsWanted(Lasting):
 
 
 def _differences(vm: VM, guest: Guest) -> Iterator[str]:
+    if (
+        guest.epoch == vm.epoch
+        and guest.state == DOMAIN[vm.state]
+        and (guest.vcpus, guest.memory_mib) == (vm.vcpus, vm.memory_mib)
+        and (guest.media, guest.networks) == (vm.media, vm.networks)
+    ):
+        return  # next to always, and it is asked often
     for what, wanted, actual in (
         ("state", DOMAIN[vm.state], str(guest.state)),
         ("epoch", vm.epoch, guest.epoch),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ave.model.cluster import Lock, lock_name
+from ave.model.cluster import Lock
 from ave.model.vm import VM
 from ave.model.volume import Volume
 from ave.model.work import ENDED, Work
@@ -28,7 +28,7 @@ class NoOrphans(Lasting):
                 continue
             self._looked_at += 1
             vm = self._stage.vm(name)
-            if (vm is None or vm.host != machine.name) and not self._locked(VM, name):
+            if (vm is None or vm.host != machine.name) and not self.locked(VM, name):
                 told = f"is on {vm.host}" if vm is not None else "does not exist"
                 yield (
                     f"{name} on {machine.name}",
@@ -46,7 +46,7 @@ class NoOrphans(Lasting):
                 continue  # it has gone since
             self._looked_at += 1
             owner = volume.vm if volume is not None else ""
-            if self._locked(Volume, name) or (owner and self._locked(VM, owner)):
+            if self.locked(Volume, name) or (owner and self.locked(VM, owner)):
                 continue
             if volume is None and not self._being_made(name):
                 yield name, f"the storage has volume {name}, which does not exist", (name,)
@@ -58,7 +58,7 @@ class NoOrphans(Lasting):
     def _being_made(self, volume: str) -> bool:
         """Its document comes after it, so only the VM that shall have it knows of it."""
         vm = self._stage.vm(volume.rpartition("-disk-")[0])
-        return vm is not None and self._locked(VM, vm.id)
+        return vm is not None and self.locked(VM, vm.id)
 
     def _promises(self) -> Iterator[Wrong]:
         docs = self._stage.store.ledger.shelves_by_name["vm"].docs
@@ -66,7 +66,7 @@ class NoOrphans(Lasting):
             vm = docs.get(name)
             if vm is not None and vm.reserved:
                 self._looked_at += 1
-                if not self._locked(VM, vm.id):
+                if not self.locked(VM, vm.id):
                     yield f"{vm.id} to come", f"{vm.reserved} keeps room for {vm.id}, for no Job", (vm.id, vm.reserved)
 
     def _locks(self) -> Iterator[Wrong]:
@@ -78,6 +78,3 @@ class NoOrphans(Lasting):
                 work = self._stage.store.ledger.get(Work, lock.job)
                 if work is None or work.state in ENDED:
                     yield id, f"{id} is locked by {lock.job}, which is over", (id, lock.job)
-
-    def _locked(self, type: type[VM] | type[Volume], id: str) -> bool:
-        return self._stage.lock_holder(lock_name(type, id)) != ""

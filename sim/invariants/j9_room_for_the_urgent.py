@@ -69,7 +69,10 @@ class RoomForTheUrgent:
     def tick(self, now: float) -> None:
         if self._leads[0] != self._stage.storage.leader:
             self._leads = (self._stage.storage.leader, now)
-        self._apart.update({host: now for host in self._stage.machines if not self._at_work(host)})
+        trip_seconds, apart = self._stage.store.trip_seconds, self._apart
+        for host, machine in self._stage.machines.items():
+            if not machine.works(NODE) or trip_seconds(host) > TRIP_SECONDS:
+                apart[host] = now
         for id, (lane, operation, ready) in self._ready.items():
             host = self._host(lane)
             worker = self._stage.worker(host)
@@ -83,9 +86,6 @@ class RoomForTheUrgent:
             if self._stage.calm.lasted(max(ready, there, settled)) > CLAIMED_SECONDS:
                 what = f"{id} is urgent and waits for {now - ready:.0f} s for {worker}, which executes"
                 raise Violation(self.id, f"{what} {self._busy.get(worker, 0)}", (id, id.partition("/")[0], host))
-
-    def _at_work(self, host: str) -> bool:
-        return self._stage.store.trip_seconds(host) <= TRIP_SECONDS and self._stage.machines[host].works(NODE)
 
     def _host(self, lane: str) -> str:
         """Whose worker claims what is in that lane. A role is the storage's meta leader's, who has to take it if it has not,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ave.model.cluster import lock_name
 from sim.invariants.calm import PEACE_SECONDS
 from sim.invariants.shape import Stage, Violation
 
@@ -35,6 +36,7 @@ class Lasting(ABC):
         self._part, self._parts = 0, 1
         self._due = 0.0
         self._looked_at = 0  # how many things
+        self._held: dict[str, None] = {}  # resources that are locked as this is looked at
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {"tick": self.tick, "end": self.end}
@@ -50,6 +52,10 @@ class Lasting(ABC):
         found: list[T] = self._things[name]
         size = -(-len(found) // self._parts)
         return found[self._part * size : (self._part + 1) * size]
+
+    def locked(self, type: type[Any], id: str) -> bool:
+        """Is a Job at work on it? Mostly none is on anything."""
+        return bool(self._held) and lock_name(type, id) in self._held
 
     def tick(self, now: float) -> None:
         if now >= self._due:
@@ -74,6 +80,7 @@ class Lasting(ABC):
             self._part = 0  # it begins anew
             return
         self._looked_at = 0
+        self._held = self._stage.held()
         for key, what, about in self.wrong():
             self._found[key] = self._since.get(key, now)
             if (lasted := calm.peace(self._found[key])) > self.seconds:

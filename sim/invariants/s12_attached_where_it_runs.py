@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ave.model.cluster import lock_name
 from ave.model.vm import VM, VMState
 from ave.model.volume import Volume
 from sim.invariants.lasting import Lasting, Wrong
@@ -30,7 +29,7 @@ class AttachedWhereItRuns(Lasting):
                 continue
             volume = docs.get(name)
             vm = stage.vm(volume.vm) if volume is not None else None
-            if vm is None or any(map(stage.lock_holder, (lock_name(Volume, name), lock_name(VM, vm.id)))):
+            if vm is None or self.locked(Volume, name) or self.locked(VM, vm.id):
                 continue
             self._looked_at += 1
             if vm.state is VMState.UNKNOWN and stored.owner in ("", vm.host):

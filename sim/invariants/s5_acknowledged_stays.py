@@ -10,6 +10,14 @@ from sim.invariants.shape import Stage, Violation
 VOLUME = "volume/"
 
 
+class Acknowledged:
+    """A batch of writes, and how many records later it was acknowledged last."""
+
+    def __init__(self, batch: tuple[Write, ...], times: int) -> None:
+        self.batch, self.times = batch, times
+        self.last = True  # of every volume in it?
+
+
 class AcknowledgedStays:
     """Every VM writes numbered records to its volumes. Armed each time a VM starts from a volume that it has written to,
     and at the end by every such volume."""
@@ -22,18 +30,31 @@ class AcknowledgedStays:
     def __init__(self, stage: Stage) -> None:
         self.armed = 0
         self._stage = stage
-        self._acknowledged: dict[str, Write] = {}  # volume -> the last write
+        self._by_host: dict[str, Acknowledged] = {}
+        self._acknowledged: dict[str, tuple[Write, Acknowledged]] = {}  # volume -> the last write, and of which batch
 
     def handlers(self) -> Mapping[type[Any] | str, Callable[[Any], None]]:
         return {Wrote: self.wrote, Started: self.started, Effect: self.effect, "end": self.end}
 
     def wrote(self, fact: Wrote) -> None:
-        self._acknowledged.update({write[0]: write for write in fact.writes})
+        known = self._by_host.get(fact.host)
+        if known is not None and known.last and known.batch is fact.batch:
+            known.times = fact.times
+            return
+        known = self._by_host[fact.host] = Acknowledged(fact.batch, fact.times)
+        acknowledged = self._acknowledged
+        for write in fact.batch:
+            if (before := acknowledged.get(write[0])) is not None:
+                before[1].last = False
+            acknowledged[write[0]] = write, known
+        known.last = True
 
     def effect(self, fact: Effect) -> None:
         """One that is made again under the name of a deleted one is another."""
         if fact.what == "delete" and fact.resource.startswith(VOLUME):
-            self._acknowledged.pop(fact.resource.removeprefix(VOLUME), None)
+            gone = self._acknowledged.pop(fact.resource.removeprefix(VOLUME), None)
+            if gone is not None:
+                gone[1].last = False
 
     def started(self, fact: Started) -> None:
         vm = self._stage.vm(fact.vm)
@@ -49,7 +70,8 @@ class AcknowledgedStays:
         if name not in self._acknowledged:
             return
         self.armed += 1
-        _, vm, _, epoch, record = self._acknowledged[name]
+        (_, vm, _, epoch, first), known = self._acknowledged[name]
+        record = first + known.times
         volume = self._stage.storage.volumes.get(name)
         runs = volume.records.runs if volume is not None else []
         last = volume.records.last(vm) if volume is not None else 0

@@ -42,6 +42,11 @@ class Stage:
         lock = self.store.ledger.shelves_by_name["lock"].docs.get(resource)
         return lock.job if lock is not None else ""
 
+    def held(self) -> dict[str, None]:
+        """Every resource that a Job has locked."""
+        locks = self.store.ledger.shelves_by_name["lock"].docs
+        return {resource: None for resource, lock in locks.items() if lock.job}
+
     def worker(self, host: str) -> str:
         """The start of the host's worker that lives and reaches the store, or nobody."""
         machine = self.machines.get(host)

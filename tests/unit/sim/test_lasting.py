@@ -37,6 +37,7 @@ def looked():
             disturbed_at=1.0,
         ),
         store=SimpleNamespace(ledger=SimpleNamespace(shelves_by_name={"vm": shelf})),
+        held=lambda: {},
     )
     made: Any = Looked(stage)
     made.clock, made.docs = clock, shelf.docs
