@@ -37,7 +37,7 @@ def looked():
             disturbed_at=1.0,
         ),
         store=SimpleNamespace(ledger=SimpleNamespace(shelves_by_name={"vm": shelf})),
-        held=lambda: {},
+        held=dict,
     )
     made: Any = Looked(stage)
     made.clock, made.docs = clock, shelf.docs
