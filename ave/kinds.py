@@ -18,7 +18,7 @@ from ave.model.target import Target
 from ave.model.tenant import Tenant
 from ave.model.vm import VM
 from ave.model.volume import Volume
-from ave.model.work import Work
+from ave.model.work import ENDED, OPEN, W, Work
 from ave.ports.store import Index, Kind
 
 SCHEMA = 1  # grows with every change that an older node would misread; a store of a newer one is refused
@@ -39,12 +39,12 @@ KINDS = (
         Work,
         (
             Index(),  # the view of who shows it
-            Index(("lane", "state"), ("rank",)),  # claim
-            Index(("handler", "state")),  # what a worker holds
-            Index(("job", "state")),  # a Job's tasks
-            Index(("flag", "state"), ("turn",)),  # a Job Queue
-            Index(("state",), ("submitted",)),  # recovery
-            Index(("state",), ("finished",)),  # clean-up
+            Index(("lane", "state"), ("rank",), (W.READY, W.WAITING)),  # claim, and what is handed over
+            Index(("handler", "state"), only=(W.RUNNING,)),  # what a worker holds
+            Index(("job", "state"), only=OPEN),  # a Job's tasks
+            Index(("flag", "state"), ("turn",), (W.QUEUED,)),  # a Job Queue
+            Index(("state",), ("submitted",), OPEN),  # recovery
+            Index(("state",), ("finished",), ENDED),  # clean-up
         ),
     ),
     Kind("role", Role, (Index(),)),

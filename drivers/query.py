@@ -9,17 +9,11 @@ from ave.ports.store import Above, Below, In, Index, Kind, Undeclared, Where
 
 RANGES = (Below, Above)
 
-Fields = tuple[tuple[str, bool], ...]  # the fields of a where, and whether a range stands on each
-
 
 class Served(NamedTuple):
     declared: Index
     ranged: str  # the field on which the range stands, or nothing
     resort: bool  # ids are asked for in their own order, and the index has another
-
-
-def fields_of(where: Where) -> Fields:
-    return tuple([(field, type(value) in RANGES) for field, value in where.items()])
 
 
 def is_by_id(where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> bool:
@@ -28,18 +22,32 @@ def is_by_id(where: Where, order: Sequence[str], after: tuple[Any, ...] | None) 
     return len(where) == 1 and wanted is not None and not (order or after or isinstance(wanted, RANGES))
 
 
-def served(kind: Kind, fields: Fields, order: tuple[str, ...]) -> Served:
-    """The index that serves a query on these fields in this order, or Undeclared."""
-    ranges = tuple(field for field, is_range in fields if is_range)
-    by = sorted(field for field, is_range in fields if not is_range)
-    same = [index for index in kind.indexes if sorted(index.by) == by]
+def served(kind: Kind, where: Where, order: tuple[str, ...]) -> Served:
+    """The index that serves a query like this in this order, or Undeclared."""
+    ranges = tuple([field for field, value in where.items() if type(value) in RANGES])
+    by = sorted(field for field in where if field not in ranges)
+    same = [index for index in kind.indexes if sorted(index.by) == by and _keeps(index, where)]
     found = None if ranges and not order else next((index for index in same if index.order == order), None)
     if found is None and not order:
         found = next((index for index in same if index.order[: len(ranges[:1])] == ranges[:1]), None)
     if found is None or (ranges and (len(ranges) > 1 or found.order[:1] != ranges)):
-        where = sorted(field for field, _ in fields)
-        raise Undeclared(f"{kind.name}: no index serves where {where} order {list(order)}")
+        telling = narrowed(kind)
+        asked = [f"{field} {where[field]}" if field in telling else field for field in sorted(where)]
+        raise Undeclared(f"{kind.name}: no index serves where {asked} order {list(order)}")
     return Served(found, ranges[0] if ranges else "", not order and bool(found.order))
+
+
+def narrowed(kind: Kind) -> tuple[str, ...]:
+    """Fields whose values decide, beside the shape, which index serves a query."""
+    return tuple(dict.fromkeys(index.by[-1] for index in kind.indexes if index.only))
+
+
+def _keeps(index: Index, where: Where) -> bool:
+    """Has it all documents that may be asked for here?"""
+    if not index.only:
+        return True
+    wanted = where[index.by[-1]]
+    return all(value in index.only for value in (wanted.values if type(wanted) is In else (wanted,)))
 
 
 def holds(doc: Any, where: Where) -> bool:

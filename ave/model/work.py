@@ -31,6 +31,7 @@ class WorkState(StrEnum):
 
 W = WorkState
 ENDED = (W.DONE, W.FAILED, W.CANCELLED)
+OPEN = tuple(state for state in W if state not in ENDED)
 JOB = Table(
     noun="Job",
     start=(W.QUEUED, W.READY),

@@ -34,11 +34,13 @@ class Document(Protocol):
 class Index(msgspec.Struct, frozen=True):
     """A shape of query: equality (or In) on all of ``by``, sorted by ``order`` and then by id.
 
-    A range (Below, Above) may stand on the first field of ``order``.
+    A range (Below, Above) may stand on the first field of ``order``. ``only``: the values of the last field of ``by`` that
+    are ever asked for, so that no store need keep the others; to ask for one of those is an error like any other shape.
     """
 
     by: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
+    only: tuple[Any, ...] = ()  # empty: all
 
 
 class Kind(msgspec.Struct, frozen=True):

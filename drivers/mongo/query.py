@@ -9,15 +9,17 @@ import msgspec
 
 from ave.ports.store import Above, Below, In, Index, Kind, Where
 from drivers.mongo.codec import Raw
-from drivers.query import fields_of, is_by_id, served
+from drivers.query import is_by_id, served
 
 Keys = list[tuple[str, int]]
+
+BY_ID = "_id_"  # the name of the index that is always there
 
 
 class Query(NamedTuple):
     filter: Raw
     sort: Keys
-    hint: Keys  # the planner does not try others, and cannot change its mind
+    hint: str  # the index: the planner does not try others, and cannot change its mind
 
 
 class Queries:
@@ -25,24 +27,29 @@ class Queries:
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._hints: dict[Any, Keys] = {}
 
     def query(self, where: Where, order: Sequence[str], after: tuple[Any, ...] | None = None) -> Query:
         """Raises Undeclared for a shape that no index serves."""
         if is_by_id(where, order, after):
-            return Query(condition(where), [("_id", 1)], [("_id", 1)])
-        shape = fields_of(where), tuple(order)
-        if shape not in self._hints:
-            self._hints[shape] = keys(served(self._kind, *shape)[0])
+            return Query(condition(where), [("_id", 1)], BY_ID)
+        index = served(self._kind, where, tuple(order)).declared
         filter = condition(where)
         if after is not None:
             filter = {"$and": [filter, beyond(order, after)]}
-        return Query(filter, sorting(order), self._hints[shape])
+        return Query(filter, sorting(order), name(index))
 
 
 def keys(index: Index) -> Keys:
     """The fields of a declared index. The one on ids alone is always there."""
     return [*[(field, 1) for field in index.by], *sorting(index.order)]
+
+
+def name(index: Index) -> str:
+    """As MongoDB would call it; and what there is in it, if it is not all."""
+    fields = "_".join(f"{field}_{way}" for field, way in keys(index))
+    if fields == "_id_1":
+        return BY_ID
+    return "_of_".join((fields, *(["_".join(map(str, index.only))] if index.only else [])))
 
 
 def sorting(order: Sequence[str]) -> Keys:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import CollectionInvalid, DuplicateKeyError
 
 from ave.errors import Refused
-from ave.ports.store import Kind
-from drivers.mongo.query import Keys, keys
+from ave.ports.store import Index, Kind
+from drivers.mongo.codec import Raw
+from drivers.mongo.query import keys, name
 
 SCHEMA = "schema"  # the collection of one document, which says how to read the others
 _ID = "ave"
@@ -60,17 +62,22 @@ async def _create(database: Database, name: str, **options: Any) -> None:
 async def _index(database: Database, kind: Kind) -> None:
     found = {index["name"]: index async for index in await database[kind.name].list_indexes()}
     for index in kind.indexes:
-        wanted = keys(index)
-        name = _name(wanted)
-        if name not in found:
-            await database[kind.name].create_index(wanted, name=name)
-        elif list(found[name]["key"].items()) != wanted or set(found[name]) - {"v", "key", "name", "ns"}:
+        wanted, called, part = keys(index), name(index), _part(index)
+        if called not in found:
+            await database[kind.name].create_index(wanted, name=called, **part)
+        elif list(found[called]["key"].items()) != wanted or _options(found[called]) != part:
             raise Refused(
-                f"index {name} of {database.name}.{kind.name} is not the one AVE made: "
-                f'drop it with db.{kind.name}.dropIndex("{name}"), and AVE makes it again at its next start'
+                f"index {called} of {database.name}.{kind.name} is not the one AVE made: "
+                f'drop it with db.{kind.name}.dropIndex("{called}"), and AVE makes it again at its next start'
             )
 
 
-def _name(wanted: Keys) -> str:
-    """As MongoDB would call it."""
-    return "_".join(f"{field}_{way}" for field, way in wanted)
+def _part(index: Index) -> Raw:
+    """What to say so that it holds only what is ever asked for: each index in which a document moves makes a write slower."""
+    if not index.only:
+        return {}
+    return {"partialFilterExpression": {index.by[-1]: {"$in": [msgspec.to_builtins(value) for value in index.only]}}}
+
+
+def _options(found: Mapping[str, Any]) -> Raw:
+    return {option: value for option, value in found.items() if option not in ("v", "key", "name", "ns")}

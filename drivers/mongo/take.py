@@ -64,7 +64,7 @@ async def _first(
     stages: list[Raw] = [{"$match": query.filter}, {"$sort": dict(query.sort)}, {"$limit": limit}, {"$set": {_AT: NOW}}]
 
     async def call(session: Session) -> list[Raw]:
-        found = await collection.aggregate(stages, hint=dict(query.hint), batchSize=limit + 1, session=session)
+        found = await collection.aggregate(stages, hint=query.hint, batchSize=limit + 1, session=session)
         return await found.to_list()
 
     raws = await link.read(call, causal=True)

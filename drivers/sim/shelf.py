@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from ave.ports.store import Above, Below, In, Index, Kind, Where
-from drivers.query import Fields, fields_of, is_by_id, served
+from drivers.query import is_by_id, narrowed, served
 
 FEW = 20  # that are sorted in one by one
 
@@ -59,20 +59,27 @@ class _Ordered:
         self.fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else lambda doc: (doc.id,)
         self.buckets: dict[tuple[Any, ...], _Bucket] | None = None
 
+    def _fields_of(self, doc: Any) -> tuple[Any, ...] | None:
+        """Nothing, if nobody asks for it here."""
+        if doc is None:
+            return None
+        fields = self.fields(doc)
+        only = self.index.only
+        return fields if not only or fields[self.by - 1] in only else None
+
     def made(self, docs: Iterable[Any]) -> dict[tuple[Any, ...], _Bucket]:
         if self.buckets is None:
             places: dict[tuple[Any, ...], list[Place]] = {}
             for doc in docs:
-                fields = self.fields(doc)
-                places.setdefault(fields[: self.by], []).append(fields[self.by :])
+                if (fields := self._fields_of(doc)) is not None:
+                    places.setdefault(fields[: self.by], []).append(fields[self.by :])
             self.buckets = {key: _Bucket(found) for key, found in places.items()}
         return self.buckets
 
     def move(self, old: Any, new: Any) -> None:
         buckets, by = self.buckets, self.by
         assert buckets is not None, "made before"
-        before = None if old is None else self.fields(old)
-        after = None if new is None else self.fields(new)
+        before, after = self._fields_of(old), self._fields_of(new)
         if before == after:
             return
         if before is not None:
@@ -90,6 +97,7 @@ class Shelf:
         self.docs: dict[str, Any] = {}
         self._indexes = [_Ordered(index) for index in kind.indexes]
         self._movable = [o for o in self._indexes if o.index.by or o.index.order]  # ids never change
+        self._narrowed = narrowed(kind)
         self._serving: dict[Any, tuple[_Ordered, str, bool]] = {}  # what ``_choose`` said before
 
     def copied(self) -> Shelf:
@@ -115,10 +123,10 @@ class Shelf:
             wanted = where["id"]
             ids = wanted.values if isinstance(wanted, In) else (wanted,)
             return iter([docs[i] for i in sorted(dict.fromkeys(ids)) if i in docs])
-        shape = (*where, *map(type, where.values()), *order)
+        shape = (*where, *map(type, where.values()), *order, *map(where.get, self._narrowed))
         serving = self._serving.get(shape)
         if serving is None:
-            serving = self._serving[shape] = self._choose(fields_of(where), tuple(order))
+            serving = self._serving[shape] = self._choose(where, tuple(order))
         ordered, ranged, by_id = serving
         buckets = ordered.made(docs.values())
         runs = [
@@ -134,8 +142,8 @@ class Shelf:
             return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
         return (docs[place[-1]] for place in merged)
 
-    def _choose(self, fields: Fields, order: tuple[str, ...]) -> tuple[_Ordered, str, bool]:
-        found = served(self.kind, fields, order)
+    def _choose(self, where: Where, order: tuple[str, ...]) -> tuple[_Ordered, str, bool]:
+        found = served(self.kind, where, order)
         ordered = next(ordered for ordered in self._indexes if ordered.index is found.declared)
         return ordered, found.ranged, found.resort
 

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ave.ports.store import Below, In, Index, Kind, Where
-from drivers.query import RANGES, Fields, is_by_id, served
+from drivers.query import RANGES, is_by_id, narrowed, served
 
 ARMS_MAX = 16  # so many lists that are in order already are merged; more are sorted
 IDS_MAX = 1000  # of one statement
@@ -55,6 +55,7 @@ class Queries:
     ) -> None:
         self._kind, self._members, self._index = kind, members, index
         self._table = quoted(kind.name)
+        self._decisive = {*members, *narrowed(kind)}  # fields of whose values another statement is made
         self._statements: dict[Any, _Statement] = {}
 
     def find(self, where: Where, order: Sequence[str], limit: int, after: tuple[Any, ...] | None) -> Query:
@@ -70,14 +71,14 @@ class Queries:
                 shape.append((field, kind))
             else:
                 given[field] = values = tuple(dict.fromkeys(value.values)) if kind is In else (value,)
-                shape.append((field, values if field in self._members else len(values)))
+                shape.append((field, values if field in self._decisive else len(values)))
         if after is not None:
             given[AFTER] = after
         key = tuple(shape)
         statement = self._statements.get(key)
         if statement is None:
             ranges = {field: type(value) for field, value in where.items() if type(value) in RANGES}
-            statement = self._statement(given, ranges, tuple(order))
+            statement = self._statement(where, given, ranges, tuple(order))
             if len(self._statements) >= STATEMENTS_MAX:
                 self._statements.clear()
             self._statements[key] = statement
@@ -96,10 +97,13 @@ class Queries:
         return Query(tuple(statements))
 
     def _statement(
-        self, given: Mapping[str, tuple[Any, ...]], ranges: Mapping[str, type[Any]], order: tuple[str, ...]
+        self,
+        where: Where,
+        given: Mapping[str, tuple[Any, ...]],
+        ranges: Mapping[str, type[Any]],
+        order: tuple[str, ...],
     ) -> _Statement:
-        fields: Fields = tuple((field, field in ranges) for field in given if field != AFTER)
-        index, ranged, resort = served(self._kind, fields, order)
+        index, ranged, resort = served(self._kind, where, order)
         columns = ", ".join(map(quoted, ("id",) if resort else (*index.order, "id")))
         terms, slots = [], []
         if ranged:

@@ -62,6 +62,7 @@ KINDS = (
             Index(("state",)),
             Index(("state",), ("number",)),
             Index((), ("number", "rank")),
+            Index(("number", "state"), ("rank",), ("ready", "running")),
         ),
     ),
     Kind("note", Note, (Index(("topic",)),)),
@@ -223,6 +224,8 @@ QUERIES: tuple[tuple[type, Mapping[str, Any], tuple[str, ...]], ...] = (
     (Item, {"state": In(("done", "ready")), "number": Below(2)}, ("number",)),
     (Item, {"number": Above(-1)}, ("number", "rank")),
     (Item, {}, ("number", "rank")),
+    (Item, {"number": 1, "state": "ready"}, ("rank",)),
+    (Item, {"number": In((0, 1, 2)), "state": In(("running", "ready")), "rank": Below(1.0)}, ("rank",)),
     (Note, {"topic": In(("x", "ÿ"))}, ()),
 )
 

@@ -266,6 +266,8 @@ async def test_paging_by_the_last_one_seen_skips_and_repeats_nothing(store):
     ("type", "where", "order"),
     [
         (Item, {"text": "x"}, ()),
+        (Item, {"number": 1, "state": "done"}, ("rank",)),
+        (Item, {"number": 1, "state": In(("ready", "done"))}, ("rank",)),
         (Item, {"lane": "x"}, ()),
         (Item, {"state": "ready"}, ("rank",)),
         (Item, {"state": "ready", "id": "a"}, ()),
