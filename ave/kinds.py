@@ -39,12 +39,12 @@ KINDS = (
         Work,
         (
             Index(),  # the view of who shows it
-            Index(("lane", "state"), ("rank",), (W.READY, W.WAITING)),  # claim, and what is handed over
+            Index(("lane", "state"), ("rank",), only=(W.READY, W.WAITING)),  # claim, and what is handed over
             Index(("handler", "state"), only=(W.RUNNING,)),  # what a worker holds
             Index(("job", "state"), only=OPEN),  # a Job's tasks
-            Index(("flag", "state"), ("turn",), (W.QUEUED,)),  # a Job Queue
-            Index(("state",), ("submitted",), OPEN),  # recovery
-            Index(("state",), ("finished",), ENDED),  # clean-up
+            Index(("flag", "state"), ("turn",), only=(W.QUEUED,)),  # a Job Queue
+            Index(("state",), ("submitted",), only=OPEN),  # recovery
+            Index(("state",), ("finished",), only=ENDED),  # clean-up
         ),
     ),
     Kind("role", Role, (Index(),)),

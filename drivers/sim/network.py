@@ -85,7 +85,7 @@ class Network:
     def reaches(self, one: str, other: str, plane: Plane) -> bool:
         """Can they talk, as every connection must to be made: there and back?"""
         if self.sound:
-            return not self._down or not (one in self._down or other in self._down)
+            return one not in self._down and other not in self._down
         return self.carries(one, other, plane) and self.carries(other, one, plane)
 
     def set_power(self, host: str, *, on: bool) -> None:

@@ -307,8 +307,8 @@ class Storage:
         """Take the next round of writes as one; False if it has to be looked at write by write."""
         if writes.over or self.full or self.flaws or not (self.hears(host) and self.tells(host)):
             return False
-        self.witness(Wrote(host, writes.batch, writes.times))
         writes.times += 1
+        self.witness(Wrote(host, writes.batch, writes.times - 1))
         return True
 
     def fails(self, volume: str) -> bool:
