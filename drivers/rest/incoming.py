@@ -25,6 +25,9 @@ class Fields(Headers):
     def get(self, key: str, default: Any = None) -> Any:
         return self._known.get(key.lower(), default)
 
+    def __contains__(self, key: Any) -> bool:
+        return key.lower() in self._known
+
 
 class Incoming(Request):
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -44,5 +47,5 @@ class Ready(Response):
         self.raw_headers = [
             (b"content-length", b"%d" % len(content)),
             (b"content-type", media),
-            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
         ]
