@@ -38,17 +38,27 @@ from tui.model import Model, State
 from tui.source import Api, Source
 
 KEYS, IDLE_SECONDS, REFRESHES, SEEKS = 300, 20.0, 60, 60
+PAIRS = 6
 FIRST_ROW = 5  # of the terminal, of the list of VMs
 
 
 def run(*, quick: bool = False) -> list[Row]:
     part = 5 if quick else 1
-    few, many = (_refresh(vms, REFRESHES // part) for vms in (100, 10_000))
+    # By turns: a machine may be a third faster half a minute later.
+    pairs = [tuple(_refresh(vms, REFRESHES // PAIRS // part) for vms in (100, 10_000)) for _ in range(PAIRS)]
+    ratio = median(many / few for few, many in pairs)
     pressed = sorted(_keys("max", KEYS // part))
     sought = sorted(_seeks(SEEKS // part))
     return [
-        Row("P18", "a refresh that changes 100 of 100 VMs, CPU", 1000 * few, "ms", None, "less"),
-        Row("P18", "a refresh that changes 100 of 10,000, to it", many / few, "times", 1.5, "less"),
+        Row(
+            "P18",
+            "a refresh that changes 100 of 100 VMs, CPU",
+            1000 * median(few for few, _ in pairs),
+            "ms",
+            None,
+            "less",
+        ),
+        Row("P18", "a refresh that changes 100 of 10,000, to it", ratio, "times", 1.5, "less"),
         Row("P18", "nothing happens, 10,000 VMs", 100 * _idle(IDLE_SECONDS / part), "% of a core", 8.0, "less"),
         Row("P18", "key to paint, 10,000 VMs, full speed, median", 1000 * median(pressed), "ms", None, "less"),
         Row("P18", "key to paint, the same, p99", 1000 * _at(pressed, 0.99), "ms", 50.0, "less"),
