@@ -38,7 +38,7 @@ from tui.model import Model, State
 from tui.source import Api, Source
 
 KEYS, IDLE_SECONDS, REFRESHES, SEEKS = 300, 20.0, 60, 60
-PAIRS = 6
+PAIRS, OPENED = 6, 3
 FIRST_ROW = 5  # of the terminal, of the list of VMs
 
 
@@ -48,6 +48,7 @@ def run(*, quick: bool = False) -> list[Row]:
     pairs = [tuple(_refresh(vms, REFRESHES // PAIRS // part) for vms in (100, 10_000)) for _ in range(PAIRS)]
     ratio = median(many / few for few, many in pairs)
     pressed = sorted(_keys("max", KEYS // part))
+    opened = [asyncio.run(_open(50_000)) for _ in range(OPENED)]
     sought = sorted(_seeks(SEEKS // part))
     return [
         Row(
@@ -62,7 +63,7 @@ def run(*, quick: bool = False) -> list[Row]:
         Row("P18", "nothing happens, 10,000 VMs", 100 * _idle(IDLE_SECONDS / part), "% of a core", 8.0, "less"),
         Row("P18", "key to paint, 10,000 VMs, full speed, median", 1000 * median(pressed), "ms", None, "less"),
         Row("P18", "key to paint, the same, p99", 1000 * _at(pressed, 0.99), "ms", 50.0, "less"),
-        Row("P18", "50,000 VMs open", asyncio.run(_open(50_000)), "s", 1.0, "less"),
+        Row("P18", "50,000 VMs open", median(opened), "s", 1.0, "less"),
         Row("P18", "ave demo, first paint", _first(), "s", 3.0, "less"),
         Row("P18", "an hour of 1,000 VMs: a moment sought, median", 1000 * median(sought), "ms", None, "less"),
         Row("P18", "the same, p99", 1000 * _at(sought, 0.99), "ms", 200.0, "less"),
