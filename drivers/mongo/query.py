@@ -49,7 +49,7 @@ def name(index: Index) -> str:
     fields = "_".join(f"{field}_{way}" for field, way in keys(index))
     if fields == "_id_1":
         return BY_ID
-    return "_of_".join((fields, *(["_".join(map(str, index.only))] if index.only else [])))
+    return f"{fields}_of_{'_'.join(map(str, index.only))}" if index.only else fields
 
 
 def sorting(order: Sequence[str]) -> Keys:

@@ -71,7 +71,7 @@ class Guest:
         object.__setattr__(self, name, value)
 
     def stir(self) -> None:
-        """Something happens to it that what its host's guests write may rest on."""
+        """Something changes on which the writes of its host's guests may rest."""
         if self.round is not None:
             self.round.end()
 

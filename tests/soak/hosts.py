@@ -21,7 +21,7 @@ from ave.jobs.crew import Crew
 from ave.jobs.submit import job_id, submit
 from ave.model.cluster import Lock
 from ave.model.vm import VM, VMState
-from ave.model.work import ENDED, Work, WorkState
+from ave.model.work import ENDED, OPEN, Work, WorkState
 from ave.operations import OPERATIONS, CreateVMs, JobType, MigrateVMs, NameVMs, NewVM, ShutdownVMs, StartVMs
 from ave.ports.hypervisor import DomainState
 from ave.ports.store import Above
@@ -32,7 +32,6 @@ from drivers.process.power import power_off
 from drivers.process.volumes import Volumes
 
 _PR_SET_PDEATHSIG = 1
-OPEN = (WorkState.QUEUED, WorkState.READY, WorkState.RUNNING, WorkState.WAITING)
 POLL_SECONDS = 0.2
 START_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
