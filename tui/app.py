@@ -8,7 +8,7 @@ from pathlib import Path
 from time import localtime, monotonic, strftime
 from typing import Any, ClassVar, Literal
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
@@ -17,6 +17,7 @@ from ave.cli.remote.failures import Failure
 from tui import config as liking
 from tui.acting import Acting
 from tui.ages import clock
+from tui.ahead import TypedAhead
 from tui.charts import buckets
 from tui.clean import clean
 from tui.commands import Commands
@@ -84,7 +85,7 @@ def screen_of(keys: tuple[Key, ...]) -> type[Screen[None]]:
     return Main
 
 
-class Dashboard(Acting, Looking, Moving, Painting, Typing, App[int]):
+class Dashboard(Acting, Looking, Moving, Painting, Typing, TypedAhead):
     """``source`` is not begun before the first screen is there, and closed by whoever made it."""
 
     CSS_PATH = "app.tcss"

@@ -79,7 +79,7 @@ def test_a_host_is_killed_its_vms_return_why_there_and_back_in_time(terminal: Te
     terminal.type("2", "/")
     terminal.write("db-")
     terminal.type("Enter")
-    terminal.until(lambda shown: "demo › vms   6 of" in shown)  # nothing is typed any more
+    terminal.until(lambda shown: "demo › vms   6 of" in shown)
     before = terminal.until(lambda shown: found if len(found := hosts(shown)) == 6 else None)
     lost = [vm for vm, host in before.items() if host == "host-1"]
     assert lost

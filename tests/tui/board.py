@@ -58,25 +58,30 @@ class Board:
     def __init__(self, app: Dashboard, pilot: Pilot[Any]) -> None:
         self.app, self.pilot = app, pilot
 
-    async def press(self, *keys: str) -> None:
-        """As the terminal would say it. A pilot's own press waits until the processor rests."""
+    def send(self, *keys: str) -> None:
+        """As the terminal would say it: all at once."""
         driver = self.app._driver
         assert driver is not None
         for key in keys:
             event = events.Key(name_of(key) if len(key) == 1 else key, key if len(key) == 1 else None)
             event.set_sender(self.app)
             driver.send_message(event)
-            await self.pilot.pause(0)
-            await self.pilot.pause(0)
+
+    async def press(self, *keys: str) -> None:
+        """Until what they do was begun. A pilot's own press waits until the processor rests."""
+        self.send(*keys)
+        await self.pilot.pause(0)  # the first has come
+        await self.until(lambda: not self.app.typed_ahead)
         await self.settle()
 
     async def type(self, text: str) -> None:
         await self.press(*text)
 
     async def settle(self) -> None:
-        """All that is asked for has been drawn."""
+        """All that is asked for has been drawn: what is shown, how it is laid out, and what follows of that."""
         self.app._repaint()
-        await self.pilot.pause(0)
+        for _ in range(3):
+            await self.pilot.pause(0)
 
     async def until(self, found: Callable[[], Any], seconds: float = REAL_SECONDS) -> Any:
         ends = monotonic() + seconds

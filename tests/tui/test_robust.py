@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.tui.board import Board, before, run
 from tests.tui.cassette import Replay
+from tui.ahead import WAITING_MOST
 from tui.clean import IN_PLACE_OF, MOST, clean, fit, width
 from tui.keys import VIEWS
 from tui.model import State
@@ -253,5 +255,37 @@ def test_every_theme_can_be_put_on(theme: str) -> None:
             for keys in (("2", "j"), ("3",), ("question_mark",), ("escape", "ctrl+p"), ("escape", "colon")):
                 await it.press(*keys)
                 _harmless(it)
+
+    run(main())
+
+
+def test_what_is_typed_at_once_goes_where_it_was_meant() -> None:
+    async def main() -> None:
+        async with before(Replay(CASSETTE)) as it:
+            it.send("2", "slash", *"xu-dt", "enter", "slash", *["backspace"] * 5, *"db-", "enter", "j")
+            await it.until(lambda: it.app.list.filter.said == "db-" and it.app.list.index == 1)
+            assert not it.app.prompt.display
+            assert it.app.place.view == "vms"
+            assert (it.app.commands, list(it.app.told)) == ([], [])  # x shuts down, u starts, t migrates
+            it.send("colon", *"vm web-5", "enter", "escape", "2", "e", *"priority=high", "escape", "3")
+            await it.until(lambda: it.app.place.view == "hosts")
+            assert (it.app.commands, it.app.screen_stack[1:]) == ([], [])
+
+    run(main())
+
+
+def test_a_key_that_nobody_deals_with_stops_no_other_and_the_waiting_are_so_many() -> None:
+    async def main() -> None:
+        async with before(Replay(CASSETTE)) as it:
+            freed = asyncio.Event()
+            it.app.screen.call_later(freed.wait)  # whoever has the keys hangs
+            it.send(*["2"] * (WAITING_MOST * 2))
+            await it.until(lambda: it.app.typed_ahead)
+            assert it.app.typed_ahead <= WAITING_MOST
+            waiting = it.app.typed_ahead
+            await it.until(lambda: it.app.typed_ahead < waiting)
+            freed.set()
+            await it.press("3")
+            await it.until(lambda: not it.app.typed_ahead and it.app.place.view == "hosts")
 
     run(main())
