@@ -242,11 +242,13 @@ def replica_set(
     *,
     client: Mapping[str, Any] | None = None,
     oplog_mb: int = 64,
+    on_disk: bool = False,
     **settings: Any,
 ) -> Iterator[Cluster]:
-    """A new replica set. ``options`` are mongod's, ``client`` what pymongo needs to speak with it."""
+    """A new replica set. ``options`` are mongod's, ``client`` what pymongo needs to speak with it. ``on_disk``: a write waits
+    for a disk, as in production; else its data is in memory, where there is room."""
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        folder = stack.enter_context(_folder(on_disk))
         made = [Member(folder / str(n), options, client or {}, oplog_mb) for n in range(members)]
         for member in made:
             stack.callback(member.kill)
@@ -257,12 +259,12 @@ def replica_set(
 
 
 @contextmanager
-def single_node(options: Sequence[str] = (), *, oplog_mb: int = 64) -> Iterator[str]:
+def single_node(options: Sequence[str] = (), *, oplog_mb: int = 64, on_disk: bool = False) -> Iterator[str]:
     """The URI of a replica set of one, or of the one that MONGODB_URI names. Make databases of your own."""
     if named := os.environ.get("MONGODB_URI"):
         yield named
         return
-    with replica_set(1, options, oplog_mb=oplog_mb) as cluster:
+    with replica_set(1, options, oplog_mb=oplog_mb, on_disk=on_disk) as cluster:
         yield cluster.uri
 
 
@@ -274,11 +276,11 @@ def three_nodes() -> Iterator[Cluster]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """In memory where there is room. What killed test runs left behind goes first."""
+def _folder(on_disk: bool) -> Iterator[Path]:
+    """What killed test runs left behind goes first."""
     memory = Path("/dev/shm")
-    enough = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
-    parent = memory if enough else Path(tempfile.gettempdir())
+    in_memory = not on_disk and memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    parent = memory if in_memory else Path(tempfile.gettempdir())
     for old in parent.glob(f"{_FOLDER}*"):
         owner = int(old.name.removeprefix(_FOLDER).split("-")[0])
         if not Path(f"/proc/{owner}").exists():

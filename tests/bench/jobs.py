@@ -89,7 +89,7 @@ def run(*, quick: bool = False) -> list[Row]:
     for setting, due in settings:
         job, raw = partial(on_sqlite, setting), partial(_raw_sqlite, setting, tasks)
         rows += _rows(f"SQLite {setting}", job, raw, pairs, tasks, due)
-    with single_node() as uri:
+    with single_node(on_disk=True) as uri:
         job = partial(on_mongo, uri)
         beside = lambda: tasks / asyncio.run(mongo.raw(uri, tasks, CLAIM_MAX))  # noqa: E731
         rows += _rows("MongoDB", job, beside, pairs, tasks, WORKERS)
