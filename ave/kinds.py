@@ -39,11 +39,11 @@ KINDS = (
         Work,
         (
             Index(),  # the view of who shows it
+            # Recovery asks for all that is ready, waits, runs or is queued: each is all there is in one of these.
             Index(("lane", "state"), ("rank",), only=(W.READY, W.WAITING)),  # claim, and what is handed over
             Index(("handler", "state"), only=(W.RUNNING,)),  # what a worker holds
             Index(("job", "state"), only=OPEN),  # a Job's tasks
             Index(("flag", "state"), ("turn",), only=(W.QUEUED,)),  # a Job Queue
-            Index(("state",), ("submitted",), only=OPEN),  # recovery
             Index(("state",), ("finished",), only=ENDED),  # clean-up
         ),
     ),

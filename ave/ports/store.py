@@ -35,7 +35,8 @@ class Index(msgspec.Struct, frozen=True):
     """A shape of query: equality (or In) on all of ``by``, sorted by ``order`` and then by id.
 
     A range (Below, Above) may stand on the first field of ``order``. ``only``: the values of the last field of ``by`` that
-    are ever asked for, so that no store need keep the others; to ask for one of those is an error like any other shape.
+    are ever asked for, so that no store need keep the others; to ask for one of those is an error like any other shape. All
+    documents with some of these values may be asked for as well, by that field alone: they are what there is in it.
     """
 
     by: tuple[str, ...] = ()

@@ -131,7 +131,7 @@ class Shelf:
         buckets = ordered.made(docs.values())
         runs = [
             _run(places, where[ranged] if ranged else None, None if by_id else after)
-            for key in _keys(where, ordered.index.by)
+            for key in _keys(where, ordered.index.by, buckets)
             if (bucket := buckets.get(key)) and (places := bucket.places())
         ]
         if not runs:
@@ -148,8 +148,12 @@ class Shelf:
         return ordered, found.ranged, found.resort
 
 
-def _keys(where: Where, by: tuple[str, ...]) -> Iterable[tuple[Any, ...]]:
-    """Every bucket the query asks for: In fans out."""
+def _keys(where: Where, by: tuple[str, ...], buckets: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+    """Every bucket the query asks for: In fans out; where not all of ``by`` is asked for, the last is."""
+    if len(by) > len(where):
+        value = where[by[-1]]
+        values = value.values if type(value) is In else (value,)
+        return [key for key in buckets if key[-1] in values]
     keys: list[tuple[Any, ...]] = [()]
     for field in by:
         value = where[field]

@@ -121,24 +121,26 @@ class Queries:
         return _Statement(sql, tuple(slot for arm in arms for slot in (*arm.slots, *slots)), needs)
 
     def _choices(self, index: Index, given: Mapping[str, tuple[Any, ...]]) -> list[dict[str, tuple[Any, ...]]]:
-        """For each arm and each field of ``by``: the literal of an enum's member, or the slots of which one must match."""
+        """For each arm and each field of ``by`` that is asked for: the literal of an enum's member, or the slots of which one
+        must match."""
+        by = [field for field in index.by if field in given]
         literals: dict[str, list[tuple[Any, ...]]] = {
             field: [(self._members[field][value],) for value in given[field] if value in self._members[field]]
-            for field in index.by
+            for field in by
             if field in self._members
         }
-        slots = {field: [(field, n) for n in range(len(given[field]))] for field in index.by if field not in literals}
+        slots = {field: [(field, n) for n in range(len(given[field]))] for field in by if field not in literals}
         fan_out = prod(len(of) for of in (*literals.values(), *slots.values())) <= ARMS_MAX
         options: dict[str, list[tuple[Any, ...]]] = {
             **literals,
             **{field: [(slot,) for slot in of] if fan_out else [tuple(of)] for field, of in slots.items()},
         }
-        return [dict(zip(index.by, chosen, strict=True)) for chosen in product(*[options[field] for field in index.by])]
+        return [dict(zip(by, chosen, strict=True)) for chosen in product(*[options[field] for field in by])]
 
     def _arm(
         self, index: Index, chosen: Mapping[str, tuple[Any, ...]], terms: Sequence[str], columns: str
     ) -> _Statement:
-        literals = {field: chosen[field][0] for field in index.by if field in self._members}
+        literals = {field: chosen[field][0] for field in chosen if field in self._members}
         conditions = [f"{quoted(field)} = {literal}" for field, literal in literals.items()]
         slots: list[Slot] = []
         for field, of in chosen.items():
@@ -146,7 +148,7 @@ class Queries:
                 conditions.append(f"{quoted(field)} IN ({_places(len(of))})")
                 slots += of
         source, needs = self._table, tuple[Created, ...]()
-        if index.by or index.order:
+        if literals or (index.order if not index.by else len(chosen) == len(index.by)):
             created = self._index(index, literals)
             source += f" INDEXED BY {quoted(created.name)}"
             needs = (created,) if literals else ()

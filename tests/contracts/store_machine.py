@@ -63,6 +63,7 @@ KINDS = (
             Index(("state",), ("number",)),
             Index((), ("number", "rank")),
             Index(("number", "state"), ("rank",), ("ready", "running")),
+            Index(("state", "number"), (), (1, 2)),
         ),
     ),
     Kind("note", Note, (Index(("topic",)),)),
@@ -226,6 +227,9 @@ QUERIES: tuple[tuple[type, Mapping[str, Any], tuple[str, ...]], ...] = (
     (Item, {}, ("number", "rank")),
     (Item, {"number": 1, "state": "ready"}, ("rank",)),
     (Item, {"number": In((0, 1, 2)), "state": In(("running", "ready")), "rank": Below(1.0)}, ("rank",)),
+    (Item, {"state": In(("done", "ready")), "number": 2}, ()),
+    (Item, {"number": In((2, 1))}, ()),
+    (Item, {"number": 1}, ()),
     (Note, {"topic": In(("x", "ÿ"))}, ()),
 )
 

@@ -100,6 +100,21 @@ def test_mongo_an_index_of_some_values_holds_only_those(mongo_uri):
     assert all(part in refusal(mongo_uri, database=name) for part in (index, "dropIndex"))
 
 
+def test_mongo_a_document_that_stays_in_a_narrowed_index_does_not_move_there(mongo_uri):
+    async def main():
+        async with opened(mongo_uri) as store:
+            await store.commit(*[Insert(Item(str(n), number=n)) for n in range(4)])
+            collection = store._link.database["item"]
+            keys = (await collection.index_information())["state_1__id_1_of_1_2"]["key"]
+            assert keys == [("state", 1), ("_id", 1)]
+            assert store._queries[Item].query({"number": 1}, ()).hint == "state_1__id_1_of_1_2"
+            assert [doc.id for doc in await store.find(Item, {"number": 1})] == ["1"]
+            assert [doc.id for doc in await store.find(Item, {"state": "ready", "number": In((1, 2))})] == ["1", "2"]
+            assert [doc.id for doc in await store.find(Item, {"state": "ready", "number": 2})] == ["2"]
+
+    play(main())
+
+
 def test_mongo_many_processes_may_open_an_empty_database_at_once(mongo_uri):
     name = f"ave-test-{token_hex(4)}"
 

@@ -258,6 +258,16 @@ def shapes():
                 yield pytest.param(kind, index, id=f"{kind.name}-{'-'.join((*index.by, 'by', *index.order))}")
 
 
+def plan(table, query):
+    """What SQLite would do with all indexes there."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(table.create)
+        for created in (*table.full, *table.partial):
+            connection.execute(created.sql)
+        ((sql, bound),) = query.statements
+        return [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bound)]
+
+
 @pytest.mark.parametrize(("kind", "index"), list(shapes()))
 @pytest.mark.parametrize("several", [False, True])
 def test_no_declared_query_scans_or_sorts_in_a_sqlite_file(kind, index, several):
@@ -271,15 +281,17 @@ def test_no_declared_query_scans_or_sorts_in_a_sqlite_file(kind, index, several)
         if index.only and field == index.by[-1]:
             known = list(index.only)
         values[field] = In(tuple(known[:2])) if several else known[0]
-    query = table.find(values, index.order, 3, None)
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute(table.create)
-        for created in (*table.full, *table.partial):
-            connection.execute(created.sql)
-        ((sql, bound),) = query.statements
-        plan = [step for _, _, _, step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bound)]
-    assert not [step for step in plan if "TEMP B-TREE" in step], plan
-    assert not [step for step in plan if step.startswith("SCAN") and "USING INDEX" not in step], plan
+    steps = plan(table, table.find(values, index.order, 3, None))
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    assert not [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step], steps
     if several:
         arms = prod(2 if field != index.by[-1] else min(2, len(index.only or (1, 2))) for field in index.by)
-        assert len([step for step in plan if step.startswith(("SEARCH", "SCAN"))]) == arms
+        assert len([step for step in steps if step.startswith(("SEARCH", "SCAN"))]) == arms
+
+
+@pytest.mark.parametrize("state", OPEN)
+def test_all_work_in_a_state_is_read_from_an_index_of_that_state_in_a_sqlite_file(state):
+    (work,) = [kind for kind in DECLARED if kind.type is Work]
+    table = Table(work)
+    steps = plan(table, table.find({"state": state}, (), 0, None))
+    assert any(step.startswith("SCAN") and "USING INDEX" in step and str(state) in step for step in steps), steps
