@@ -41,7 +41,7 @@ class Prompt(Horizontal):
         with self.input.prevent(Input.Changed):
             self.input.value = text
         self.input.cursor_position = len(text)
-        self.input.focus()
+        self.screen.set_focus(self.input)  # at once: the next key may be waiting
 
     def close(self) -> None:
         self.display = False

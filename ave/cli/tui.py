@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from tui.source import Api
 
 SWITCH_SECONDS = 0.001  # a thread that writes to the terminal gets its turn from a busy world
-#: Thousands of documents come and go each second, and none of them is in a cycle: looks at few, so that each is short.
-GC = (5_000, 10, 1_000)
+#: Thousands of documents come and go each second, and none of them is in a cycle: looks at few, so that each is short (4 ms).
+GC = (2_000, 5, 5_000)
+FRAMES = "120"  # a second, at most: what a key has changed waits for the next one, beside a busy world
 ADDRESS, PORT = "127.0.0.1", 8461
 DRIVER = "TEXTUAL_DRIVER"
 WITHIN = "http://localhost"
@@ -105,7 +106,8 @@ async def _show(source: AbstractAsyncContextManager[Api], **look: Any) -> int:
 
 
 def prepare() -> None:
-    """A world, the API and the screen share one loop and one thread."""
+    """A world, the API and the screen share one loop and one thread. Textual reads its variable when it is first imported."""
+    os.environ.setdefault("TEXTUAL_FPS", FRAMES)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC)
 

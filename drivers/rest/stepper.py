@@ -18,7 +18,6 @@ from ave.errors import Unavailable
 from drivers.rest.simulated import Clock, SetClock, Speed
 
 SLICE_SECONDS = 0.003  # of this thread's CPU time: on a busy machine a slice in which others ran would be over at once
-LOOK_EVERY = 2  # instants between two looks at that clock
 TURNS = 12  # of the loop between two slices: about what one request takes
 FRAME_SECONDS, SHORT_FRAME_SECONDS = (
     0.01,
@@ -171,17 +170,15 @@ class Stepper:
         world = self._world
         ends = thread_time() + SLICE_SECONDS
         for_errands = self._goal is None and (self._paused or self._eager) and bool(self._pending())
-        instants = 0
         while not world.broken:
             if (at := world.peek()) > target or at == inf:
                 if target < inf:
                     world.advance(target)
                 return
             world.advance(at)
-            instants += 1
             if for_errands and not self._pending():
                 return
-            if instants % LOOK_EVERY == 0 and thread_time() >= ends:
+            if thread_time() >= ends:
                 return
 
     def _judge(self) -> None:
