@@ -11,9 +11,10 @@ RANGES = (Below, Above)
 
 
 class Served(NamedTuple):
-    declared: Index  # where not all of its ``by`` is asked for, all of it is looked through
+    declared: Index
     ranged: str  # the field on which the range stands, or nothing
     resort: bool  # ids are asked for in their own order, and the index has another
+    whole: bool  # only what it is narrowed to is asked for: all of it is looked through
 
 
 def is_by_id(where: Where, order: Sequence[str], after: tuple[Any, ...] | None) -> bool:
@@ -30,14 +31,16 @@ def served(kind: Kind, where: Where, order: tuple[str, ...]) -> Served:
     found = None if ranges and not order else next((index for index in same if index.order == order), None)
     if found is None and not order:
         found = next((index for index in same if index.order[: len(ranges[:1])] == ranges[:1]), None)
-    if found is None and not order and len(by) == len(where) == 1:
-        whole = [index for index in kind.indexes if index.only and index.by[-1:] == (*by,) and _keeps(index, where)]
-        found = min(whole, key=lambda index: len(index.only), default=None)
+    whole = found is None and not order and len(by) == len(where) == 1
+    if whole:
+        fit = [index for index in kind.indexes if index.only and index.by[-1:] == (*by,) and _keeps(index, where)]
+        found = min(fit, key=lambda index: len(index.only), default=None)
     if found is None or (ranges and (len(ranges) > 1 or found.order[:1] != ranges)):
         telling = narrowed(kind)
         asked = [f"{field} {where[field]}" if field in telling else field for field in sorted(where)]
         raise Undeclared(f"{kind.name}: no index serves where {asked} order {list(order)}")
-    return Served(found, ranges[0] if ranges else "", not order and bool(found.order or len(found.by) > len(by)))
+    resort = whole or (not order and bool(found.order))
+    return Served(found, ranges[0] if ranges else "", resort, whole)
 
 
 def narrowed(kind: Kind) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from ave.ports.store import Above, Below, In, Index, Kind, Where
-from drivers.query import is_by_id, narrowed, served
+from drivers.query import Served, is_by_id, narrowed, served
 
 FEW = 20  # that are sorted in one by one
 
@@ -98,7 +98,7 @@ class Shelf:
         self._indexes = [_Ordered(index) for index in kind.indexes]
         self._movable = [o for o in self._indexes if o.index.by or o.index.order]  # ids never change
         self._narrowed = narrowed(kind)
-        self._serving: dict[Any, tuple[_Ordered, str, bool]] = {}  # what ``_choose`` said before
+        self._serving: dict[Any, tuple[_Ordered, Served]] = {}  # what ``_choose`` said before
 
     def copied(self) -> Shelf:
         copy = Shelf(self.kind)
@@ -127,11 +127,11 @@ class Shelf:
         serving = self._serving.get(shape)
         if serving is None:
             serving = self._serving[shape] = self._choose(where, tuple(order))
-        ordered, ranged, by_id = serving
+        ordered, (index, ranged, by_id, whole) = serving
         buckets = ordered.made(docs.values())
         runs = [
             _run(places, where[ranged] if ranged else None, None if by_id else after)
-            for key in _keys(where, ordered.index.by, buckets)
+            for key in (_narrowed_to(where, index, buckets) if whole else _keys(where, index.by))
             if (bucket := buckets.get(key)) and (places := bucket.places())
         ]
         if not runs:
@@ -142,18 +142,20 @@ class Shelf:
             return (docs[id] for id in (found if after is None else found[bisect_right(found, after[-1]) :]))
         return (docs[place[-1]] for place in merged)
 
-    def _choose(self, where: Where, order: tuple[str, ...]) -> tuple[_Ordered, str, bool]:
+    def _choose(self, where: Where, order: tuple[str, ...]) -> tuple[_Ordered, Served]:
         found = served(self.kind, where, order)
-        ordered = next(ordered for ordered in self._indexes if ordered.index is found.declared)
-        return ordered, found.ranged, found.resort
+        return next(ordered for ordered in self._indexes if ordered.index is found.declared), found
 
 
-def _keys(where: Where, by: tuple[str, ...], buckets: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
-    """Every bucket the query asks for: In fans out; where not all of ``by`` is asked for, the last is."""
-    if len(by) > len(where):
-        value = where[by[-1]]
-        values = value.values if type(value) is In else (value,)
-        return [key for key in buckets if key[-1] in values]
+def _narrowed_to(where: Where, index: Index, buckets: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Every bucket with what the index is narrowed to, if that is all that is asked for."""
+    value = where[index.by[-1]]
+    values = value.values if type(value) is In else (value,)
+    return [key for key in buckets if key[-1] in values]
+
+
+def _keys(where: Where, by: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Every bucket the query asks for: In fans out."""
     keys: list[tuple[Any, ...]] = [()]
     for field in by:
         value = where[field]

@@ -103,7 +103,7 @@ class Queries:
         ranges: Mapping[str, type[Any]],
         order: tuple[str, ...],
     ) -> _Statement:
-        index, ranged, resort = served(self._kind, where, order)
+        index, ranged, resort, whole = served(self._kind, where, order)
         columns = ", ".join(map(quoted, ("id",) if resort else (*index.order, "id")))
         terms, slots = [], []
         if ranged:
@@ -113,7 +113,8 @@ class Queries:
             last = 1 if resort else len(index.order) + 1
             terms.append(f"({columns}) > ({_places(last)})")
             slots += [(AFTER, n - last) for n in range(last)]
-        arms = [self._arm(index, chosen, terms, columns) for chosen in self._choices(index, given)]
+        named = not whole and bool(index.by or index.order)
+        arms = [self._arm(index, chosen, terms, columns, named=named) for chosen in self._choices(index, given)]
         if not arms:
             return _Statement("", ())
         sql = " UNION ALL ".join(arm.sql for arm in arms) + f" ORDER BY {columns} LIMIT ?"
@@ -138,8 +139,9 @@ class Queries:
         return [dict(zip(by, chosen, strict=True)) for chosen in product(*[options[field] for field in by])]
 
     def _arm(
-        self, index: Index, chosen: Mapping[str, tuple[Any, ...]], terms: Sequence[str], columns: str
+        self, index: Index, chosen: Mapping[str, tuple[Any, ...]], terms: Sequence[str], columns: str, *, named: bool
     ) -> _Statement:
+        """``named``: it is told which index to use; one that is narrowed by a literal always must be."""
         literals = {field: chosen[field][0] for field in chosen if field in self._members}
         conditions = [f"{quoted(field)} = {literal}" for field, literal in literals.items()]
         slots: list[Slot] = []
@@ -148,7 +150,7 @@ class Queries:
                 conditions.append(f"{quoted(field)} IN ({_places(len(of))})")
                 slots += of
         source, needs = self._table, tuple[Created, ...]()
-        if literals or (index.order if not index.by else len(chosen) == len(index.by)):
+        if named or literals:
             created = self._index(index, literals)
             source += f" INDEXED BY {quoted(created.name)}"
             needs = (created,) if literals else ()
