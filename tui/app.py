@@ -17,7 +17,6 @@ from ave.cli.remote.failures import Failure
 from tui import config as liking
 from tui.acting import Acting
 from tui.ages import clock
-from tui.ahead import TypedAhead
 from tui.charts import buckets
 from tui.clean import clean
 from tui.commands import Commands
@@ -25,6 +24,7 @@ from tui.filters import NONE, Filter
 from tui.frame import Banner, Crumbs, Footer, Header, Heading, Panel, TimeLine
 from tui.glyphs import in_ascii
 from tui.heat import HeatMap
+from tui.key_queue import KeyQueue
 from tui.keys import KEYS, Key, bindings, of_view, remapped, sort_keys
 from tui.lines import Lines
 from tui.looking import Looking
@@ -85,7 +85,7 @@ def screen_of(keys: tuple[Key, ...]) -> type[Screen[None]]:
     return Main
 
 
-class Dashboard(Acting, Looking, Moving, Painting, Typing, TypedAhead):
+class Dashboard(Acting, Looking, Moving, Painting, Typing, KeyQueue):
     """``source`` is not begun before the first screen is there, and closed by whoever made it."""
 
     CSS_PATH = "app.tcss"

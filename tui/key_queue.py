@@ -8,11 +8,12 @@ it would shut down the VM under the cursor.
 from __future__ import annotations
 
 from collections import deque
-from time import monotonic
+from functools import partial
 
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
+from textual.timer import Timer
 
 #: So often a message follows a key from whoever has the keys up to the application. Behind the first, the key has done what it
 #: does; behind the second, what that brought has too: a line was taken, a screen that was opened can be typed into.
@@ -21,14 +22,14 @@ WAITING_MOST = 256  # of keys; what more is typed is lost
 SECONDS_MOST = 1.0  # for one key; the next is given then in any case
 
 
-class TypedAhead(App[int]):
+class KeyQueue(App[int]):
     """A part of the dashboard."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ahead: deque[events.Key | events.Paste] = deque()  # the first is being dealt with
         self._given = 0  # how many were
-        self._given_at = 0.0
+        self._late: Timer | None = None  # goes off when the one that was given has had its time
 
     @property
     def typed_ahead(self) -> int:
@@ -44,14 +45,9 @@ class TypedAhead(App[int]):
         else:
             self.bell()
 
-    def hurry(self) -> None:
-        """Asked now and then: nobody waits for ever behind a key."""
-        if self._ahead and monotonic() - self._given_at > SECONDS_MOST:
-            self._dealt_with(self._given)
-
     async def _give(self) -> None:
         self._given += 1
-        self._given_at = monotonic()
+        self._late = self.set_timer(SECONDS_MOST, partial(self._dealt_with, self._given))
         await super().on_event(self._ahead[0])
         self._follow(self._given, self.focused or self.screen, FOLLOWED_TIMES)
 
@@ -69,6 +65,8 @@ class TypedAhead(App[int]):
 
     def _dealt_with(self, key: int) -> None:
         if key == self._given and self._ahead:
+            if self._late is not None:
+                self._late.stop()
             self._ahead.popleft()
             if self._ahead:
                 self.call_next(self._give)

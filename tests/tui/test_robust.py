@@ -13,8 +13,8 @@ import pytest
 
 from tests.tui.board import Board, before, run
 from tests.tui.cassette import Replay
-from tui.ahead import WAITING_MOST
 from tui.clean import IN_PLACE_OF, MOST, clean, fit, width
+from tui.key_queue import WAITING_MOST
 from tui.keys import VIEWS
 from tui.model import State
 
