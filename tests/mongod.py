@@ -280,7 +280,8 @@ def _folder(on_disk: bool) -> Iterator[Path]:
     """What killed test runs left behind goes first."""
     memory = Path("/dev/shm")
     in_memory = not on_disk and memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
-    parent = memory if in_memory else Path(tempfile.gettempdir())
+    on_it = os.environ.get("TMPDIR", "/var/tmp")  # where /tmp may be in memory, this is not
+    parent = memory if in_memory else Path(on_it if on_disk else tempfile.gettempdir())
     for old in parent.glob(f"{_FOLDER}*"):
         owner = int(old.name.removeprefix(_FOLDER).split("-")[0])
         if not Path(f"/proc/{owner}").exists():
