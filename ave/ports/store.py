@@ -184,7 +184,11 @@ class Store(Protocol):
         stamp: Mapping[str, float] | None = None,
         limit: int = 1,
     ) -> list[D]:
-        """Find and change, each document by itself: the queue's claim. Returns the changed documents in order."""
+        """Find and change the first so many: the queue's claim. Returns the changed documents in order.
+
+        Fewer than ``limit`` means that there were no more. Each is changed whole or not at all; a watch may be told of all of
+        them in one commit or in several.
+        """
         ...
 
     async def now(self) -> float:

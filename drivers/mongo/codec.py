@@ -15,7 +15,7 @@ from drivers.limits import DOCUMENT_BYTES_MAX
 
 GHOST = "_ghost"  # of a document that exists only inside a transaction
 TOUCHED = "_touched"  # counts the checks that lay on a document, so that they conflict with its writers
-TAKEN = "_taken"  # which call took it
+AT = "_at"  # only of an answer: when it was looked at
 
 Raw = dict[str, Any]
 
@@ -24,7 +24,8 @@ NOW = {"$divide": [{"$toLong": "$$NOW"}, 1000]}
 
 def encode(doc: Any) -> Raw:
     raw: Raw = msgspec.to_builtins(doc, str_keys=True)
-    return {"_id": raw.pop("id"), **raw}
+    raw["_id"] = raw.pop("id")
+    return raw
 
 
 def decode(type: type[Any], raw: Raw) -> Any:

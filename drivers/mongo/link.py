@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import pymongo
@@ -50,13 +51,18 @@ class Link:
                 raise translated(error, self.where, sent) from error
 
     async def _call(self, call: Callable[[Session], Awaitable[T]], causal: bool) -> T:
-        with pymongo.timeout(ANSWER_SECONDS):
+        async with self.session(ANSWER_SECONDS, causal=causal) as session:
+            return await call(session)
+
+    @asynccontextmanager
+    async def session(self, seconds: float, *, causal: bool) -> AsyncIterator[Session]:
+        """What is asked in it ends within so many seconds."""
+        with pymongo.timeout(seconds):
             async with self.client.start_session(causal_consistency=causal) as session:
                 if causal and self._seen is not None:
                     session.advance_operation_time(self._seen)
-                answer = await call(session)
+                yield session
                 self.note(session)
-                return answer
 
     async def time(self, session: Session) -> float:
         """The primary's clock, which is also the one of $$NOW."""

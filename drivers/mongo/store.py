@@ -18,8 +18,8 @@ from drivers.mongo.link import Collection, Link, Session
 from drivers.mongo.query import Queries
 from drivers.mongo.schema import prepare
 from drivers.mongo.settings import MongoSettings
-from drivers.mongo.take import take_many, take_one
-from drivers.mongo.transaction import Transactions, moved_on
+from drivers.mongo.several import Several, moved_on
+from drivers.mongo.take import take
 from drivers.mongo.watch import MongoWatch
 from drivers.writes import outcome, target
 
@@ -38,7 +38,7 @@ class MongoStore:
         self._collections: dict[type[Any], Collection] = {kind.type: link.database[kind.name] for kind in kinds}
         self._certain = {type: c.with_options(read_concern=_LINEARIZABLE) for type, c in self._collections.items()}
         self._queries = {kind.type: Queries(kind) for kind in kinds}
-        self._transactions = Transactions(link, self._collections)
+        self._several = Several(link, self._collections)
         self._watches: dict[MongoWatch, None] = {}
 
     @classmethod
@@ -110,7 +110,7 @@ class MongoStore:
         try:
             if len(writes) == 1:
                 return [await self._commit_one(writes[0])]
-            return await self._transactions.commit(writes, self.get)
+            return await self._several.commit(writes, self.get)
         except TooLarge as error:
             for write in writes:
                 if isinstance(write, Insert | Replace):
@@ -152,9 +152,7 @@ class MongoStore:
         change = Change(type, "", {}, set, add or {}, stamp or {})
         collection = self._collections[type]
         try:
-            if limit == 1:
-                return await take_one(self._link, collection, query, change)
-            return await take_many(self._link, collection, query, order, change, limit)
+            return await take(self._link, collection, query, order, change, limit)
         except TooLarge as error:
             raise Refused(f"a {collection.name} would grow too large to be stored: {error}") from error
 

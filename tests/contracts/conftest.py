@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from ave.ports.store import Kind
 from drivers.asyncio_runtime import AsyncioRuntime
@@ -101,6 +102,9 @@ async def sqlite_store(runtime: Any, kinds: Sequence[Kind], kept: int) -> Sqlite
     return store
 
 
+_FORGOTTEN_WHILE_READ = 136  # CappedPositionLost
+
+
 class MongoForTests(MongoStore):
     """A store whose database goes with it."""
 
@@ -117,7 +121,12 @@ class MongoForTests(MongoStore):
         filling = self._link.database["filling"]
         while True:
             await filling.insert_one({"much": bytes(6 * 2**20)})
-            (oldest,) = await client.local["oplog.rs"].find().sort("$natural", 1).limit(1).to_list()
+            try:
+                (oldest,) = await client.local["oplog.rs"].find().sort("$natural", 1).limit(1).to_list()
+            except OperationFailure as error:
+                if error.code != _FORGOTTEN_WHILE_READ:
+                    raise
+                continue
             if revision_of(oldest["ts"]) > since:
                 break
             await asyncio.sleep(0.1)

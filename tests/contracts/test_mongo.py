@@ -164,6 +164,34 @@ def test_mongo_takers_of_many_share_without_losing_or_doubling(mongo_uri):
     play(main())
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_mongo_who_takes_many_goes_around_what_another_writes(mongo_uri, lost):
+    """Another transaction has written one of those that are wanted, and waits. ``lost``: in the end it is committed."""
+
+    async def main():
+        async with opened(mongo_uri) as store:
+            await store.commit(*[Insert(Item(f"{n}", rank=float(n))) for n in range(9)])
+            work = store._link.database["item"]
+            async with store._link.client.start_session() as session:
+                await session.start_transaction()
+                await work.update_one(
+                    {"_id": "3"}, {"$set": {"state": "done"}, "$inc": {"version": 1}}, session=session
+                )
+                claim = Item, {"lane": "x", "state": "ready"}, ("rank",)
+                taking = asyncio.ensure_future(store.take(*claim, set={"state": "running"}, limit=6))
+                async with asyncio.timeout(LATE):
+                    while await store.count(Item, {"state": "running"}) < 3:
+                        await asyncio.sleep(0.01)
+                assert not taking.done()
+                await (session.commit_transaction() if lost else session.abort_transaction())
+            docs = await taking
+            assert [doc.id for doc in docs] == list("012456" if lost else "012345")
+            assert docs == await store.find(Item, {"lane": "x", "state": "running"}, ("rank",))
+            assert {doc.version for doc in docs} == {2}
+
+    play(main())
+
+
 def test_mongo_a_commit_that_is_cancelled_blocks_nobody(mongo_uri):
     async def main():
         async with opened(mongo_uri) as store:

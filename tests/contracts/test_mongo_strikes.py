@@ -11,7 +11,7 @@ import pytest
 
 from ave.errors import Unavailable, UnknownOutcome
 from ave.ports.store import Change, Commit, Conflict, In, Insert, Replace
-from drivers.mongo import link, transaction
+from drivers.mongo import link, several
 from drivers.mongo import watch as watch_module
 from tests.contracts import mongo_lab
 from tests.contracts.mongo_lab import LATE, opened, play
@@ -132,7 +132,7 @@ async def answering(store):
 
 
 def test_mongo_what_was_never_sent_is_unavailable_and_a_lost_answer_is_an_unknown_outcome(monkeypatch):
-    for module in (link, transaction, watch_module):
+    for module in (link, several, watch_module):
         monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
 
     async def main():

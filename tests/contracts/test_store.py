@@ -289,6 +289,31 @@ async def test_a_shape_that_no_index_serves_is_an_error(store, type, where, orde
         await store.take(type, where, order, set={})
 
 
+@pytest.mark.parametrize("stale", [0, 7, 19])
+async def test_of_many_writes_one_that_is_stale_stops_all_whatever_is_known_of_the_others(store, stale):
+    """So many that a store may look at them in another way than at two."""
+    docs = await put(store, *[Item(f"{n:02}") for n in range(20)])
+    note = Note("n")
+    writes = [Delete(doc) if n % 5 == 2 else Replace(changed(doc, number=9), {"at": 1.0}) for n, doc in enumerate(docs)]
+    (newer,) = await store.commit(Change(Item, f"{stale:02}", add={"number": 1}))
+    assert await loses(store, *writes, Insert(note)) == ("item", newer.id, newer)
+    assert await store.find(Item, {}) == [*docs[:stale], newer, *docs[stale + 1 :]]
+    await store.commit(Delete(newer))
+    assert await loses(store, *writes, Insert(note)) == ("item", newer.id, None)
+    assert await store.find(Item, {}) == [*docs[:stale], *docs[stale + 1 :]]
+    assert await store.get(Note, "n") is None
+    before = await store.now()
+    rest = [*writes[:stale], *writes[stale + 1 :]]
+    answers = await store.commit(*rest, Insert(note))
+    kept = [answer for answer in answers[:-1] if answer is not None]
+    assert len(kept) == sum(isinstance(write, Replace) for write in rest)
+    assert await store.find(Item, {}) == kept
+    assert {(doc.number, doc.version) for doc in kept} == {(9, 2)}
+    (at,) = {doc.at for doc in kept}
+    assert before + 1.0 <= at <= await store.now() + 1.0
+    assert await store.get(Note, "n") == answers[-1]
+
+
 async def test_take_changes_the_first_that_match_and_returns_them_in_order(store):
     await put(store, *reversed(FEW))
     claim = Item, {"lane": "x", "state": "ready"}, ("rank",)
