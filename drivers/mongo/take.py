@@ -11,6 +11,7 @@ from pymongo import ReplaceOne, ReturnDocument
 from ave.errors import Unavailable
 from ave.ports.store import Change
 from drivers.mongo.codec import AT, NOW, Raw, alteration, decode, encode
+from drivers.mongo.faults import TooLarge
 from drivers.mongo.link import Collection, Link, Session
 from drivers.mongo.query import Query
 from drivers.mongo.settings import ANSWER_SECONDS
@@ -66,7 +67,7 @@ async def _one(link: Link, collection: Collection, query: Query, change: Change)
 
 
 async def _many(link: Link, collection: Collection, query: Query, change: Change, limit: int) -> Pairs | None:
-    """The first ones, or None if somebody was faster with one of them."""
+    """The first ones, or None if somebody was faster with one of them, or they are too large together."""
     stages: list[Raw] = [{"$match": query.filter}, {"$sort": dict(query.sort)}, {"$limit": limit}, {"$set": {AT: NOW}}]
 
     async def call(session: Session) -> Pairs:
@@ -81,5 +82,5 @@ async def _many(link: Link, collection: Collection, query: Query, change: Change
 
     try:
         return await attempt(link, call, ANSWER_SECONDS, causal=True)
-    except Again:
+    except (Again, TooLarge):
         return None
