@@ -33,6 +33,9 @@ _WAIT_SECONDS = (0.001, 0.1)  # between two tries: the first, and the longest
 class Mistrusted(Again):
     """A document was not what the caller said it was: look."""
 
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"{kind}: not all were as they were said to be")
+
 
 class Unseen(NamedTuple):
     """A document that is only checked, and by the server."""
@@ -109,12 +112,13 @@ class Several:
             changed[key] = changed.get(key, False) or not is_check
             answers.append(None if is_check else new)
         steps: dict[type[Any], tuple[list[Op], list[Op], list[Op]]] = {}
-        for key, really in changed.items():
-            _add(steps.setdefault(key[0], ([], [], [])), key[1], before[key], after[key], really, seen)
+        for (type, id), really in changed.items():
+            old, new = before[type, id], after[type, id]
+            _add(steps.setdefault(type, ([], [], [])), id, old, new, really=really, seen=seen)
         for type, (inserts, updates, deletes) in steps.items():
             done = await self._collections[type].bulk_write([*inserts, *updates, *deletes], session=session)
             if (done.matched_count, done.deleted_count) != (len(updates), len(deletes)):
-                raise Mistrusted(f"{self._collections[type].name}: not all were as they were said to be")
+                raise Mistrusted(self._collections[type].name)
         return answers
 
     async def _look(self, versions: Mapping[Key, int], session: Session) -> float:
@@ -128,7 +132,7 @@ class Several:
             )
             raws = await found.to_list()
             if {raw["_id"]: raw["version"] for raw in raws} != wanted:
-                raise Mistrusted(f"{self._collections[type].name}: not all were as they were said to be")
+                raise Mistrusted(self._collections[type].name)
             now = raws[0][AT]
         return now
 
@@ -168,7 +172,7 @@ def moved_on(write: Write, found: Any) -> bool:
     return isinstance(write, Replace | Delete) and found is not None and bool(found.version > write.doc.version)
 
 
-def _add(steps: tuple[list[Op], list[Op], list[Op]], id: str, old: Any, new: Any, really: bool, seen: bool) -> None:
+def _add(steps: tuple[list[Op], list[Op], list[Op]], id: str, old: Any, new: Any, *, really: bool, seen: bool) -> None:
     """What must be written so that the document becomes ``new``; if it was only checked, so that it is watched over."""
     inserts, updates, deletes = steps
     if old is None and new is None:  # it came and went, or must not come
